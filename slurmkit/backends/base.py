@@ -1,0 +1,50 @@
+"""What slurmkit asks of a scheduler: five requests, each of which costs the scheduler one call however many jobs it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+__all__ = ["Record", "SchedulerBackend", "Submission"]
+
+Record = Mapping[str, str]
+"""One job as a source reports it, under scontrol's field names (JobId, JobState, Reason, ExitCode, Restarts, NodeList, StartTime, ...)."""
+
+
+@attrs.frozen
+class Submission:
+    """sbatch's answer."""
+
+    job_id: str
+    cluster: str | None = None
+
+
+class SchedulerBackend(Protocol):
+    """A way to reach a Slurm. Implementations are thread-safe and hold no state about jobs.
+
+    Every method raises `SchedulerError` (or its children) when Slurm refuses or does not answer: a failed query is never an empty answer.
+    A backend whose Slurm does not outlive it may have an attribute `job_root`, the directory that a `Cluster` uses when it is not told another.
+    """
+
+    name: str
+
+    def submit(self, script: Path, *, cwd: Path) -> Submission:
+        """Submit the batch script at `script`. Raises `SubmissionError`, or `SchedulerTimeout` when the outcome is unknown."""
+
+    def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
+        """squeue: those of `job_ids` that the controller still knows, in any state. One request."""
+
+    def accounting(self, job_ids: Iterable[str]) -> Mapping[str, Record] | None:
+        """sacct: those of `job_ids` in the accounting database; None where the site has no accounting. One request."""
+
+    def show(self, job_id: str) -> Record | None:
+        """``scontrol show job``: one job, None when the controller does not know it. One request."""
+
+    def find(self, token: str) -> str | None:
+        """The id of the job whose comment carries the submission `token`, None when there is none."""
+
+    def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:
+        """scancel: end the jobs, or send them `signal`. Unknown and finished jobs are no error."""

@@ -1,0 +1,38 @@
+"""The environment in which Slurm's commands run: pure functions of the client's environment.
+
+A client that itself runs in a job has that job's ``SLURM_*`` in its environment. sbatch takes some of them as options, and hands all of
+them on to the new job (sbatch.1, INPUT ENVIRONMENT VARIABLES: "will override any options set in a batch script").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from slurmkit.slurm.options import environment_variables
+
+__all__ = ["query_environment", "submit_environment"]
+
+CLIENT_VARIABLES = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_SACK_SOCKET"})
+"""How the commands find their cluster, and who they are there. No job sets these."""
+
+SITE_DEFAULTS = ("account", "constraint", "partition", "qos", "reservation", "time", "wckey")
+"""Options whose variables people set in a login profile: kept unless the script has the option itself."""
+
+_SCRUBBED = re.compile(r"(SLURM|SLURMD|SBATCH)_")
+_FILTERS = re.compile(r"(SLURM|SLURMD|SBATCH|SQUEUE|SACCT|SCANCEL|SCONTROL)_")
+_DIRECTIVE = re.compile(r"^#SBATCH\s+--([a-z0-9-]+)", re.MULTILINE)
+
+
+def submit_environment(environ: Mapping[str, str], script: str) -> dict[str, str]:
+    """What sbatch is given, and with it the job: without an outer job's variables, and nothing that overrides `script`."""
+    said = set(_DIRECTIVE.findall(script))
+    kept = CLIENT_VARIABLES.union(environment_variables(name for name in SITE_DEFAULTS if name not in said))
+    return {name: value for name, value in environ.items() if name in kept or not _SCRUBBED.match(name)}
+
+
+def query_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What squeue, sacct, scontrol and scancel are given: without what filters or reformats their answers, and in the C locale."""
+    kept = {name: value for name, value in environ.items() if name in CLIENT_VARIABLES or not _FILTERS.match(name)}
+    kept["LC_ALL"] = "C"
+    return kept

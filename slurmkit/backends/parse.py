@@ -1,0 +1,186 @@
+"""Slurm's answers as records: pure functions of the text.
+
+Whatever the source, a record has the keys `FIELDS`, under scontrol's names and in scontrol's spelling: times are ``2026-01-02T03:04:05``
+or ``Unknown``, elapsed times ``[D-]HH:MM:SS``, ``ExitCode`` is ``code:signal``, an empty text is what the source does not say.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection
+from types import MappingProxyType
+
+from slurmkit.backends.base import Record
+from slurmkit.slurm.durations import DurationError, format_elapsed, parse_elapsed
+from slurmkit.slurm.states import ExitCode, base_state
+
+__all__ = [
+    "ACCOUNTING_FIELDS",
+    "FIELDS",
+    "QUEUE_FORMAT",
+    "ParseError",
+    "parse_accounting",
+    "parse_queue",
+    "parse_show",
+    "record",
+]
+
+FIELDS = (
+    "JobId",
+    "JobName",
+    "JobState",
+    "Reason",
+    "ExitCode",
+    "Restarts",
+    "Partition",
+    "NodeList",
+    "NumNodes",
+    "NumCPUs",
+    "SubmitTime",
+    "StartTime",
+    "EndTime",
+    "RunTime",
+    "TimeLimit",
+    "Comment",
+)
+
+_QUEUE = {
+    "JobID": "JobId",
+    "State": "JobState",
+    "RestartCnt": "Restarts",
+    "exit_code": "ExitCode",
+    "Partition": "Partition",
+    "NumNodes": "NumNodes",
+    "NumCPUs": "NumCPUs",
+    "SubmitTime": "SubmitTime",
+    "StartTime": "StartTime",
+    "EndTime": "EndTime",
+    "TimeUsed": "RunTime",
+    "TimeLimit": "TimeLimit",
+    "NodeList": "NodeList",
+    "Comment": "Comment",
+    "Reason": "Reason",
+    "Name": "JobName",
+}
+_ACCOUNTING = {
+    "JobIDRaw": "JobId",
+    "State": "JobState",
+    "ExitCode": "ExitCode",
+    "Partition": "Partition",
+    "NNodes": "NumNodes",
+    "NCPUS": "NumCPUs",
+    "Submit": "SubmitTime",
+    "Start": "StartTime",
+    "End": "EndTime",
+    "Elapsed": "RunTime",
+    "Timelimit": "TimeLimit",
+    "NodeList": "NodeList",
+    "Reason": "Reason",
+    "JobName": "JobName",
+}
+
+QUEUE_FORMAT = "|,".join(f"{field}:0" for field in _QUEUE)
+"""For ``squeue --Format``. Width 0 prints a field at its own length, without the cut at 20 characters (measured on 22.05.8;
+``_parse_long_token`` in src/squeue/opts.c has not changed since). What may hold the separator comes last."""
+
+ACCOUNTING_FIELDS = ",".join(_ACCOUNTING)
+"""For ``sacct --format``. There is no Restarts in 22.05, and a Comment only where the site stores it."""
+
+_NOTHING = frozenset({"", "(null)", "N/A", "None assigned", "n/a"})
+_NO_TIME = frozenset({"", "N/A", "NONE", "UNKNOWN", "(null)"})
+_TIMES = ("SubmitTime", "StartTime", "EndTime")
+_ELAPSED = ("RunTime", "TimeLimit")
+_BLANKABLE = ("NodeList", "Comment", "Restarts", "NumNodes", "NumCPUs", "Partition")
+_SHOWN = re.compile(
+    r"(?:^|\s)(JobId|JobState|Reason|ExitCode|Restarts|Partition|NodeList|NumNodes|NumCPUs|SubmitTime|StartTime|EndTime|RunTime|TimeLimit)=(\S*)"
+)
+_SHOWN_NAME = re.compile(
+    r"^JobId=\S+ (?:ArrayJobId=\S+ ArrayTaskId=\S+ )?JobName=(.*) (?=UserId=\S+\([0-9]+\) GroupId=)"
+)
+_SHOWN_COMMENT = re.compile(r"\sComment=(.*?)\s+(?:SystemComment|StdErr|AdminComment|Extra)=")
+
+
+class ParseError(ValueError):
+    """The answer is cut off or garbled, so that what it lacks says nothing."""
+
+
+def record(**fields: str) -> Record:
+    """A record of `fields`, brought to scontrol's spelling; what is not given is empty."""
+    values = dict.fromkeys(FIELDS, "")
+    values.update(fields)
+    values["JobState"] = _state(values["JobState"])
+    for name in _TIMES:
+        if values[name].upper() in _NO_TIME:
+            values[name] = "Unknown"
+    for name in _ELAPSED:
+        values[name] = _elapsed(values[name])
+    for name in _BLANKABLE:
+        if values[name] in _NOTHING:
+            values[name] = ""
+    values["ExitCode"] = _exit_code(values["ExitCode"])
+    return MappingProxyType(values)
+
+
+# Ten thousand jobs have a few different states, times and exit codes between them.
+
+
+@functools.lru_cache(1024)
+def _state(text: str) -> str:
+    return str(base_state(text))
+
+
+@functools.lru_cache(1024)
+def _exit_code(text: str) -> str:
+    try:
+        return str(ExitCode.parse(text)) if text else ""
+    except ValueError as error:
+        raise ParseError(str(error)) from error
+
+
+@functools.lru_cache(4096)
+def _elapsed(text: str) -> str:
+    try:
+        return format_elapsed(parse_elapsed(text))
+    except DurationError:
+        return text
+
+
+def parse_queue(stdout: str, job_ids: Collection[str]) -> dict[str, Record]:
+    """The records of those of `job_ids` that ``squeue --Format=QUEUE_FORMAT`` printed."""
+    return _rows(stdout, job_ids, tuple(_QUEUE.values()), "squeue")
+
+
+def parse_accounting(stdout: str, job_ids: Collection[str]) -> dict[str, Record]:
+    """The records of those of `job_ids` that ``sacct --parsable2 --noheader --format=ACCOUNTING_FIELDS`` printed."""
+    return _rows(stdout, job_ids, tuple(_ACCOUNTING.values()), "sacct")
+
+
+def _rows(stdout: str, job_ids: Collection[str], names: tuple[str, ...], command: str) -> dict[str, Record]:
+    """Lines that do not begin with the id of a job that was asked for are other jobs, banners, or the rest of a name with a line break."""
+    if stdout and not stdout.endswith("\n"):
+        raise ParseError(f"the answer of {command} is cut off: it ends with {stdout[-60:]!r}")
+    wanted = job_ids if isinstance(job_ids, frozenset | set | dict) else frozenset(job_ids)
+    last = len(names) - 1
+    found: dict[str, Record] = {}
+    for line in stdout.split("\n"):
+        job_id, separator, _ = line.partition("|")
+        if not separator or job_id not in wanted:
+            continue
+        values = line.split("|", last)
+        if len(values) <= last:
+            raise ParseError(f"{command} answered with {len(values)} fields instead of {last + 1}: {line[:200]!r}")
+        found[job_id] = record(**dict(zip(names, values, strict=True)))
+    return found
+
+
+def parse_show(stdout: str) -> Record:
+    """The record of the job that ``scontrol --oneliner show job ID`` printed."""
+    text = stdout.strip()
+    named = _SHOWN_NAME.match(text)
+    rest = text if named is None else f"{text[: named.start(1)]} {text[named.end() :]}"
+    fields = dict(reversed(_SHOWN.findall(rest)))
+    if "JobId" not in fields or "JobState" not in fields:
+        raise ParseError(f"scontrol answered with something that is no job: {text[:200]!r}")
+    comment = _SHOWN_COMMENT.search(rest)
+    return record(**fields, JobName=named[1] if named else "", Comment=comment[1] if comment else "")

@@ -1,0 +1,350 @@
+"""`Cluster`: where tasks are submitted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal, NoReturn, ParamSpec, Self, TypeVar
+
+from slurmkit import jobdir, script, serialize
+from slurmkit.backends.base import SchedulerBackend, Submission
+from slurmkit.backends.submission import is_certain, submit_once
+from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
+from slurmkit.callbacks.contexts import (
+    PackagingBeginContext,
+    PackagingEndContext,
+    SubmitBeginContext,
+    SubmitEndContext,
+)
+from slurmkit.callbacks.dispatch import fire, merge, plan
+from slurmkit.clock import Clock, SystemClock
+from slurmkit.engine import Engine
+from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SchedulerNotFound, SlurmkitError, UnknownJob
+from slurmkit.job import Job
+from slurmkit.packaging.base import PackagingResult, PackagingStrategy
+from slurmkit.prepare import Options, check_call, job_record, strategy, with_defaults, with_own
+from slurmkit.slurm.options import normalize
+from slurmkit.task import Task, as_task
+
+__all__ = ["Cluster"]
+
+log = logging.getLogger("slurmkit.cluster")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BACKEND_VARIABLE = "SLURMKIT_BACKEND"
+JOB_ROOT_VARIABLE = "SLURMKIT_JOB_ROOT"
+DEFAULT_JOB_ROOT = "~/.slurmkit/jobs"
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds of real time that `Cluster.close` gives to hooks that are being called."""
+
+_CLIENT = ExecutionLocus.CLIENT
+
+
+class Cluster:
+    """A Slurm, and the jobs submitted to it from here. A context manager; thread-safe.
+
+    - `backend`: ``"slurm"`` (the commands on PATH), ``"fake"`` (an embedded Slurm of its own, gone with the Cluster), or a `SchedulerBackend`.
+    - `callbacks`: follow every job of this Cluster, before the task's own.
+    - `job_root`: the directory for the job directories, which every node has to see. Default: ``$SLURMKIT_JOB_ROOT`` or ``~/.slurmkit/jobs``;
+      for a fake one in its own temporary directory, which ends with it.
+    - `packaging`: ``"inherit"`` (the job uses this interpreter and what it can import), or a `PackagingStrategy`.
+    - `options`: sbatch options for every job; a task's own win.
+    - `clock`: the time by which everything here waits.
+
+    Raises `OptionError`, `CallbackError`, and `SchedulerNotFound` when there is no sbatch on PATH.
+    """
+
+    def __init__(
+        self,
+        backend: SchedulerBackend | Literal["slurm", "fake"] = "slurm",
+        *,
+        callbacks: Iterable[BaseCallback] = (),
+        job_root: str | os.PathLike[str] | None = None,
+        packaging: PackagingStrategy | Literal["inherit"] = "inherit",
+        options: Mapping[str, object] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._callbacks = merge(callbacks)
+        plan(self._callbacks)
+        self._options: Options = normalize(options or {}, where="Cluster(options=...)")
+        self._packaging = strategy(packaging)
+        self._lock = threading.Lock()
+        self._jobs: dict[str, Job[Any]] = {}
+        self._stack = ExitStack()
+        self._engine = Engine.start(self._backend(backend), clock or SystemClock(), random.Random().uniform)
+        of_backend = getattr(self._engine.backend, "job_root", None)
+        self._temporary = job_root is None and of_backend is not None
+        root = job_root or of_backend or os.environ.get(JOB_ROOT_VARIABLE) or DEFAULT_JOB_ROOT
+        self._job_root = Path(root).expanduser().absolute()
+
+    @classmethod
+    def from_env(cls, **arguments: Any) -> Self:
+        """The Cluster that ``$SLURMKIT_BACKEND`` names (``slurm`` or ``fake``), else the Slurm whose sbatch is on PATH.
+
+        `arguments` are those of `Cluster`, but for the backend. Raises `SchedulerNotFound` when there is neither.
+        """
+        name = os.environ.get(BACKEND_VARIABLE)
+        if name:
+            if name not in ("slurm", "fake"):
+                raise OptionError(f"{BACKEND_VARIABLE} is {name!r}; valid: 'slurm', 'fake'")
+            return cls(name, **arguments)  # type: ignore[arg-type]
+        return cls("slurm", **arguments)
+
+    def _backend(self, backend: object) -> SchedulerBackend:
+        if backend == "slurm":
+            from slurmkit.backends.cli import CliBackend
+
+            if shutil.which("sbatch") is None:
+                raise SchedulerNotFound(
+                    f"there is no sbatch on PATH={os.environ.get('PATH', '')!r}. To run without a cluster, use "
+                    f'Cluster("fake"), or set {BACKEND_VARIABLE}=fake for Cluster.from_env().',
+                    command=["sbatch"],
+                )
+            return CliBackend()
+        if backend == "fake":
+            from fakeslurm import FakeSlurm
+
+            fake: SchedulerBackend = self._stack.enter_context(FakeSlurm()).backend()
+            return fake
+        if isinstance(backend, str) or not hasattr(backend, "submit"):
+            raise OptionError(
+                f"backend is {backend!r}; valid: 'slurm', 'fake', or an object that is a SchedulerBackend"
+            )
+        return backend  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        closed = " closed" if self._engine.closed else ""
+        return f"<Cluster {self.name!r} {str(self._job_root)!r}{closed}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be pickled: it is a handle of this process")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The backend's name: ``"slurm"``, ``"fake"``, ..."""
+        return self._engine.backend.name
+
+    @property
+    def job_root(self) -> Path:
+        """Where the job directories are; absolute."""
+        return self._job_root
+
+    def jobs(self) -> list[Job[Any]]:
+        """The jobs submitted from here and attached here, oldest first."""
+        with self._lock:
+            return list(self._jobs.values())
+
+    def submit(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Submit a job that calls `task` (a `Task`, or any function) with these arguments, and return at once.
+
+        A JobContext parameter is left out. Whatever is wrong with the task, its arguments, options or callbacks, and with the job root, is
+        found before sbatch is called, and leaves nothing behind: TypeError for arguments that do not fit, `OptionError`, `CallbackError`,
+        `NotPicklable`, `JobDirectoryError`. `SubmissionError` when Slurm refuses the job; `SchedulerTimeout` when its answer was lost and
+        the job was not found again.
+        """
+        self._engine.check_open("nothing can be submitted")
+        cwd = _working_directory()
+        chosen: Task[..., R] = as_task(task)
+        inject = check_call(chosen.func, args, kwargs)
+        planned = plan(merge(self._callbacks, chosen.callbacks))
+        callbacks = planned.callbacks
+        options = with_defaults(chosen, self._options)
+        pickled = {}
+        if planned.shipped:
+            pickled[jobdir.CALLBACKS] = serialize.dump_callbacks(planned.shipped)
+        packaged = self._package(chosen, callbacks)
+        pickled[jobdir.FUNCTION] = serialize.dump_function(chosen.func)
+        pickled[jobdir.ARGS], pickled[jobdir.KWARGS] = serialize.dump_arguments(args, kwargs)
+
+        clock = self._engine.clock
+        created = clock.time()
+        token = jobdir.new_pre_submission_id(created)
+        job_dir = Path(jobdir.create(self._job_root, token))
+        try:
+            options = with_own(options, job_dir, token)
+            record = job_record(chosen, packaged, options, token, created, self.name, inject, planned.shipped)
+            text = script.render(options=options, job_dir=str(job_dir), packaging=packaged)
+            for name, content in pickled.items():
+                jobdir.write(job_dir, name, content)
+            jobdir.write(job_dir, jobdir.SCRIPT, text)
+            jobdir.write_job(job_dir, record)
+        except BaseException:
+            jobdir.remove(job_dir)
+            raise
+        shown: dict[str, Any] = {
+            "task": chosen,
+            "cluster": self,
+            "sbatch_options": MappingProxyType(dict(options)),
+            "job_dir": str(job_dir),
+            "pre_submission_id": token,
+            "packaging_strategy": self._packaging,
+        }
+        fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
+        began = clock.monotonic()
+        submission = self._submit(job_dir, token, cwd)
+        duration = clock.monotonic() - began
+        self._note(job_dir, {**record, "job_id": submission.job_id})
+        job: Job[R] = Job(
+            engine=self._engine,
+            job_id=submission.job_id,
+            job_dir=job_dir,
+            token=token,
+            created=created,
+            callbacks=callbacks,
+            subscribers=planned.subscribers,
+        )
+        with self._lock:
+            self._jobs[token] = job
+        ended = SubmitEndContext(**shown, job=job, job_id=submission.job_id, timestamp=clock.time(), duration=duration)
+        fire(callbacks, "on_end_submit_job_ctx", ended, _CLIENT)
+        job._follow()
+        return job
+
+    def _package(self, task: Task[..., Any], callbacks: Iterable[BaseCallback]) -> PackagingResult:
+        clock = self._engine.clock
+        shown: dict[str, Any] = {"task": task, "packaging_config": self._packaging.config, "cluster": self}
+        began = clock.monotonic()
+        fire(callbacks, "on_begin_package_ctx", PackagingBeginContext(**shown, timestamp=clock.time()), _CLIENT)
+        result = self._packaging.package(task)
+        ended = PackagingEndContext(
+            **shown, packaging_result=result, timestamp=clock.time(), duration=clock.monotonic() - began
+        )
+        fire(callbacks, "on_end_package_ctx", ended, _CLIENT)
+        return result
+
+    def _submit(self, job_dir: Path, token: str, cwd: Path) -> Submission:
+        engine = self._engine
+        path = job_dir / jobdir.SCRIPT
+        try:
+            return submit_once(engine.backend, path, cwd=cwd, token=token, clock=engine.clock, uniform=engine.uniform)
+        except SchedulerError as error:
+            if is_certain(error):
+                jobdir.remove(job_dir)
+            else:
+                error.add_note(f"The job directory is kept for a job that may turn up: {str(job_dir)!r}")
+            raise
+
+    def _note(self, job_dir: Path, record: Mapping[str, Any]) -> None:
+        """Write the job's id into its directory. The job is submitted: that this fails is no reason to lose it."""
+        try:
+            jobdir.write_job(job_dir, record)
+        except JobDirectoryError as error:
+            log.error("job %s cannot be attached to by its id later: %s", record["job_id"], error)
+
+    def attach(self, job: str | int | os.PathLike[str]) -> Job[Any]:
+        """The job with this id, or with this job directory, that this or another process has submitted.
+
+        An id is looked for in the job root. The callbacks of this Cluster follow the job from here on. Raises `UnknownJob`,
+        `JobDirectoryError`, `SchedulerError`.
+        """
+        self._engine.check_open(f"nothing can be attached to {job!r}")
+        job_dir, record = self._look_up(job)
+        token = str(record["pre_submission_id"])
+        with self._lock:
+            known = self._jobs.get(token)
+        if known is not None:
+            return known
+        job_id = record.get("job_id") or self._engine.backend.find(token)
+        if job_id is None:
+            raise UnknownJob(f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with its token")
+        planned = plan(self._callbacks)
+        attached: Job[Any] = Job(
+            engine=self._engine,
+            job_id=str(job_id),
+            job_dir=job_dir,
+            token=token,
+            created=float(record["created"]),
+            callbacks=planned.callbacks,
+            subscribers=planned.subscribers,
+        )
+        with self._lock:
+            attached = self._jobs.setdefault(token, attached)
+        attached._follow()
+        return attached
+
+    def _look_up(self, job: str | int | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
+        text = str(job) if isinstance(job, str | int) else os.fspath(job)
+        if not text.isdecimal():
+            path = Path(text).expanduser().absolute()
+            return path, jobdir.read_job(path)
+        found = []
+        for path in self._job_root.iterdir() if self._job_root.is_dir() else ():
+            try:
+                record = jobdir.read_job(path)
+            except SlurmkitError:
+                continue  # being written, or none of ours
+            if str(record.get("job_id")) == text:
+                found.append((float(record["created"]), path, record))
+        if not found:
+            raise UnknownJob(f"there is no job {text} in {str(self._job_root)!r}")
+        _, path, record = max(found, key=lambda one: one[0])  # ids are used again
+        return path, record
+
+    def refresh(self) -> None:
+        """Ask Slurm about everything that is outstanding, now: one request. Callbacks that follow the status hear of transitions."""
+        self._engine.check_open("nothing can be asked for")
+        self._engine.status.snapshot([job.job_id for job in self.jobs()], 0.0)
+
+    def close(self) -> None:
+        """Stop following the jobs, which go on. Completed events of jobs that are over by now are delivered before that.
+
+        An embedded fake ends, and its jobs with it.
+        """
+        if self._engine.closed:
+            return
+        jobs = self.jobs()
+        try:
+            self._finish([job for job in jobs if not job._is_settled])
+        finally:
+            self._engine.closed = True
+            deadline = time.monotonic() + CLOSE_TIMEOUT
+            for job in jobs:
+                job._release()
+            for job in jobs:
+                job._join(max(0.0, deadline - time.monotonic()))
+            self._engine.follower.close(max(0.0, deadline - time.monotonic()))
+            if self._temporary:
+                for job in jobs:
+                    job._keep_result()
+            self._stack.close()
+
+    def _finish(self, outstanding: list[Job[Any]]) -> None:
+        if not outstanding:
+            return
+        try:
+            self.refresh()
+        except SchedulerError as error:
+            log.warning("not known at the end which jobs are over: %s", error)
+        deadline = time.monotonic() + CLOSE_TIMEOUT
+        for job in outstanding:
+            job._settle(lambda: max(0.0, deadline - time.monotonic()))
+
+
+def _working_directory() -> Path:
+    """Where sbatch is called, and the job starts."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise JobDirectoryError(
+            f"the working directory of this process, in which the job would start, is gone ({error.strerror}): "
+            "change to another one with os.chdir"
+        ) from error

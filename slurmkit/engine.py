@@ -1,0 +1,37 @@
+"""`Engine`: what the jobs of one Cluster share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from slurmkit.backends.base import SchedulerBackend
+from slurmkit.clock import Clock
+from slurmkit.errors import ClusterClosed
+from slurmkit.polling.follower import Follower
+from slurmkit.polling.status import StatusService
+
+__all__ = ["Engine"]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Engine:
+    """The way to Slurm, the time, and who asks about the jobs. `uniform(a, b)` is the source of jitter."""
+
+    backend: SchedulerBackend
+    clock: Clock
+    uniform: Callable[[float, float], float]
+    status: StatusService
+    follower: Follower
+    closed: bool = False
+
+    @classmethod
+    def start(cls, backend: SchedulerBackend, clock: Clock, uniform: Callable[[float, float], float]) -> Engine:
+        status = StatusService(backend, clock, uniform=uniform)
+        return cls(backend=backend, clock=clock, uniform=uniform, status=status, follower=Follower(clock))
+
+    def check_open(self, what: str) -> None:
+        """Raise `ClusterClosed`, beginning with `what`, when the cluster is closed."""
+        if self.closed:
+            raise ClusterClosed(f"{what}: its Cluster is closed; open another one and attach the job to it")

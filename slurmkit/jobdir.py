@@ -1,0 +1,328 @@
+# ruff: noqa: PTH100, PTH102, PTH104, PTH106, PTH108, PTH112, PTH118, PTH120, PTH123, PTH208  (pathlib is slow to import)
+"""The job directory: names, atomic writes, trusted reads, the journal and the results.
+
+The runner imports this module once per rank, so it imports next to nothing itself (slurmkit.errors, for one, brings logging).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import stat
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, BinaryIO
+
+__all__ = [
+    "ARGS",
+    "CALLBACKS",
+    "FUNCTION",
+    "JOB",
+    "JOURNAL",
+    "KWARGS",
+    "OUTPUT",
+    "SCRIPT",
+    "STDERR",
+    "STDOUT",
+    "append_journal",
+    "create",
+    "first_failure",
+    "new_pre_submission_id",
+    "open_trusted",
+    "read_job",
+    "read_journal",
+    "read_result",
+    "read_trusted",
+    "read_value",
+    "remove",
+    "result_name",
+    "result_ranks",
+    "write",
+    "write_job",
+    "write_result",
+]
+
+JOB = "job.json"
+SCRIPT = "script.sh"
+FUNCTION = "function.pkl"
+ARGS = "args.pkl"
+KWARGS = "kwargs.pkl"
+CALLBACKS = "callbacks.pkl"
+STDOUT = "stdout"
+STDERR = "stderr"
+JOURNAL = "journal.jsonl"
+OUTPUT = "output"
+
+JOB_VERSION = 1
+"""Version of the layout, in job.json."""
+
+
+def new_pre_submission_id(now: float) -> str:
+    """``20261123-204303-3f9a1c7e02b4``: UTC, then the fraction of the second (3 hex digits) and 36 random bits (9).
+
+    Sorts by time, is a file name everywhere and needs no quoting in ``--comment``.
+    """
+    seconds = int(now)
+    fraction = int((now - seconds) * 4096)
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
+    return f"{stamp}-{fraction:03x}{os.urandom(5).hex()[:9]}"
+
+
+def create(root: str | os.PathLike[str], pre_submission_id: str) -> str:
+    """Make ``<root>/<pre_submission_id>/`` and its ``output/``, mode 0700; the absolute path.
+
+    Raises `JobDirectoryError` when that is impossible, and leaves nothing behind then.
+    """
+    base = os.path.abspath(os.fspath(root))
+    if any(char in base for char in "\n\r\0") or any("\ud800" <= char <= "\udfff" for char in base):
+        raise _error(
+            f"the job root {base!r} cannot be named in a batch script: it has a line break, NUL or a byte that is no UTF-8"
+        )
+    path = os.path.join(base, pre_submission_id)
+    made: list[str] = []
+    try:
+        for directory in (*_missing(base), path, os.path.join(path, OUTPUT)):
+            try:
+                os.mkdir(directory, 0o700)
+            except FileExistsError:
+                if directory == path or not os.path.isdir(directory):
+                    raise
+            else:
+                made.append(directory)
+    except OSError as error:
+        for directory in reversed(made):
+            try:
+                os.rmdir(directory)
+            except OSError:  # somebody else's job went there in the meantime
+                break
+        raise _error(
+            f"cannot make the job directory {path!r}: {error.strerror}: {error.filename!r}; "
+            "choose another place with Cluster(job_root=...)"
+        ) from error
+    return path
+
+
+def _missing(path: str) -> list[str]:
+    """The directories of `path` that do not exist, from the top."""
+    missing: list[str] = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing[::-1]
+
+
+def remove(job_dir: str | os.PathLike[str]) -> None:
+    """Remove a job directory and everything in it, for a submission that did not come about."""
+    import shutil
+
+    shutil.rmtree(job_dir)
+
+
+def write(job_dir: str | os.PathLike[str], name: str, data: bytes | str) -> None:
+    """Write ``<job_dir>/<name>``, mode 0600, so that a reader sees all of it or nothing. Raises `JobDirectoryError`."""
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    _replace(job_dir, name, lambda file: file.write(raw))
+
+
+def _replace(job_dir: str | os.PathLike[str], name: str, fill: Callable[[BinaryIO], object]) -> None:
+    directory = os.fspath(job_dir)
+    path = os.path.join(directory, name)
+    temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _error(f"cannot write {path!r}: {error.strerror}") from error
+    try:
+        with open(descriptor, "wb") as file:
+            fill(file)
+        os.rename(temporary, path)
+    except BaseException as error:
+        os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _error(f"cannot write {path!r}: {error.strerror}") from error
+        raise
+
+
+def open_trusted(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading whose content can be unpickled: a plain file of our own user that nobody else can write.
+
+    Raises FileNotFoundError when there is none, `JobDirectoryError` when it is not to be trusted or cannot be read.
+    """
+    name = os.fspath(path)
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        words = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise _error(f"cannot read {name!r}: {words}") from error
+    status = os.fstat(descriptor)
+    problem = None
+    if not stat.S_ISREG(status.st_mode):
+        problem = "it is no plain file"
+    elif status.st_uid != os.geteuid():
+        problem = f"it belongs to user {status.st_uid}, not to {os.geteuid()}"
+    elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = f"others can write it (mode {stat.S_IMODE(status.st_mode):04o})"
+    if problem:
+        os.close(descriptor)
+        raise _error(f"refusing to read {name!r}: {problem}, and reading a pickle runs what is in it")
+    return open(descriptor, "rb")
+
+
+def read_trusted(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file that `open_trusted` accepts."""
+    with open_trusted(path) as file:
+        return file.read()
+
+
+def write_job(job_dir: str | os.PathLike[str], job: Mapping[str, Any]) -> None:
+    """Write ``job.json``; `job` as in docs/design.md, without ``version``."""
+    write(job_dir, JOB, json.dumps({"version": JOB_VERSION, **job}, indent=1) + "\n")
+
+
+def read_job(job_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """``job.json``. Raises `JobDirectoryError` when it is missing, not to be trusted, damaged, or of a later version."""
+    path = os.path.join(os.fspath(job_dir), JOB)
+    try:
+        job = json.loads(read_trusted(path))
+    except FileNotFoundError as error:
+        raise _error(f"{os.fspath(job_dir)!r} is no job directory: it has no {JOB}") from error
+    except ValueError as error:
+        raise _error(f"{path!r} is damaged: {error}") from error
+    version = job.get("version") if isinstance(job, dict) else None
+    if version != JOB_VERSION:
+        raise _error(f"{path!r} has version {version!r}, and this slurmkit reads version {JOB_VERSION}")
+    return dict(job)
+
+
+def append_journal(job_dir: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Append one line to the journal, in one write. A line that an earlier attempt left unfinished is ended first."""
+    path = os.path.join(os.fspath(job_dir), JOURNAL)
+    line = json.dumps(record).encode() + b"\n"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _error(f"cannot write {path!r}: {error.strerror}") from error
+
+
+def read_journal(job_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The journal's records in order, ``[]`` when there is none yet. What a killed writer left unfinished is left out."""
+    try:
+        lines = read_trusted(os.path.join(os.fspath(job_dir), JOURNAL)).split(b"\n")
+    except FileNotFoundError:
+        return []
+    records = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
+
+
+def result_name(rank: int) -> str:
+    return f"result.{rank}.pkl"
+
+
+def result_ranks(job_dir: str | os.PathLike[str]) -> list[int]:
+    """The ranks that have left a result, ascending."""
+    ranks = []
+    for name in os.listdir(job_dir):
+        head, _, rest = name.partition(".")
+        number, _, tail = rest.partition(".")
+        if head == "result" and tail == "pkl" and number.isdecimal():
+            ranks.append(int(number))
+    return sorted(ranks)
+
+
+def write_result(
+    job_dir: str | os.PathLike[str],
+    rank: int,
+    header: Mapping[str, Any],
+    dump_value: Callable[[BinaryIO], object] | None = None,
+) -> None:
+    """Write ``result.<rank>.pkl``: a pickle of `header` (plain values), then, for a status of "ok", the pickle that `dump_value` writes.
+
+    The value goes straight to the file, however large it is. What `dump_value` raises comes out, and no file is left then.
+    """
+
+    def fill(file: BinaryIO) -> None:
+        pickle.dump(dict(header), file, protocol=pickle.HIGHEST_PROTOCOL)
+        if dump_value is not None:
+            dump_value(file)
+
+    _replace(job_dir, result_name(rank), fill)
+
+
+def read_result(job_dir: str | os.PathLike[str], rank: int) -> dict[str, Any] | None:
+    """The header of a rank's result; None when that rank has left none. Raises `JobDirectoryError`, `ResultError`."""
+    path = os.path.join(os.fspath(job_dir), result_name(rank))
+    try:
+        with open_trusted(path) as file:
+            return _read_header(file, path)
+    except FileNotFoundError:
+        return None
+
+
+def read_value(job_dir: str | os.PathLike[str], rank: int) -> Any:
+    """What the function returned on this rank. Raises `ResultError` when it is missing or cannot be unpickled, `JobDirectoryError`."""
+    path = os.path.join(os.fspath(job_dir), result_name(rank))
+    from slurmkit.errors import ResultError
+
+    try:
+        file = open_trusted(path)
+    except FileNotFoundError as error:
+        raise ResultError(f"rank {rank} has left no result: {path!r} does not exist") from error
+    with file:
+        header = _read_header(file, path)
+        if header["status"] != "ok":
+            raise ResultError(
+                f"rank {rank} has returned no value: {header['error_type']}: {header['error_message']} ({path!r})"
+            )
+        try:
+            return pickle.load(file)
+        except Exception as error:
+            raise ResultError(f"the value in {path!r} cannot be unpickled: {type(error).__name__}: {error}") from error
+
+
+def _read_header(file: BinaryIO, path: str) -> dict[str, Any]:
+    try:
+        header = pickle.load(file)
+    except Exception as error:  # noqa: BLE001  (damaged data can raise anything; it is shown below)
+        header = error
+    if not isinstance(header, dict) or "status" not in header:
+        from slurmkit.errors import ResultError
+
+        raise ResultError(f"{path!r} is damaged: {header!r}")
+    return header
+
+
+def first_failure(results: Mapping[int, Mapping[str, Any]]) -> int | None:
+    """The rank whose failure is the job's: the first in time that raised or exited, those that were terminated last; None: all are "ok"."""
+    failed = [
+        (header["error_type"] == "Terminated", header["end_time"], rank)
+        for rank, header in results.items()
+        if header["status"] != "ok"
+    ]
+    return min(failed)[2] if failed else None
+
+
+def _error(message: str) -> Exception:
+    from slurmkit.errors import JobDirectoryError
+
+    return JobDirectoryError(message)

@@ -1,0 +1,245 @@
+"""What came of a job that is over: its values, or the error that stands for how it ended."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from slurmkit import jobdir
+from slurmkit.errors import (
+    JobCancelled,
+    JobFailed,
+    JobLost,
+    JobNodeFailed,
+    JobOutOfMemory,
+    JobPreempted,
+    JobTimedOut,
+    RemoteTraceback,
+    ResultError,
+    SlurmkitError,
+)
+from slurmkit.polling.arbitration import LOST, JournalEnd, Snapshot
+
+__all__ = ["Ending", "end_of_journal", "error_of", "has_values", "read_ending", "read_values", "tail"]
+
+_BY_STATE: Mapping[str, type[JobFailed]] = {
+    "TIMEOUT": JobTimedOut,
+    "DEADLINE": JobTimedOut,
+    "OUT_OF_MEMORY": JobOutOfMemory,
+    "PREEMPTED": JobPreempted,
+    "NODE_FAIL": JobNodeFailed,
+    "BOOT_FAIL": JobNodeFailed,
+    "CANCELLED": JobCancelled,
+    LOST: JobLost,
+}
+"""States in which Slurm ended the job: what the task raised while it was ended is not the reason."""
+
+_TAIL_LINES = 20
+_TAIL_BYTES = 4096
+
+
+@attrs.frozen
+class Ending:
+    """What the job itself wrote about an attempt. `failure` is the header of the first failing rank's result."""
+
+    started: Mapping[str, Any] | None = None
+    completed: Mapping[str, Any] | None = None
+    failed_rank: int | None = None
+    failure: Mapping[str, Any] | None = None
+
+    @property
+    def error_type(self) -> str | None:
+        return self._told("error_type")
+
+    @property
+    def error_message(self) -> str | None:
+        return self._told("error_message")
+
+    @property
+    def traceback(self) -> str | None:
+        return None if self.failure is None else self.failure["traceback"]
+
+    def _told(self, name: str) -> str | None:
+        for source in (self.failure, self.completed):
+            if source is not None and source.get(name) is not None:
+                return str(source[name])
+        return None
+
+
+def end_of_journal(job_dir: Path) -> JournalEnd | None:
+    """The latest ``completed`` event, None when there is none yet or the journal cannot be read."""
+    for event in reversed(_journal(job_dir)):
+        if event.get("event") == "completed":
+            return JournalEnd(
+                attempt=int(event.get("attempt", 0)),
+                job_state=str(event["job_state"]),
+                exit_code=str(event["exit_code"]),
+                time=event.get("time"),
+            )
+    return None
+
+
+def read_ending(job_dir: Path, attempt: int) -> Ending:
+    """What the job has written about `attempt`, or about a later one, so far."""
+    events = [event for event in _journal(job_dir) if event.get("attempt", 0) >= attempt]
+    started = next((event for event in reversed(events) if event.get("event") == "started"), None)
+    completed = next((event for event in reversed(events) if event.get("event") == "completed"), None)
+    rank, header = _first_failure(job_dir, attempt, completed)
+    return Ending(started=started, completed=completed, failed_rank=rank, failure=header)
+
+
+def _journal(job_dir: Path) -> list[dict[str, Any]]:
+    try:
+        return jobdir.read_journal(job_dir)
+    except SlurmkitError:
+        return []  # it is no authority: what it would say is then not known
+
+
+def _first_failure(
+    job_dir: Path, attempt: int, completed: Mapping[str, Any] | None
+) -> tuple[int | None, Mapping[str, Any] | None]:
+    if completed is not None:
+        rank = completed.get("failed_rank")
+        if rank is None:
+            return None, None
+        header = _header(job_dir, rank, attempt)
+        return rank, header if header is not None and header["status"] != "ok" else None
+    try:
+        ranks = jobdir.result_ranks(job_dir)
+    except OSError:
+        return None, None
+    headers = {rank: header for rank in ranks if (header := _header(job_dir, rank, attempt)) is not None}
+    rank = jobdir.first_failure(headers)
+    return rank, None if rank is None else headers[rank]
+
+
+def _header(job_dir: Path, rank: int, attempt: int) -> Mapping[str, Any] | None:
+    try:
+        header = jobdir.read_result(job_dir, rank)
+    except SlurmkitError:
+        return None  # damaged or not to be trusted: read_values says so where it matters
+    return header if header is not None and header.get("attempt", attempt) >= attempt else None
+
+
+def error_of(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException | None:
+    """The error for a job that is over; None when it ended well."""
+    by_slurm = _BY_STATE.get(snapshot.state)
+    raised = _raised(snapshot, ending, job_dir)
+    if by_slurm is not None:
+        error = by_slurm(_message(snapshot, _reason_words(snapshot), job_dir), **_attributes(snapshot))
+        if raised is not None and ending.error_type != "Terminated":
+            error.__cause__ = raised
+        return error
+    if raised is not None:
+        return raised
+    if snapshot.state == "COMPLETED" and ending.failed_rank is None:
+        return None
+    words = _reason_words(snapshot)
+    if ending.failed_rank is not None:
+        words = f"rank {ending.failed_rank} ended without leaving a result"
+        if ending.error_message is not None:
+            words += f": {ending.error_message}"
+    elif ending.started is None:
+        words += "; the runner did not start" if not words else ", and the runner did not start"
+    return JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
+
+
+def _raised(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException | None:
+    """The exception of the first failing rank, as its own type where it can be had."""
+    header = ending.failure
+    if header is None:
+        return None
+    cause = RemoteTraceback(header["traceback"]) if header["traceback"] else None
+    error: BaseException | None = None
+    if header["status"] == "exit":
+        code = header["exit_code"]
+        words = f"rank {ending.failed_rank} called sys.exit({code})"
+        if header["error_message"] and header["error_message"] != str(code):
+            words += f": {header['error_message']}"
+        error = JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
+    elif header["error"] is not None:
+        error = _loaded(header["error"])
+    if error is None:
+        words = f"rank {ending.failed_rank} raised {header['error_type']}: {header['error_message']}"
+        error = JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
+    if cause is not None:
+        error.__cause__ = cause
+    return error
+
+
+def _loaded(pickled: bytes) -> Exception | None:
+    """The exception itself. KeyboardInterrupt and the like are no errors of this process: they are described instead."""
+    try:
+        error = pickle.loads(pickled)
+    except Exception:  # noqa: BLE001  (a class that is not importable here: its name, message and traceback are shown instead)
+        return None
+    return error if isinstance(error, Exception) else None
+
+
+def _reason_words(snapshot: Snapshot) -> str:
+    if snapshot.state == LOST:
+        return "squeue, sacct, scontrol and the job directory have lost it"
+    reason = snapshot.status.get("Reason", "")
+    return "" if reason in ("", "None") else reason
+
+
+def _message(snapshot: Snapshot, words: str, job_dir: Path) -> str:
+    exit_code = snapshot.status.get("ExitCode", "")
+    message = f"job {snapshot.job_id} ended {snapshot.state}"
+    if exit_code and snapshot.state != LOST:
+        message += f" with exit code {exit_code}"
+    if words:
+        message += f": {words}"
+    if text := tail(job_dir / jobdir.STDERR):
+        message += f"\nEnd of {str(job_dir / jobdir.STDERR)!r}:\n{text}"
+    return message
+
+
+def _attributes(snapshot: Snapshot) -> dict[str, Any]:
+    reason = snapshot.status.get("Reason", "")
+    return {
+        "job_id": snapshot.job_id,
+        "state": snapshot.state,
+        "exit_code": snapshot.status.get("ExitCode") or None,
+        "reason": None if reason in ("", "None") else reason,
+    }
+
+
+def tail(path: Path) -> str:
+    """The last lines of a file, however long it is; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])
+
+
+def has_values(job_dir: Path, ending: Ending) -> bool:
+    """True when every rank's result can be seen. Lists the directory, which makes NFS look again."""
+    if ending.started is None:
+        return False
+    try:
+        there = len(jobdir.result_ranks(job_dir))
+    except OSError:
+        return False
+    return there >= int(ending.started["world_size"])
+
+
+def read_values(job_dir: Path, ending: Ending) -> list[Any]:
+    """The value of every rank, in the order of ranks. Raises `ResultError`, `JobDirectoryError`."""
+    if ending.started is not None:
+        world_size = int(ending.started["world_size"])
+    else:
+        try:
+            world_size = len(jobdir.result_ranks(job_dir))
+        except OSError as error:
+            raise ResultError(f"the result cannot be read: {error.strerror}: {str(job_dir)!r}") from error
+    return [jobdir.read_value(job_dir, rank) for rank in range(max(1, world_size))]

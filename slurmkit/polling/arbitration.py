@@ -1,0 +1,233 @@
+"""What is true of a job: decided from what squeue, sacct, ``scontrol show job`` and the runner's journal say, never guessed.
+
+Pure: `arbitrate` takes a belief and one round of answers, and returns the next belief. Times are seconds of a monotonic clock unless they
+are texts of Slurm.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+import attrs
+
+from slurmkit.backends.base import Record
+from slurmkit.backends.parse import record
+from slurmkit.slurm.durations import DurationError, format_timestamp, parse_timestamp
+from slurmkit.slurm.states import TERMINAL_STATES
+
+__all__ = ["LOST", "UNASKED", "Answer", "Belief", "JournalEnd", "Round", "Rules", "Snapshot", "arbitrate"]
+
+LOST = "LOST"
+"""The state of a job that every source has lost: the one word that is not Slurm's."""
+
+
+class Unasked(enum.Enum):
+    """A source was not asked, or did not answer: it has said nothing."""
+
+    UNASKED = "unasked"
+
+
+UNASKED: Final = Unasked.UNASKED
+Answer = Record | None | Literal[Unasked.UNASKED]
+"""A record; None: the source answered that it does not know the job; UNASKED."""
+
+Source = Literal["squeue", "sacct", "scontrol", "journal", "nobody"]
+
+
+@attrs.frozen
+class JournalEnd:
+    """The runner's own ``completed`` event."""
+
+    attempt: int
+    job_state: str
+    exit_code: str
+    time: float | None = None
+
+
+@attrs.frozen
+class Round:
+    """What the sources said of one job in one round. `has_accounting` is False on a site without slurmdbd."""
+
+    queue: Answer
+    accounting: Answer = UNASKED
+    has_accounting: bool = True
+    shown: Answer = UNASKED
+    journal: JournalEnd | None = None
+
+
+@attrs.frozen
+class Snapshot:
+    """What is held true of a job at `observed_at`. `status` has scontrol's field names and is read-only."""
+
+    job_id: str
+    status: Mapping[str, str]
+    state: str
+    is_terminal: bool
+    attempt: int
+    source: Source
+    observed_at: float
+
+
+@attrs.frozen
+class Rules:
+    """Seconds. `grace`: how long every source has to have lost a job; `accounting_lag`: how long sacct may trail behind the controller."""
+
+    grace: float = 60.0
+    accounting_lag: float = 300.0
+    absences: int = 3
+
+
+@attrs.frozen
+class Belief:
+    """What is known of a job so far.
+
+    `token` is its comment, `created` its submission by the client's clock (epoch seconds): they tell it from another job with a reused id.
+    `lost_since` and `absences`: the controller has not known the job since then, in so many rounds. `denied`: scontrol has said so too.
+    """
+
+    job_id: str
+    token: str = ""
+    created: float = 0.0
+    snapshot: Snapshot | None = None
+    attempt: int = 0
+    submitted: str = ""
+    lost_since: float | None = None
+    absences: int = 0
+    denied: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.snapshot is not None and self.snapshot.is_terminal
+
+
+def arbitrate(belief: Belief, answers: Round, now: float, rules: Rules = Rules()) -> Belief:
+    """The belief after a round of `answers` at `now`.
+
+    squeue comes first, then sacct, then scontrol, then the journal. Within one attempt an end is final; a higher restart count reopens the
+    job. A source that failed is no source that knows nothing.
+    """
+    if answers.queue is UNASKED:
+        return belief
+    if answers.queue is not None and _is_ours(belief, answers.queue):
+        return _controller(belief, answers.queue, "squeue", now)
+    shown = answers.shown
+    if shown is not None and shown is not UNASKED and _is_ours(belief, shown):
+        return _controller(belief, shown, "scontrol", now)
+    if belief.is_over:
+        return belief
+    return _absent(belief, answers, now, rules)
+
+
+def _controller(belief: Belief, found: Record, source: Source, now: float) -> Belief:
+    attempt = _attempt(found)
+    if attempt is None:
+        attempt = belief.attempt
+    if attempt < belief.attempt or (belief.is_over and attempt == belief.attempt):
+        return belief
+    return attrs.evolve(
+        belief,
+        snapshot=_snapshot(belief, found, source, attempt, now),
+        attempt=attempt,
+        submitted=found["SubmitTime"] if found["SubmitTime"] != "Unknown" else belief.submitted,
+        lost_since=None,
+        absences=0,
+        denied=False,
+    )
+
+
+def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
+    """The controller answered, and does not know the job."""
+    lost_since = now if belief.lost_since is None else belief.lost_since
+    belief = attrs.evolve(
+        belief,
+        lost_since=lost_since,
+        absences=belief.absences + 1,
+        denied=belief.denied or answers.shown is not UNASKED,
+    )
+    booked = answers.accounting
+    if booked is not None and booked is not UNASKED and not _is_current(belief, booked):
+        booked = None
+    if booked is not None and booked is not UNASKED and booked["JobState"] in TERMINAL_STATES:
+        return _ended(belief, booked, "sacct", now)
+    # sacct that still says RUNNING, or does not answer, is given time to catch up; sacct that knows nothing has lost the job like the others.
+    grace = rules.grace if booked is None or not answers.has_accounting else max(rules.grace, rules.accounting_lag)
+    out_of_patience = now - lost_since >= grace and belief.absences >= rules.absences
+    if answers.has_accounting and not out_of_patience:
+        return belief
+    if not belief.denied:
+        return belief  # scontrol has still to be heard
+    end = answers.journal
+    if end is not None and end.attempt >= belief.attempt and end.job_state in TERMINAL_STATES:
+        return _ended(attrs.evolve(belief, attempt=end.attempt), _from_journal(belief, end), "journal", now)
+    if not out_of_patience:
+        return belief
+    status = dict(belief.snapshot.status) if belief.snapshot is not None else dict(record(JobId=belief.job_id))
+    return _ended(belief, MappingProxyType({**status, "JobState": LOST}), "nobody", now)
+
+
+def _ended(belief: Belief, found: Record, source: Source, now: float) -> Belief:
+    snapshot = _snapshot(belief, found, source, belief.attempt, now)
+    return attrs.evolve(belief, snapshot=attrs.evolve(snapshot, is_terminal=True))
+
+
+def _snapshot(belief: Belief, found: Record, source: Source, attempt: int, now: float) -> Snapshot:
+    if not found["Restarts"]:
+        found = MappingProxyType({**found, "Restarts": f"{attempt}"})
+    if not found["Comment"] and belief.token:
+        found = MappingProxyType({**found, "Comment": belief.token})
+    state = found["JobState"]
+    return Snapshot(
+        job_id=belief.job_id,
+        status=found,
+        state=state,
+        is_terminal=state in TERMINAL_STATES,
+        attempt=attempt,
+        source=source,
+        observed_at=now,
+    )
+
+
+def _from_journal(belief: Belief, end: JournalEnd) -> Record:
+    before = belief.snapshot.status if belief.snapshot is not None else record(JobId=belief.job_id)
+    return MappingProxyType(
+        {
+            **before,
+            "JobState": end.job_state,
+            "ExitCode": end.exit_code,
+            "Restarts": f"{end.attempt}",
+            "EndTime": format_timestamp(end.time),
+        }
+    )
+
+
+def _attempt(found: Record) -> int | None:
+    return int(found["Restarts"]) if found["Restarts"].isdecimal() else None
+
+
+def _is_ours(belief: Belief, found: Record) -> bool:
+    """Not another job under a reused id."""
+    return not belief.token or not found["Comment"] or found["Comment"] == belief.token
+
+
+def _is_current(belief: Belief, found: Record) -> bool:
+    """Whether an accounting record is of this job and of this attempt, going by the time of submission (a requeue sets it anew)."""
+    text = found["SubmitTime"]
+    if belief.submitted and text == belief.submitted:
+        return True
+    try:
+        when = parse_timestamp(text)
+        known = parse_timestamp(belief.submitted) if belief.submitted else None
+    except DurationError:
+        return False
+    if when is None:
+        return False
+    if known is not None:
+        return when >= known - 1
+    return when >= belief.created - _CLOCKS_DIFFER
+
+
+_CLOCKS_DIFFER = 3600.0
+"""Seconds by which the clocks of client and cluster may disagree. A reused id is older than that."""

@@ -1,0 +1,281 @@
+"""`StatusService`: the only one that asks Slurm about jobs, for everybody at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from slurmkit.backends.base import Record, SchedulerBackend
+from slurmkit.clock import Clock
+from slurmkit.errors import SchedulerError, SchedulerNotFound
+from slurmkit.polling.arbitration import UNASKED, Answer, Belief, JournalEnd, Round, Rules, Snapshot, Unasked, arbitrate
+from slurmkit.polling.cadence import Budget, backoff
+
+__all__ = ["StatusService"]
+
+log = logging.getLogger("slurmkit.polling")
+
+MAX_SHOWS = 8
+"""Most ``scontrol show job`` in one round: the rounds' cost does not grow with the number of jobs."""
+
+MAX_ACCOUNTING = 10_000
+"""Most lost jobs about which sacct is asked in one round."""
+
+
+@attrs.define(eq=False)
+class _Tracked:
+    belief: Belief
+    listener: Callable[[Snapshot], None]
+    journal: Callable[[], JournalEnd | None]
+    looked_at: float | None = None  # when the latest answered round about this job began
+    round: int = 0  # its number
+    expired: int = 0  # rounds up to this number began too early
+
+
+_services: weakref.WeakSet[StatusService] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for service in list(_services):
+        service._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class StatusService:
+    """What is held true of each job, at the cost of one squeue (and at most one sacct) however many ask, and however many jobs there are.
+
+    Thread-safe. One request is under way at a time; whoever comes meanwhile waits for it, and asks again only when it began too early for him.
+    After a failed request the scheduler is left alone for a while that grows from one second to a minute; until then everybody is answered
+    from what is known.
+    """
+
+    def __init__(
+        self,
+        backend: SchedulerBackend,
+        clock: Clock,
+        *,
+        uniform: Callable[[float, float], float],
+        rules: Rules | None = None,
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._uniform = uniform
+        self._rules = Rules() if rules is None else rules
+        self._changed = threading.Condition()
+        self._jobs: dict[str, _Tracked] = {}
+        self._busy = False
+        self._rounds = 0  # begun so far
+        self._last_round: float | None = None
+        self._failures = 0
+        self._retry_at = float("-inf")
+        self._error: SchedulerError | None = None
+        self._hurry = Budget(capacity=0.5, share=0.01)
+        self._has_accounting = True
+        self._accounting_failures = 0
+        self._accounting_retry_at = float("-inf")
+        _services.add(self)
+
+    def _after_fork(self) -> None:
+        """This is a forked child: a thread that was asking is not here, and will neither give up its lock nor say that it is done."""
+        self._changed = threading.Condition()
+        self._busy = False
+
+    @property
+    def last_round(self) -> float | None:
+        """When the latest request that was answered began; None before the first."""
+        with self._changed:
+            return self._last_round
+
+    @property
+    def retry_at(self) -> float:
+        """Until then a failing scheduler is left alone; in the past when nothing is wrong."""
+        with self._changed:
+            return self._retry_at
+
+    @property
+    def can_hurry(self) -> bool:
+        """False when requests have taken more than one percent of the time lately: who expects an end at any moment asks more slowly then."""
+        with self._changed:
+            return self._hurry.allows(self._clock.monotonic())
+
+    @property
+    def error(self) -> SchedulerError | None:
+        """Why the latest request failed; None when it was answered."""
+        with self._changed:
+            return self._error
+
+    def track(
+        self,
+        job_id: str,
+        *,
+        token: str,
+        created: float,
+        listener: Callable[[Snapshot], None],
+        journal: Callable[[], JournalEnd | None],
+    ) -> None:
+        """Include a job in every round from now on.
+
+        `listener` is called with every snapshot that differs from the one before in state or attempt, in order, by whichever thread asked; it
+        must not block. `journal` reads the runner's ``completed`` event.
+        """
+        with self._changed:
+            belief = Belief(job_id, token=token, created=created)
+            self._jobs[job_id] = _Tracked(belief, listener, journal)
+
+    def forget(self, job_id: str) -> None:
+        """Ask no longer about a job."""
+        with self._changed:
+            self._jobs.pop(job_id, None)
+
+    def expire(self, job_id: str) -> None:
+        """What is known of a job is out of date (it was cancelled, for example): the next snapshot is a new one."""
+        with self._changed:
+            if tracked := self._jobs.get(job_id):
+                tracked.looked_at = None
+                tracked.round = 0
+                tracked.expired = self._rounds
+
+    def snapshot(self, job_ids: Iterable[str], max_age: float) -> dict[str, Snapshot]:
+        """What is known of those of `job_ids` that are tracked and of which something is known.
+
+        A snapshot began at most `max_age` seconds before this call, unless the scheduler does not answer: then it is the last one (see `error`
+        and `retry_at`). Raises `SchedulerNotFound` when there is no Slurm at all.
+        """
+        wanted = list(job_ids)
+        with self._changed:
+            oldest = self._clock.monotonic() - max_age
+            asked_at = self._rounds
+            while self._is_stale(wanted, oldest, asked_at) and self._clock.monotonic() >= self._retry_at:
+                if self._busy:
+                    self._clock.wait(self._changed, None)
+                else:
+                    self._lead()
+            return self._known(wanted)
+
+    def _known(self, job_ids: Iterable[str]) -> dict[str, Snapshot]:
+        return {
+            job_id: tracked.belief.snapshot
+            for job_id in job_ids
+            if (tracked := self._jobs.get(job_id)) is not None and tracked.belief.snapshot is not None
+        }
+
+    def _is_stale(self, job_ids: Iterable[str], oldest: float, asked_at: int) -> bool:
+        """True when something is known of one of `job_ids` neither since `oldest` nor from a round after the one numbered `asked_at`."""
+        for job_id in job_ids:
+            tracked = self._jobs.get(job_id)
+            if tracked is None or tracked.round > asked_at:
+                continue
+            if tracked.looked_at is None or tracked.looked_at <= oldest:
+                return True
+        return False
+
+    def _lead(self) -> None:
+        """Ask about everything that is outstanding. The lock is held by the caller, and given up while Slurm is asked."""
+        self._busy = True
+        self._rounds += 1
+        number = self._rounds
+        jobs = dict(self._jobs)
+        began = self._clock.monotonic()
+        self._changed.release()
+        try:
+            answers, error = self._ask(jobs, began)
+            updated = {}
+            for job_id, answer in answers.items():
+                updated[job_id] = arbitrate(jobs[job_id].belief, answer, began, self._rules)
+            self._tell(jobs, updated)
+        finally:
+            self._changed.acquire()
+            self._busy = False
+            self._changed.notify_all()
+        now = self._clock.monotonic()
+        self._hurry.spend(now, now - began)
+        if error is None:
+            self._failures = 0
+            self._error = None
+            self._last_round = began
+            for job_id, tracked in jobs.items():
+                tracked.belief = updated.get(job_id, tracked.belief)
+                if number > tracked.expired:
+                    tracked.looked_at = began
+                    tracked.round = number
+            return
+        self._failures += 1
+        self._error = error
+        pause = backoff(self._failures, self._uniform)
+        self._retry_at = now + pause
+        if isinstance(error, SchedulerNotFound):
+            raise error
+        log.warning("no news of %d job(s), next try in %.1f s: %s", len(jobs), pause, error)
+
+    def _tell(self, jobs: Mapping[str, _Tracked], updated: Mapping[str, Belief]) -> None:
+        for job_id, belief in updated.items():
+            before, after = jobs[job_id].belief.snapshot, belief.snapshot
+            if after is None or after is before:
+                continue
+            if before is None or (before.state, before.attempt) != (after.state, after.attempt):
+                jobs[job_id].listener(after)
+
+    def _ask(self, jobs: Mapping[str, _Tracked], now: float) -> tuple[dict[str, Round], SchedulerError | None]:
+        """One round of requests. Without an answer from squeue there is no round."""
+        try:
+            queue = self._backend.queue(list(jobs))
+        except SchedulerError as error:
+            return {}, error
+        rounds = {job_id: Round(queue=record) for job_id, record in queue.items() if job_id in jobs}
+        lost = [job_id for job_id, tracked in jobs.items() if job_id not in queue and not tracked.belief.is_over]
+        if lost:
+            rounds.update(self._ask_about_lost(jobs, lost, now))
+        return rounds, None
+
+    def _ask_about_lost(self, jobs: Mapping[str, _Tracked], lost: list[str], now: float) -> dict[str, Round]:
+        asked = dict.fromkeys(lost[:MAX_ACCOUNTING])
+        booked = self._accounting(list(asked), now)
+        shows = MAX_SHOWS
+        rounds = {}
+        for job_id in lost:
+            accounting: Answer = booked.get(job_id) if isinstance(booked, Mapping) and job_id in asked else UNASKED
+            shown: Answer = UNASKED
+            if shows and not jobs[job_id].belief.denied and (accounting is None or accounting is UNASKED):
+                shows -= 1
+                shown = self._show(job_id)
+            rounds[job_id] = Round(
+                queue=None,
+                accounting=accounting,
+                has_accounting=booked is not None,
+                shown=shown,
+                journal=jobs[job_id].journal(),
+            )
+        return rounds
+
+    def _accounting(self, job_ids: list[str], now: float) -> Mapping[str, Record] | Unasked | None:
+        """sacct's records; None where there is no accounting, UNASKED when it did not answer or is left alone after that."""
+        if not self._has_accounting:
+            return None
+        if now < self._accounting_retry_at:
+            return UNASKED
+        try:
+            booked = self._backend.accounting(job_ids)
+        except SchedulerError as error:
+            self._accounting_failures += 1
+            pause = backoff(self._accounting_failures, self._uniform)
+            self._accounting_retry_at = now + pause
+            log.warning("sacct did not answer about %d job(s), next try in %.1f s: %s", len(job_ids), pause, error)
+            return UNASKED
+        self._accounting_failures = 0
+        if booked is None:
+            self._has_accounting = False
+        return booked
+
+    def _show(self, job_id: str) -> Answer:
+        try:
+            return self._backend.show(job_id)
+        except SchedulerError as error:
+            log.warning("scontrol did not answer about job %s: %s", job_id, error)
+            return UNASKED

@@ -1,0 +1,93 @@
+"""What `Cluster.submit` makes of a task before it is written to the job directory."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from slurmkit import __version__, jobdir
+from slurmkit.callbacks.base import BaseCallback
+from slurmkit.errors import OptionError
+from slurmkit.injection import unfilled_parameters
+from slurmkit.packaging.base import PackagingResult, PackagingStrategy
+from slurmkit.packaging.inherit import Inherit
+from slurmkit.slurm.options import OPTIONS, filename_pattern
+from slurmkit.task import Task
+
+__all__ = ["Options", "check_call", "job_record", "strategy", "with_defaults", "with_own"]
+
+Options = Mapping[str, str | Literal[True]]
+
+
+def strategy(packaging: object) -> PackagingStrategy:
+    """The packaging strategy of that name, or the strategy itself. Raises `OptionError`."""
+    if packaging == "inherit":
+        return Inherit()
+    if isinstance(packaging, str) or not hasattr(packaging, "package"):
+        raise OptionError(f"packaging is {packaging!r}; valid: 'inherit', or an object that is a PackagingStrategy")
+    return packaging  # type: ignore[return-value]
+
+
+def check_call(func: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parameters that receive the JobContext. Raises TypeError when `func` cannot be called with these arguments and those."""
+    inject = unfilled_parameters(func, args, kwargs)
+    try:
+        signature = inspect.signature(func)
+    except ValueError:
+        return inject  # a builtin that does not tell
+    try:
+        signature.bind(*args, **kwargs, **dict.fromkeys(inject))
+    except TypeError as error:
+        raise TypeError(f"{func.__qualname__}{signature} cannot be called so: {error}") from None
+    return inject
+
+
+def with_defaults(task: Task[..., Any], defaults: Options) -> dict[str, str | Literal[True]]:
+    """The task's options on top of the Cluster's. A flag and its opposite (``requeue``, ``no_requeue``) are one option."""
+    kept = {
+        name: value
+        for name, value in defaults.items()
+        if name not in task.options and OPTIONS[name].opposite not in task.options
+    }
+    return {"job_name": task.__name__, **kept, **task.options}
+
+
+def with_own(options: Options, job_dir: Path, token: str) -> dict[str, str | Literal[True]]:
+    """The options with slurmkit's own: where the output goes, and the token by which the job is found again."""
+    return {
+        **options,
+        "comment": token,
+        "output": filename_pattern(str(job_dir / jobdir.STDOUT)),
+        "error": filename_pattern(str(job_dir / jobdir.STDERR)),
+    }
+
+
+def job_record(
+    task: Task[..., Any],
+    packaged: PackagingResult,
+    options: Options,
+    token: str,
+    created: float,
+    cluster: str,
+    inject: Iterable[str],
+    shipped: Iterable[BaseCallback],
+) -> dict[str, Any]:
+    """``job.json``, before there is a job id."""
+    return {
+        "slurmkit": __version__,
+        "pre_submission_id": token,
+        "job_id": None,
+        "cluster": cluster,
+        "created": created,
+        "module": task.__module__,
+        "function": task.__qualname__,
+        "inject": list(inject),
+        "options": dict(options),
+        "packaging": packaged.strategy,
+        "python": packaged.python,
+        "python_version": packaged.python_version,
+        "sys_path": list(packaged.sys_path),
+        "callbacks": [f"{type(callback).__module__}.{type(callback).__qualname__}" for callback in shipped],
+    }

@@ -1,0 +1,48 @@
+"""Renders the batch script. Pure: the same values give the same text."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Literal
+
+from slurmkit.errors import PackagingError
+from slurmkit.packaging.base import PackagingResult
+from slurmkit.slurm.options import render_directives
+
+__all__ = ["render"]
+
+_UNPRINTABLE = ("\n", "\r", "\0")
+
+
+def render(*, options: Mapping[str, str | Literal[True]], job_dir: str, packaging: PackagingResult) -> str:
+    """The text of ``script.sh``.
+
+    `options` are all options of the job, in the form of `slurmkit.slurm.options.normalize`; `job_dir` is absolute. Raises `OptionError`
+    and `PackagingError` for text that no batch script can carry.
+    """
+    for what, text in (
+        ("job directory", job_dir),
+        ("interpreter", packaging.python),
+        ("runner", packaging.runner),
+    ):
+        _check(what, text)
+    lines = [
+        "#!/bin/sh",
+        *render_directives(options),
+        f"export JOB_DIR={shlex.quote(job_dir)}",
+        *packaging.setup,
+        # By its file, not with -m: slurmkit need not be on this interpreter's path (a checkout, PYTHONPATH). -P keeps the
+        # working directory off the path, where a file called json.py would be taken for the standard library's.
+        f'exec {shlex.quote(packaging.python)} -P {shlex.quote(packaging.runner)} "$JOB_DIR"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _check(what: str, text: str) -> None:
+    if any(char in text for char in _UNPRINTABLE) or any("\ud800" <= char <= "\udfff" for char in text):
+        raise PackagingError(
+            f"the {what} {text!r} cannot be written into a batch script: it has a line break, NUL or a byte that is no UTF-8"
+        )
+    if not text.startswith("/"):
+        raise PackagingError(f"the {what} {text!r} is no absolute path")

@@ -1,0 +1,245 @@
+"""`task` and `Task`: a function together with what it asks of Slurm."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
+
+from slurmkit.callbacks.base import BaseCallback
+from slurmkit.errors import OptionError
+
+if TYPE_CHECKING:
+    from slurmkit.job import Job
+    from slurmkit.runtime import JobContext
+
+__all__ = ["Task", "When", "as_task", "task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+When = Literal["ok", "any", "not_ok", "start"]
+
+_DEPENDENCY: Mapping[str, str] = {"ok": "afterok", "any": "afterany", "not_ok": "afternotok", "start": "after"}
+_JOB_ID = re.compile(r"[0-9]+(?:_[0-9]+)?", re.ASCII)
+
+
+class Task(Generic[P, R]):
+    """A function with the options and callbacks of its jobs. Immutable; made by `task`.
+
+    Calling it is a plain local call: a JobContext parameter that the caller leaves out gets that of the job which the caller runs in,
+    or that of a single process. In a class it is a method.
+    """
+
+    __module__: str
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __init__(
+        self,
+        func: Callable[P, R],
+        *,
+        options: Mapping[str, str | Literal[True]],
+        callbacks: tuple[BaseCallback, ...] = (),
+    ) -> None:
+        functools.update_wrapper(cast(Any, self), func)
+        self.func = func
+        """The function itself."""
+        self.options: Mapping[str, str | Literal[True]] = types.MappingProxyType(dict(options))
+        """sbatch's options under their long names, with underscores: text, or True for a flag. Read-only."""
+        self.callbacks = callbacks
+        """The callbacks of this task's jobs, in addition to those of the Cluster."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        from slurmkit.injection import call_with_context
+
+        return call_with_context(self.func, args, kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Task[..., R]:
+        if instance is None:
+            return self
+        bound = types.MethodType(self.func, instance)
+        return Task(bound, options=self.options, callbacks=self.callbacks)
+
+    def __repr__(self) -> str:
+        options = "".join(f" {name}={value}" for name, value in self.options.items())
+        return f"<Task {self.__module__}.{self.__qualname__}{options}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """By reference where the task is found under its own name, with its function by value otherwise."""
+        found = _importable(self)
+        if found is self:
+            return self.__qualname__
+        options = dict(self.options)
+        if isinstance(found, Task) and found.func is self.func:
+            return _variant, (found, options, self.callbacks)
+        return _rebuilt, (self.func, options, self.callbacks)
+
+    def with_options(self, **options: object) -> Task[P, R]:
+        """The same task with other sbatch options; None takes an option away. Raises `OptionError`."""
+        from slurmkit.slurm.options import OPTIONS, normalize
+
+        changed = normalize(options, where=f"{self.__qualname__}.with_options")
+        gone = {*options, *changed, *(OPTIONS[name].opposite for name in (*options, *changed))}
+        kept = {name: value for name, value in self.options.items() if name not in gone}
+        return Task(self.func, options={**kept, **changed}, callbacks=self.callbacks)
+
+    def with_callbacks(self, *callbacks: BaseCallback) -> Task[P, R]:
+        """The same task with these callbacks after its own. Raises `CallbackError`."""
+        from slurmkit.callbacks.dispatch import merge
+
+        return Task(self.func, options=self.options, callbacks=merge(self.callbacks, callbacks))
+
+    def after(self, *jobs: Job[Any] | str | int, when: When = "ok") -> Task[P, R]:
+        """The same task, whose job Slurm starts when all of `jobs` have completed (``"ok"``), have ended somehow (``"any"``), have ended
+        without success (``"not_ok"``), or have started or been cancelled (``"start"``).
+
+        Comes on top of the dependencies that the task has already. Raises `OptionError`.
+        """
+        where = f"{self.__qualname__}.after"
+        if when not in _DEPENDENCY:
+            valid = ", ".join(repr(word) for word in get_args(When))
+            raise OptionError(f"{where}: when is {when!r}; valid: {valid}")
+        if not jobs:
+            raise OptionError(f"{where}: no job is given; pass the jobs to wait for, or their ids")
+        ids = []
+        for job in jobs:
+            job_id = str(getattr(job, "job_id", job))
+            if not _JOB_ID.fullmatch(job_id):
+                raise OptionError(f"{where}: {job!r} is neither a Job nor a job id such as 123 or 123_4")
+            ids.append(job_id)
+        before = self.options.get("dependency")
+        if isinstance(before, str) and "?" in before:
+            raise OptionError(
+                f"{where}: the dependency {before!r} is an alternative ('?'), which Slurm does not combine with others"
+            )
+        new = f"{_DEPENDENCY[when]}:{':'.join(ids)}"
+        return self.with_options(dependency=new if before is None else f"{before},{new}")
+
+
+def _importable(wanted: Task[..., Any]) -> object:
+    """What an import finds under the task's name; None when it is nothing, or in ``__main__``, which is another module in the job."""
+    if wanted.__module__ == "__main__":
+        return None
+    found: object = sys.modules.get(wanted.__module__)
+    for part in wanted.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _variant(
+    base: Task[P, R], options: dict[str, str | Literal[True]], callbacks: tuple[BaseCallback, ...]
+) -> Task[P, R]:
+    return Task(base.func, options=options, callbacks=callbacks)
+
+
+def _rebuilt(
+    func: Callable[P, R], options: dict[str, str | Literal[True]], callbacks: tuple[BaseCallback, ...]
+) -> Task[P, R]:
+    return Task(func, options=options, callbacks=callbacks)
+
+
+class _Job0(Protocol[R_co]):
+    """A function with a parameter ``job: JobContext``, which callers leave out. Static checkers cannot take a keyword out of a signature:
+    what else it takes is not checked."""
+
+    def __call__(self, *, job: JobContext) -> R_co: ...
+
+
+class _Job1(Protocol[R_co]):
+    def __call__(self, a: Any, /, *, job: JobContext) -> R_co: ...
+
+
+class _Job2(Protocol[R_co]):
+    def __call__(self, a: Any, b: Any, /, *, job: JobContext) -> R_co: ...
+
+
+class _Job3(Protocol[R_co]):
+    def __call__(self, a: Any, b: Any, c: Any, /, *, job: JobContext) -> R_co: ...
+
+
+class _Job4(Protocol[R_co]):
+    def __call__(self, a: Any, b: Any, c: Any, d: Any, /, *, job: JobContext) -> R_co: ...
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(self, func: _Job0[R], /) -> Task[..., R]: ...
+    @overload
+    def __call__(self, func: _Job1[R], /) -> Task[..., R]: ...
+    @overload
+    def __call__(self, func: _Job2[R], /) -> Task[..., R]: ...
+    @overload
+    def __call__(self, func: _Job3[R], /) -> Task[..., R]: ...
+    @overload
+    def __call__(self, func: _Job4[R], /) -> Task[..., R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(func: _Job0[R], /) -> Task[..., R]: ...
+@overload
+def task(func: _Job1[R], /) -> Task[..., R]: ...
+@overload
+def task(func: _Job2[R], /) -> Task[..., R]: ...
+@overload
+def task(func: _Job3[R], /) -> Task[..., R]: ...
+@overload
+def task(func: _Job4[R], /) -> Task[..., R]: ...
+@overload
+def task(func: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(*, callbacks: Iterable[BaseCallback] = (), **options: object) -> _Decorator: ...
+
+
+def task(func: Any = None, /, *, callbacks: Iterable[BaseCallback] = (), **options: object) -> Any:
+    """Make a function a `Task`: ``@task``, or ``@task(time="00:10:00", nodes=2)`` with sbatch's long option names, underscores for dashes.
+
+    `callbacks` follow the jobs of this task, in addition to the Cluster's. Raises `OptionError` for an option that is unknown, ill-typed or
+    slurmkit's own, `CallbackError` for what is no callback, and `TypeError` for what cannot run in a job.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Task[..., Any]:
+        _check_function(function)
+        named = getattr(function, "__qualname__", repr(function))
+        normal: Mapping[str, str | Literal[True]] = {}
+        merged: tuple[BaseCallback, ...] = ()
+        if options:
+            from slurmkit.slurm.options import normalize
+
+            normal = normalize(options, where=f"@task {named}")
+        if callbacks:
+            from slurmkit.callbacks.dispatch import merge
+
+            merged = merge(callbacks)
+        return Task(function, options=normal, callbacks=merged)
+
+    return decorate if func is None else decorate(func)
+
+
+def as_task(function: Callable[P, R]) -> Task[P, R]:
+    """`function` itself when it is a task, else a task without options. Raises `TypeError` for what cannot run in a job."""
+    return function if isinstance(function, Task) else cast("Task[P, R]", task(function))
+
+
+def _check_function(function: object) -> None:
+    name = getattr(function, "__qualname__", repr(function))
+    if isinstance(function, Task):
+        raise TypeError(f"{name} is a task already: use its with_options(...) to change its options")
+    if isinstance(function, staticmethod | classmethod):
+        raise TypeError(f"{name}: put @task below @{type(function).__name__}, next to the function")
+    if isinstance(function, type):
+        raise TypeError(f"{name} is a class: a task is a function; write one that makes the object and returns it")
+    if not isinstance(function, types.FunctionType | types.MethodType | types.BuiltinFunctionType):
+        raise TypeError(f"{function!r} is no function: a task is a function; wrap it in one")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{name} is asynchronous, and a job has no event loop: call asyncio.run in a plain function")
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{name} is a generator, which cannot be sent back from a job: return a list")
