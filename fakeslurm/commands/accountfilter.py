@@ -1,0 +1,344 @@
+"""Which records sacct shows: its ids, time window, states and filters. Measured on Slurm 22.05.8.
+
+Windows and states are those of the queries that slurmdbd sends to its database (its log with ``DebugFlags=DB_JOB``).
+"""
+
+from __future__ import annotations
+
+import grp
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from fakeslurm.commands import answers, jobtexts
+from fakeslurm.commands.accountrows import Row
+from fakeslurm.commands.answers import Stop, unsupported, words
+from fakeslurm.commands.moments import MomentError, parse_moment
+from fakeslurm.commands.stamps import Stamps, zone
+from slurmkit.slurm.durations import DurationError, parse_minutes
+from slurmkit.slurm.hostlist import HostlistError, expand
+from slurmkit.slurm.states import JobState
+
+if TYPE_CHECKING:
+    from fakeslurm.commands.base import Invocation
+    from fakeslurm.model import StepId
+    from fakeslurm.slurmctld import Controller
+    from fakeslurm.slurmdbd import JobRecord, StepRecord
+
+__all__ = ["Selection", "Window", "selection"]
+
+_PROGRAM = "sacct"
+
+_ACCOUNTED = frozenset(
+    {
+        JobState.BOOT_FAIL,
+        JobState.CANCELLED,
+        JobState.COMPLETED,
+        JobState.DEADLINE,
+        JobState.FAILED,
+        JobState.NODE_FAIL,
+        JobState.OUT_OF_MEMORY,
+        JobState.PENDING,
+        JobState.PREEMPTED,
+        JobState.REQUEUED,
+        JobState.RESIZING,
+        JobState.REVOKED,
+        JobState.RUNNING,
+        JobState.SUSPENDED,
+        JobState.TIMEOUT,
+    }
+)
+_STATES = {word: state for state in reversed(JobState) for word in (str(state), state.compact)}
+_JOB = re.compile(r"([0-9]+)(?:_([0-9]+)|\+[0-9]+)?(?:\.(.*))?", re.ASCII)
+_SCHEDULERS = {"schedsubmit": False, "schedmain": True, "schedbackfill": False}
+"""Which scheduler starts jobs here."""
+
+Test = Callable[["JobRecord"], bool]
+
+
+@frozen
+class Window:
+    """From and to, in epoch seconds."""
+
+    start: int
+    end: int
+
+
+def _eligible_in(window: Window) -> Test:
+    return lambda job: (
+        job.eligible is not None and int(job.eligible) < window.end and (job.end is None or job.end >= window.start)
+    )
+
+
+def _submitted_in(window: Window) -> Test:
+    return lambda job: int(job.submit) < window.end and (job.end is None or int(job.end) >= window.start)
+
+
+def _in_state(state: JobState, window: Window) -> Test:
+    """Whether a job was in this state within the window."""
+    if state is JobState.PENDING:
+        return lambda job: _was_pending(job, window)
+    if state is JobState.RUNNING:
+        return lambda job: _was_running(job, window)
+    return lambda job: job.state == state and job.end is not None and window.start <= int(job.end) <= window.end
+
+
+def _was_pending(job: JobRecord, window: Window) -> bool:
+    if job.eligible is None or int(job.eligible) >= window.end:
+        return False
+    if job.start is not None:
+        return window.start < int(job.start)
+    return job.state == JobState.PENDING if job.end is None else window.start < int(job.end)
+
+
+def _was_running(job: JobRecord, window: Window) -> bool:
+    if job.start is None or int(job.start) >= window.end:
+        return False
+    return job.state == JobState.RUNNING if job.end is None else window.start < int(job.end)
+
+
+@frozen
+class Selection:
+    """What is to be shown."""
+
+    window: Window
+    tests: Sequence[Test]
+    job_ids: Set[int] | None = None
+    """Of --jobs, as far as they are plain numbers; None: not asked by id alone."""
+    steps: Mapping[tuple[int, int | None], Set[StepId] | None] = field(factory=dict)
+    """The steps asked for of a job or an array's element; None: the job with all its steps. Empty: everything."""
+
+    def rows(self, records: Iterable[JobRecord], *, with_steps: bool) -> list[Row]:
+        """The rows of the records that pass."""
+        found: list[Row] = []
+        for job in records:
+            wanted = self._wanted(job)
+            if wanted is _NOT_WANTED or not all(test(job) for test in self.tests):
+                continue
+            if wanted is None or not with_steps:
+                found.append(Row(job))
+            if with_steps:
+                found += [
+                    Row(job, step)
+                    for step in job.steps
+                    if (wanted is None or step.step_id in wanted) and self._in_window(step)
+                ]
+        return found
+
+    def _wanted(self, job: JobRecord) -> Set[StepId] | None:
+        if not self.steps:
+            return None
+        keys = ((job.job_id, None), (job.array_job_id, None), (job.array_job_id, job.array_task_id))
+        chosen = [self.steps[key] for key in keys if key in self.steps]  # type: ignore[index]
+        if not chosen:
+            return _NOT_WANTED
+        steps: set[StepId] = set()
+        for each in chosen:
+            if each is None:
+                return None
+            steps |= each
+        return steps
+
+    def _in_window(self, step: StepRecord) -> bool:
+        return int(step.start) <= self.window.end and (step.end is None or int(step.end) >= self.window.start)
+
+
+_NOT_WANTED: frozenset[StepId] = frozenset({-1})
+
+
+def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation, controller: Controller) -> Selection:
+    """What the options select. Raises `Stop` in Slurm's words for what it does not understand."""
+    steps = _steps(values.get("jobs", ""))
+    states = _states(values.get("state", ""))
+    window = _window(values, bool(steps), bool(states), invocation)
+    tests: list[Test] = []
+    if states:
+        in_states = [_in_state(state, window) for state in states]
+        tests.append(lambda job: any(test(job) for test in in_states))
+    else:
+        tests.append(_submitted_in(window) if steps else _eligible_in(window))
+    if "uid" in values:
+        tests.append(_of_users(values["uid"], controller))
+    elif "allusers" not in flags and not steps and invocation.uid != 0:
+        tests.append(lambda job: job.uid == invocation.uid)
+    tests += _filters(values, controller)
+    return Selection(window, tests, _ids(steps, controller) if steps else None, steps)
+
+
+def _ids(steps: Iterable[tuple[int, int | None]], controller: Controller) -> Set[int]:
+    """The ids of the jobs asked for; of an array: those of its elements that the controller remembers."""
+    asked = {job_id for job_id, _ in steps}
+    return asked | {job.job_id for job in controller.jobs.values() if job.array_job_id in asked}
+
+
+def _steps(text: str) -> dict[tuple[int, int | None], Set[StepId] | None]:
+    """The jobs and steps of ``--jobs``."""
+    found: dict[tuple[int, int | None], Set[StepId] | None] = {}
+    for word in words(text):
+        match = _JOB.fullmatch(word)
+        if match is None:
+            array = re.match(r"([0-9]+)_", word)
+            what = f"Bad job array element specified: {array[1]}" if array else f"Bad job/step specified: {word}"
+            raise Stop(f"{_PROGRAM}: fatal: {what}\n")
+        if "+" in word:
+            continue  # a component of a heterogeneous job, of which there are none
+        key = (int(match[1]), None if match[2] is None else int(match[2]))
+        step = match[3]
+        if step is None or (key in found and found[key] is None):
+            found[key] = None
+            continue
+        if not (step.isdecimal() or step in ("batch", "extern", "interactive")):
+            raise Stop(f"{_PROGRAM}: fatal: Bad step specified: {match[1]}\n")
+        number: StepId = "batch" if step == "batch" else int(step) if step.isdecimal() else -1
+        found[key] = (found.get(key) or frozenset()) | {number}
+    if words(text) and not found:
+        found[(0, None)] = None
+    return found
+
+
+def _states(text: str) -> list[JobState]:
+    found = []
+    for word in words(text):
+        state = _STATES.get(word.upper())
+        if state is None:
+            raise Stop(f"{_PROGRAM}: fatal: unrecognized job state value '{word}'\n")
+        if state not in _ACCOUNTED:
+            raise Stop(f"{_PROGRAM}: fatal: job state {word} is not supported / accounted\n")
+        found.append(state)
+    return found
+
+
+def _window(values: Mapping[str, str], of_jobs: bool, of_states: bool, invocation: Invocation) -> Window:
+    """The window, by the defaults of sacct.1 "DEFAULT TIME WINDOW"; its end is the first second after it."""
+    now, here = int(invocation.now), zone(invocation.environ)
+    given = {}
+    for key in ("starttime", "endtime"):
+        if key in values:
+            try:
+                given[key] = int(parse_moment(values[key], invocation.now, here, past=True))
+            except MomentError as error:
+                raise Stop(f"{error}\n") from None
+    midnight = datetime.fromtimestamp(now, here).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = given.get("starttime", 0 if of_jobs else now if of_states else int(midnight.timestamp()))
+    end = given.get("endtime", start if of_states and "starttime" in given else now)
+    if start > end:
+        stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
+        raise Stop(f"{_PROGRAM}: error: Start time ({stamps(start)}) requested is after end time ({stamps(end)}).\n")
+    return Window(start, end + 1 if end in (start, now) else end)
+
+
+def _of_users(text: str, controller: Controller) -> Test:
+    known = {(job.description.user, job.description.uid) for job in controller.jobs.values()}
+    uids = set()
+    for word in words(text):
+        uid = answers.user_id(word, known)
+        if uid is None:
+            raise Stop(f"{_PROGRAM}: error: Invalid user id: {word}\n")
+        uids.add(uid)
+    return lambda job: job.uid in uids
+
+
+def _of_groups(text: str) -> Test:
+    gids = set()
+    for word in words(text):
+        try:
+            gids.add(grp.getgrgid(int(word)).gr_gid if word.isdecimal() else grp.getgrnam(word).gr_gid)
+        except (KeyError, OverflowError):
+            raise Stop(f"{_PROGRAM}: error: Invalid group id: {word}\n") from None
+    return lambda job: job.gid in gids
+
+
+def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
+    """One test for each option that selects by something of the job. Raises `Stop`."""
+    settings = controller.settings
+    tests: list[Test] = []
+    if "name" in values:
+        names = frozenset(words(values["name"]))
+        tests.append(lambda job: job.name in names)
+    if "partition" in values:
+        partitions = frozenset(words(values["partition"]))
+        tests.append(lambda job: job.partition in partitions)
+    if "accounts" in values:
+        accounts = frozenset(words(values["accounts"]))
+        tests.append(lambda job: jobtexts.account(job.uid, job.account, settings) in accounts)
+    if "gid" in values:
+        tests.append(_of_groups(values["gid"]))
+    if "qos" in values:
+        for word in words(values["qos"]):
+            if word.lower() != "normal":
+                raise Stop(
+                    f"{_PROGRAM}: error: You gave a bad qos '{word}'. Valid QOS's are normal\n"
+                    f"{_PROGRAM}: fatal: problem processing qos list\n"
+                )
+        tests.append(lambda job: bool(jobtexts.qos(job.qos, settings)))
+    if "associations" in values:
+        root = "2" in words(values["associations"])
+        tests.append(lambda job: root and job.uid == 0)
+    if "clusters" in values:
+        here = bool({settings.cluster_name, "all"} & set(words(values["clusters"])))
+        tests.append(lambda _job: here)
+    if "wckeys" in values or "constraints" in values:
+        tests.append(lambda _job: False)  # no job has any
+    if "flags" in values:
+        tests.append(_by_scheduler(values["flags"]))
+    if "nodelist" in values:
+        nodes = _nodes(values["nodelist"])
+        tests.append(lambda job: not nodes.isdisjoint(job.nodes))
+    return tests + _sizes(values)
+
+
+def _by_scheduler(text: str) -> Test:
+    for word in words(text):
+        if word.lower() not in _SCHEDULERS:
+            raise Stop(f"{_PROGRAM}: error: str_2_job_flags: Invalid job flag {word}\n")
+    here = any(_SCHEDULERS[word.lower()] for word in words(text))
+    return lambda job: here and bool(job.nodes)
+
+
+def _nodes(text: str) -> frozenset[str]:
+    try:
+        return frozenset(expand(text))
+    except HostlistError:
+        return frozenset()
+
+
+def _sizes(values: Mapping[str, str]) -> list[Test]:
+    tests: list[Test] = []
+    for key, name, size in (
+        ("nnodes", "node", lambda job: len(job.nodes)),
+        ("ncpus", "cpu", lambda job: job.allocated_cpus if job.nodes else 0),
+    ):
+        if key in values:
+            least, most = _range(values[key], name)
+            if least or most:
+                tests.append(_between(size, least, most))
+    if "timelimit-min" in values:
+        least, most = _minutes(values["timelimit-min"]), _minutes(values.get("timelimit-max", values["timelimit-min"]))
+        tests.append(lambda job: job.time_limit is not None and least <= job.time_limit <= most)
+    return tests
+
+
+def _between(size: Callable[[JobRecord], int], least: int, most: int) -> Test:
+    return lambda job: least <= size(job) <= most
+
+
+def _range(text: str, name: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", text, re.ASCII)
+    if match is None:
+        raise Stop(f'{_PROGRAM}: error: Invalid numeric value "{text}" for requested {name} range.\n')
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _minutes(text: str) -> int:
+    try:
+        minutes = parse_minutes(text)
+    except DurationError:
+        minutes = 0
+    if minutes is None:
+        raise unsupported(_PROGRAM, "--timelimit-min and --timelimit-max without a number")
+    if not minutes:
+        raise Stop(f"{_PROGRAM}: fatal: Invalid time limit specification\n")
+    return minutes

@@ -1,0 +1,341 @@
+"""The values of sacct's fields, of a job's row and of a step's row. Measured on Slurm 22.05.8, 24.11.5.
+
+As with ``JobAcctGatherType=jobacct_gather/none``: what a job used of CPU time, memory, disk and energy is not known, and
+those fields are empty or zero exactly where they are on such a Slurm.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from attrs import frozen
+
+from fakeslurm.commands import jobtexts
+from fakeslurm.commands.answers import unsupported
+from fakeslurm.commands.jobsizes import allocated_memory, megabytes, memory_text
+from fakeslurm.commands.jobtexts import NEW
+from fakeslurm.model import BATCH
+from slurmkit.slurm.durations import format_elapsed, format_time_limit
+from slurmkit.slurm.states import ExitCode, JobState
+
+if TYPE_CHECKING:
+    from fakeslurm.commands.stamps import Stamps
+    from fakeslurm.model import Job, Settings
+    from fakeslurm.slurmdbd import JobRecord, StepRecord
+
+__all__ = ["AccountTexts", "Row"]
+
+_UINT32 = 1 << 32
+_MEMORY_UNITS = "KMGTP"
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CLUSTER = 1600
+
+
+class Row(NamedTuple):
+    """A line of sacct: a job, or one of its steps."""
+
+    job: JobRecord
+    step: StepRecord | None = None
+
+
+@frozen
+class AccountTexts:
+    """Reads fields from rows, for one call of sacct."""
+
+    settings: Settings
+    jobs: Mapping[int, Job]
+    """Those that the controller remembers: it alone knows what memory was allocated."""
+    now: float
+    stamps: Stamps
+    convert: bool = True
+    """Not so with ``--noconvert``."""
+    unit: str = ""
+    """Of ``--units``."""
+
+    def getter(self, name: str) -> Callable[[Row], str]:
+        """The function that reads the field of this name (as `accountfields.NAMES` spells it)."""
+        lower = name.lower()
+        method: Callable[[Row], str] | None = getattr(self, f"_{lower}", None)
+        if method is not None:
+            return method
+        if lower in _ZERO_TIMES:
+            return lambda _row: "00:00:00"
+        return lambda _row: ""
+
+    @property
+    def _new(self) -> bool:
+        return self.settings.profile.release == NEW
+
+    # Texts of jobs and steps.
+
+    def _account(self, row: Row) -> str:
+        return jobtexts.account(row.job.uid, row.job.account, self.settings) or ""
+
+    def _alloccpus(self, row: Row) -> str:
+        if row.step is not None:
+            return f"{row.step.num_cpus}"
+        if self._new:
+            return f"{row.job.allocated_cpus if row.job.nodes else 0}"
+        return f"{row.job.allocated_cpus if row.job.nodes else row.job.requested_cpus}"
+
+    def _allocnodes(self, row: Row) -> str:
+        return f"{len((row.step or row.job).nodes)}"
+
+    def _alloctres(self, row: Row) -> str:
+        if row.step is not None:
+            memory = self._memory(self._held(row)) if self.settings.memory_is_consumed else "0"
+            return f"cpu={row.step.num_cpus},mem={memory},node={len(row.step.nodes)}"
+        if not row.job.nodes:
+            return ""
+        cpus = row.job.allocated_cpus
+        memory = f"mem={self._memory(self._held(row))}," if self.settings.memory_is_consumed else ""
+        return f"billing={cpus},cpu={cpus},{memory}node={len(row.job.nodes)}"
+
+    def _remembered(self, row: Row, field: str) -> Job:
+        """The controller's job, for what it alone knows."""
+        job = self.jobs.get(row.job.job_id)
+        if job is None:
+            raise unsupported("sacct", f"{field} of job {row.job.job_id}, which the controller has forgotten")
+        return job
+
+    def _held(self, row: Row) -> int:
+        job = self._remembered(row, "AllocTRES")
+        nodes = row.job.nodes if row.step is None else row.step.nodes
+        return allocated_memory(job, self.settings, nodes)
+
+    def _associd(self, row: Row) -> str:
+        return "2" if row.job.uid == 0 else "0"
+
+    def _avecpufreq(self, row: Row) -> str:
+        return "" if row.step is None else "0"
+
+    def _cluster(self, _row: Row) -> str:
+        return self.settings.cluster_name
+
+    def _consumedenergy(self, row: Row) -> str:
+        return "" if row.step is None and row.job.steps else "0"
+
+    _consumedenergyraw = _consumedenergy
+
+    def _cputime(self, row: Row) -> str:
+        return format_elapsed(self._seconds(row) * int(self._alloccpus(row)))
+
+    def _cputimeraw(self, row: Row) -> str:
+        return f"{self._seconds(row) * int(self._alloccpus(row))}"
+
+    def _dbindex(self, row: Row) -> str:
+        return f"{self._lasting_id(row.job) if self._new else row.job.job_id}"
+
+    def _sluid(self, row: Row) -> str:
+        number, digits = self._lasting_id(row.job), ""
+        for _ in range(13):
+            number, digit = divmod(number, 32)
+            digits = _BASE32[digit] + digits
+        return f"s{digits}"
+
+    def _lasting_id(self, job: JobRecord) -> int:
+        """The number that 24.11 gives a job for good: the cluster's, the time in milliseconds, a counter.
+
+        The fake has no such cluster number, and counts within 1024 by job id.
+        """
+        return (_CLUSTER << 42 | int(job.submit * 1000)) << 10 | job.job_id % 1024
+
+    def _derivedexitcode(self, row: Row) -> str:
+        return "" if row.step is not None else f"{ExitCode.from_wait_status(row.job.derived_wait_status)}"
+
+    def _elapsed(self, row: Row) -> str:
+        return format_elapsed(self._seconds(row))
+
+    def _elapsedraw(self, row: Row) -> str:
+        return f"{self._seconds(row)}"
+
+    def _seconds(self, row: Row) -> int:
+        start, end = (row.job.start, row.job.end) if row.step is None else (row.step.start, row.step.end)
+        return 0 if start is None else max(int(self.now if end is None else end) - int(start), 0)
+
+    def _eligible(self, row: Row) -> str:
+        when = row.job.eligible if row.step is None else row.step.start
+        return "Unknown" if when is None else self.stamps(when)
+
+    def _end(self, row: Row) -> str:
+        when = (row.step or row.job).end
+        return "Unknown" if when is None else self.stamps(when)
+
+    def _exitcode(self, row: Row) -> str:
+        return _exit_code((row.step or row.job).wait_status)
+
+    def _flags(self, row: Row) -> str:
+        if row.step is not None:
+            return ""
+        received = "StartReceived" if self._new else "StartRecieved"
+        return f"SchedMain,{received}" if row.job.nodes else received
+
+    def _gid(self, row: Row) -> str:
+        return "" if row.step is not None else f"{row.job.gid}"
+
+    def _group(self, row: Row) -> str:
+        return "" if row.step is not None else row.job.group
+
+    def _jobid(self, row: Row) -> str:
+        job = row.job
+        label = f"{job.job_id}" if job.array_task_id is None else f"{job.array_job_id}_{job.array_task_id}"
+        return label if row.step is None else f"{label}.{row.step.step_id}"
+
+    def _jobidraw(self, row: Row) -> str:
+        return f"{row.job.job_id}" if row.step is None else f"{row.job.job_id}.{row.step.step_id}"
+
+    def _jobname(self, row: Row) -> str:
+        return (row.step or row.job).name
+
+    def _layout(self, row: Row) -> str:
+        if row.step is None:
+            return ""
+        return "Unknown" if row.step.step_id == BATCH else jobtexts.distribution_name(row.step.distribution)
+
+    _ncpus = _alloccpus
+
+    def _nnodes(self, row: Row) -> str:
+        return f"{row.job.num_nodes if row.step is None else len(row.step.nodes)}"
+
+    def _nodelist(self, row: Row) -> str:
+        return jobtexts.nodelist((row.step or row.job).nodes) or "None assigned"
+
+    def _ntasks(self, row: Row) -> str:
+        return "" if row.step is None else f"{row.step.ntasks}"
+
+    def _partition(self, row: Row) -> str:
+        return "" if row.step is not None else row.job.partition
+
+    def _priority(self, row: Row) -> str:
+        return "" if row.step is not None else f"{row.job.priority}"
+
+    def _qos(self, row: Row) -> str:
+        return "" if row.step is not None else jobtexts.qos(row.job.qos, self.settings) or "Unknown"
+
+    def _qosraw(self, row: Row) -> str:
+        return "" if row.step is not None else f"{bool(jobtexts.qos(row.job.qos, self.settings)):d}"
+
+    def _reason(self, row: Row) -> str:
+        if row.step is not None:
+            return ""
+        return "None" if self._new else str(row.job.reason)
+
+    def _reqcpufreq(self, row: Row) -> str:
+        return "0" if row.step is not None and row.step.step_id == BATCH else "Unknown"
+
+    _reqcpufreqgov = _reqcpufreqmax = _reqcpufreqmin = _reqcpufreq
+
+    def _reqcpus(self, row: Row) -> str:
+        return f"{row.job.requested_cpus if row.step is None else row.step.num_cpus}"
+
+    def _reqmem(self, row: Row) -> str:
+        return "" if row.step is not None else self._memory(megabytes(row.job.requested_memory))
+
+    def _memory(self, amount: int) -> str:
+        if not self.unit:
+            return memory_text(amount, convert=self.convert)
+        number = amount * 1024.0 ** (1 - _MEMORY_UNITS.index(self.unit))
+        return f"{number:.0f}{self.unit}" if number == int(number) else f"{number:.2f}{self.unit}"
+
+    def _reqnodes(self, row: Row) -> str:
+        return f"{row.job.requested_nodes if row.step is None else len(row.step.nodes)}"
+
+    def _reqtres(self, row: Row) -> str:
+        if row.step is not None:
+            return ""
+        cpus = row.job.requested_cpus
+        return f"billing={cpus},cpu={cpus},mem={self._reqmem(row)},node={row.job.requested_nodes}"
+
+    def _reserved(self, row: Row) -> str:
+        if row.step is not None:
+            return ""
+        seconds = self._waited(row.job)
+        return "INVALID" if seconds < 0 else format_elapsed(seconds)
+
+    def _resvcpu(self, row: Row) -> str:
+        if row.step is not None:
+            return ""
+        seconds = self._waited(row.job) * row.job.requested_cpus
+        return "INVALID" if seconds < 0 else format_elapsed(seconds)
+
+    def _resvcpuraw(self, row: Row) -> str:
+        return "" if row.step is not None else f"{self._waited(row.job) * row.job.requested_cpus % _UINT32}"
+
+    _planned, _plannedcpu, _plannedcpuraw = _reserved, _resvcpu, _resvcpuraw
+
+    def _waited(self, job: JobRecord) -> int:
+        """Seconds from being eligible to the start; below 0 for a job that never started and has ended (measured)."""
+        if job.eligible is None:
+            return 0
+        start = job.start if job.start is not None else self.now if job.end is None else 0
+        return int(start) - int(job.eligible)
+
+    def _restarts(self, row: Row) -> str:
+        return "" if row.step is not None else f"{row.job.restart_count}"
+
+    def _start(self, row: Row) -> str:
+        when = self._started(row.job) if row.step is None else row.step.start
+        if when is None:
+            return "Unknown" if row.job.end is None else "None"
+        return self.stamps(when)
+
+    def _started(self, job: JobRecord) -> float | None:
+        """When it started, in 24.11 not of a job that was refused."""
+        return job.start if job.nodes or not self._new else None
+
+    def _state(self, row: Row) -> str:
+        shown = row.step or row.job
+        if shown.state == JobState.CANCELLED and shown.cancelled_by is not None:
+            return f"{shown.state} by {shown.cancelled_by}"
+        return str(shown.state)
+
+    def _stderr(self, row: Row) -> str:
+        return "" if row.step is not None else jobtexts.given_files(self._remembered(row, "StdErr"))[2]
+
+    def _stdin(self, row: Row) -> str:
+        return "" if row.step is not None else jobtexts.given_files(self._remembered(row, "StdIn"))[0]
+
+    def _stdout(self, row: Row) -> str:
+        return "" if row.step is not None else jobtexts.given_files(self._remembered(row, "StdOut"))[1]
+
+    def _submit(self, row: Row) -> str:
+        return self.stamps(row.job.submit if row.step is None else row.step.start)
+
+    def _submitline(self, row: Row) -> str:
+        return (row.step or row.job).submit_line
+
+    def _timelimit(self, row: Row) -> str:
+        return self._limit(row, format_time_limit)
+
+    def _timelimitraw(self, row: Row) -> str:
+        return self._limit(row, lambda minutes: "UNLIMITED" if minutes is None else f"{minutes}")
+
+    def _limit(self, row: Row, text: Callable[[int | None], str]) -> str:
+        if row.step is not None:
+            return ""
+        if row.job.time_limit is None and self._started(row.job) is None:
+            return "Partition_Limit"
+        return text(row.job.time_limit)
+
+    def _uid(self, row: Row) -> str:
+        return "" if row.step is not None else f"{row.job.uid}"
+
+    def _user(self, row: Row) -> str:
+        return "" if row.step is not None else row.job.user
+
+    def _wckeyid(self, row: Row) -> str:
+        return "" if row.step is not None else "0"
+
+    def _workdir(self, row: Row) -> str:
+        return "" if row.step is not None else row.job.work_dir
+
+
+_ZERO_TIMES = frozenset({"suspended", "systemcpu", "totalcpu", "usercpu"})
+
+
+@functools.lru_cache(1024)
+def _exit_code(wait_status: int) -> str:
+    code, signal = ExitCode.from_wait_status(wait_status)
+    return f"{ExitCode(code & 0x7F, signal)}"  # a code over 127 loses its highest bit here (measured)

@@ -1,0 +1,202 @@
+"""What every command shares: how it is called, what it answers, and how it reads its options.
+
+A command is a module of this package with a function ``run(argv, invocation, controller) -> Reply``; `argv` are the
+arguments after the command's own name. It asks and changes the controller and prints; it starts nothing and waits for
+nothing. srun alone is a conversation and has its own way in (`fakeslurm.commands.srun`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from fakeslurm.slurmctld import Controller
+
+__all__ = ["COMMANDS", "Command", "Given", "Invocation", "Option", "Reply", "UsageError", "command", "parse_options"]
+
+COMMANDS: tuple[str, ...] = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo")
+"""Every command there is: the shims on PATH and the argv[0] that `FakeSlurm.execute` takes."""
+
+
+@frozen(kw_only=True)
+class Invocation:
+    """The circumstances of one call: everything that a command knows apart from its arguments and the controller."""
+
+    now: float
+    """Epoch seconds."""
+    cwd: str
+    """Absolute."""
+    environ: Mapping[str, str] = field(factory=dict)
+    user: str = "root"
+    uid: int = 0
+    group: str = "root"
+    gid: int = 0
+    umask: int = 0o022
+    host: str = "localhost"
+    """Short name of the host that the command runs on."""
+    version: str = "22.05"
+    """The Slurm whose behaviour is asked for, ``YY.MM``."""
+    stdin: bytes = b""
+    """What a command that reads its standard input finds there."""
+    files: Mapping[str, bytes | OSError] = field(factory=dict)
+    """Content of the files that the command asked for beforehand, or why they cannot be read, by the name it used."""
+
+
+Continuation = Callable[["Controller", float], "Reply | None"]
+
+
+@frozen
+class Reply:
+    """What a command prints and returns.
+
+    With `then`, the command goes on after this text: it is called with the controller and the time after every change
+    until it answers a Reply, whose text follows and whose return code counts (``sbatch --wait``).
+    """
+
+    stdout: str = ""
+    stderr: str = ""
+    returncode: int = 0
+    then: Continuation | None = None
+
+
+Command = Callable[[Sequence[str], Invocation, "Controller"], Reply]
+
+
+def command(name: str) -> Command:
+    """The function of one of `COMMANDS` but srun; imported at its first use."""
+    if name not in COMMANDS or name == "srun":
+        raise LookupError(f"no command {name!r}; there are {', '.join(COMMANDS)}")
+    run: Command = importlib.import_module(f"fakeslurm.commands.{name}").run
+    return run
+
+
+class UsageError(Exception):
+    """The arguments cannot be read. `stderr` is the complete text that the command prints; the rc is the command's own.
+
+    rc of an unknown option, measured on 22.05.8: 255 for sbatch and srun, 1 for all others.
+    """
+
+    def __init__(self, stderr: str) -> None:
+        super().__init__(stderr)
+        self.stderr = stderr
+
+    def reply(self, returncode: int) -> Reply:
+        return Reply(stderr=self.stderr, returncode=returncode)
+
+
+@frozen
+class Option:
+    """One line of a command's ``struct option`` table. The order of a table is the order in the 'ambiguous' message.
+
+    Lines with the same `key` are spellings of one option (``--cluster``, ``--clusters``). `name` is empty for an option
+    without a long form, `short` for one without a short form.
+    """
+
+    name: str
+    short: str = ""
+    argument: Literal["none", "required", "optional"] = "none"
+    key: str = field(default="")
+
+    @property
+    def identity(self) -> str:
+        return self.key or self.name or self.short
+
+
+class Given(NamedTuple):
+    """An option as it was given: its key, and its argument (None without one)."""
+
+    key: str
+    value: str | None
+
+
+def parse_options(
+    program: str,
+    argv: Sequence[str],
+    options: Sequence[Option],
+    *,
+    permute: bool = True,
+    suggest_help: bool = True,
+) -> tuple[list[Given], list[str]]:
+    """Read `argv` as glibc's getopt_long does: the options in the order given, and the operands.
+
+    With `permute` operands may stand between options (all commands); without, the first operand ends the options
+    (sbatch, srun: what follows belongs to the script). `suggest_help` adds Slurm's line ``Try "PROGRAM --help" ...``
+    (sacct alone has none). Raises `UsageError`.
+    """
+    given: list[Given] = []
+    operands: list[str] = []
+    rest = list(argv)
+    tail = f'Try "{program} --help" for more information\n' if suggest_help else ""
+
+    def fail(message: str) -> UsageError:
+        return UsageError(f"{program}: {message}\n{tail}")
+
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            operands.extend(rest)
+            break
+        if not word.startswith("-") or word == "-":
+            operands.append(word)
+            if permute:
+                continue
+            operands.extend(rest)
+            break
+        if word.startswith("--"):
+            given.append(_long(word, rest, options, fail))
+        else:
+            given.extend(_short(word, rest, options, fail))
+    return given, operands
+
+
+def _long(word: str, rest: list[str], options: Sequence[Option], fail: Callable[[str], UsageError]) -> Given:
+    name, equals, value = word[2:].partition("=")
+    option = _find(name, options, word, fail)
+    if equals and option.argument == "none":
+        raise fail(f"option '--{option.name}' doesn't allow an argument")
+    if equals or option.argument != "required":
+        return Given(option.identity, value if equals else None)
+    if not rest:
+        raise fail(f"option '--{option.name}' requires an argument")
+    return Given(option.identity, rest.pop(0))
+
+
+def _find(name: str, options: Sequence[Option], word: str, fail: Callable[[str], UsageError]) -> Option:
+    """The option of this name, or the only one that starts with it."""
+    for option in options:
+        if option.name and option.name == name:
+            return option
+    matching = [option for option in options if option.name and option.name.startswith(name)]
+    if not matching:
+        raise fail(f"unrecognized option '{word}'")
+    first = matching[0]
+    others = [o for o in matching[1:] if (o.argument, o.identity) != (first.argument, first.identity)]
+    if others:
+        names = " ".join(f"'--{option.name}'" for option in [first, *others])
+        raise fail(f"option '{word}' is ambiguous; possibilities: {names}")
+    return first
+
+
+def _short(word: str, rest: list[str], options: Sequence[Option], fail: Callable[[str], UsageError]) -> list[Given]:
+    given: list[Given] = []
+    letters = word[1:]
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        option = next((o for o in options if o.short == letter), None)
+        if option is None:
+            raise fail(f"invalid option -- '{letter}'")
+        if option.argument == "none":
+            given.append(Given(option.identity, None))
+            continue
+        value: str | None = letters or None
+        if value is None and option.argument == "required":
+            if not rest:
+                raise fail(f"option requires an argument -- '{letter}'")
+            value = rest.pop(0)
+        given.append(Given(option.identity, value))
+        break
+    return given

@@ -1,0 +1,361 @@
+"""What the options that describe a job mean, for sbatch and for srun outside a job.
+
+Every option is either carried out or refused, before anything happens. Texts and return codes of refused values were
+measured on 22.05.8 (docs/slurm-measurements.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from attrs import define
+
+from fakeslurm.commands.moments import MomentError, parse_moment
+from fakeslurm.commands.signals import parse_signal_option
+from fakeslurm.commands.stamps import zone
+from fakeslurm.model import NO_LIMIT, SignalSpec
+from slurmkit.slurm.durations import MAX_MINUTES, DurationError, parse_minutes
+from slurmkit.slurm.hostlist import HostlistError, expand
+
+__all__ = ["Refused", "Wishes"]
+
+
+class Refused(Exception):  # noqa: N818 (an answer, not an error of this program)
+    """The command ends here: the complete text on its stderr, and its return code."""
+
+    def __init__(self, stderr: str, returncode: int) -> None:
+        super().__init__(stderr)
+        self.stderr = stderr
+        self.returncode = returncode
+
+
+_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
+_MEMORY = re.compile(r"([0-9]+)([KMGT]?)B?", re.IGNORECASE | re.ASCII)
+_MEGABYTES = {"": 1, "M": 1, "G": 1 << 10, "T": 1 << 20}
+_NODES = re.compile(r"[ \t]*([0-9]+)([km]?)", re.IGNORECASE | re.ASCII)
+_MULTIPLE = {"": 1, "k": 1 << 10, "m": 1 << 20}
+_MAIL_TYPES = (
+    "NONE BEGIN END FAIL REQUEUE ALL INVALID_DEPEND STAGE_OUT TIME_LIMIT TIME_LIMIT_90 TIME_LIMIT_80 TIME_LIMIT_50 "
+    "ARRAY_TASKS"
+)
+_DISTRIBUTION = re.compile(r"(?P<nodes>block|cyclic|arbitrary|\*|plane(?:=(?P<plane>[0-9]+))?)(?:[:,][a-z*:,]+)?", re.I)
+
+
+@define
+class Wishes:
+    """What a job is asked to be: filled by `apply`, one option after another; a later one replaces an earlier one.
+
+    Fields are named after the options; None where one was not given.
+    """
+
+    program: str
+    environ: Mapping[str, str]
+    now: float
+    account: str | None = None
+    array: str | None = None
+    begin: float | None = None
+    chdir: str | None = None
+    clusters: str | None = None
+    comment: str | None = None
+    constraint: str | None = None
+    contiguous: bool = False
+    cores_per_socket: int | None = None
+    cpus_per_task: int | None = None
+    deadline: float | None = None
+    dependency: str | None = None
+    distribution: str | None = None
+    error: str | None = None
+    exclude: str | None = None
+    exclusive: bool = False
+    export: str | None = None
+    gres: str | None = None
+    hold: bool = False
+    input: str | None = None
+    job_name: str | None = None
+    kill_on_invalid_dep: bool | None = None
+    licenses: str | None = None
+    max_nodes: int | None = None
+    mem: int | None = None
+    mem_per_cpu: int | None = None
+    min_nodes: int | None = None
+    mincpus: int | None = None
+    nice: int = 0
+    no_kill: bool = False
+    nodelist: str | None = None
+    ntasks: int | None = None
+    ntasks_per_core: int | None = None
+    ntasks_per_node: int | None = None
+    ntasks_per_socket: int | None = None
+    open_mode: Literal["append", "truncate"] | None = None
+    output: str | None = None
+    overcommit: bool = False
+    oversubscribe: bool = False
+    parsable: bool = False
+    partition: str | None = None
+    priority: int | None = None
+    qos: str | None = None
+    quiet: int = 0
+    requeue: bool | None = None
+    reservation: str | None = None
+    signal: SignalSpec | None = None
+    sockets_per_node: int | None = None
+    spread_job: bool = False
+    test_only: bool = False
+    threads_per_core: int | None = None
+    time: int | None = None
+    tmp: int | None = None
+    use_min_nodes: bool = False
+    verbose: int = 0
+    wait: bool = False
+    wrap: str | None = None
+
+    def apply(self, name: str, value: str | None) -> None:
+        """Take one option (long name). Raises `Refused` for a bad value, and for what fakeslurm does not do."""
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            raise self.unsupported(name)
+        handler(self, name, value)
+
+    def check(self) -> None:
+        """What is wrong with the options together, as the client sees it before it asks the controller."""
+        if self.mem is not None and self.mem_per_cpu is not None:
+            raise Refused(
+                f"{self.program}: fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.\n", 1
+            )
+        if self.nodelist:
+            count = len(set(self.hosts(self.nodelist)))
+            if self.max_nodes is not None and count > self.max_nodes:
+                raise self.wrong(f"invalid number of nodes (-N {count}-{self.max_nodes})", 1)
+            self.min_nodes = max(count, self.min_nodes or 1)
+
+    def wrong(self, message: str, returncode: int) -> Refused:
+        return Refused(f"{self.program}: error: {message}\n", returncode)
+
+    def specification(self, name: str) -> Refused:
+        return self.wrong(f"Invalid --{name} specification", 255)
+
+    def unsupported(self, name: str, value: str | None = None) -> Refused:
+        return self.wrong(f"fakeslurm does not support --{name}" + ("" if value is None else f"={value}"), 1)
+
+    def count(self, name: str, text: str | None) -> int:
+        """A number of 1 or more; larger ones than an int holds wrap around, as in C."""
+        match = _INTEGER.fullmatch(text or "")
+        number = int(match[1]) if match else 0
+        if number <= 0:
+            raise self.wrong(f'Invalid numeric value "{text}" for --{name}.', 1)
+        return number & 0x7FFFFFFF
+
+    def hosts(self, text: str) -> list[str]:
+        """The nodes of a list; none for what is no list, which the controller refuses."""
+        try:
+            return expand(text)
+        except HostlistError:
+            return []
+
+
+_Handler = Callable[[Wishes, str, "str | None"], None]
+
+
+def _attribute(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _text(wishes: Wishes, name: str, value: str | None) -> None:
+    setattr(wishes, _attribute(name), value or "")
+
+
+def _flag(wishes: Wishes, name: str, value: str | None) -> None:
+    setattr(wishes, _attribute(name), True)
+
+
+def _more(wishes: Wishes, name: str, value: str | None) -> None:
+    setattr(wishes, name, getattr(wishes, name) + 1)
+
+
+def _count(wishes: Wishes, name: str, value: str | None) -> None:
+    setattr(wishes, _attribute(name), wishes.count(name, value))
+
+
+def _minutes(wishes: Wishes, name: str, value: str | None) -> None:
+    """A limit; what does not fit is the longest one, and a negative one is none."""
+    text = value or ""
+    try:
+        if text != text.strip():
+            raise DurationError(text)
+        minutes = parse_minutes(text)
+    except DurationError:
+        if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
+            raise wishes.specification(name) from None
+        minutes = MAX_MINUTES if text[0] != "-" else NO_LIMIT
+    wishes.time = NO_LIMIT if minutes is None else minutes
+
+
+def _memory(wishes: Wishes, name: str, value: str | None) -> None:
+    match = _MEMORY.fullmatch(value or "")
+    if match is None:
+        raise wishes.specification(name)
+    unit = match[2].upper()
+    number = -(-int(match[1]) // 1024) if unit == "K" else int(match[1]) * _MEGABYTES[unit]
+    setattr(wishes, _attribute(name), number)
+
+
+def _nodes(wishes: Wishes, name: str, value: str | None) -> None:
+    text = value or ""
+    low_text, dash, high_text = text.partition("-")
+    if dash and not low_text:
+        low_text = "1"
+    low = _node_count(wishes, low_text)
+    high = low if not dash else _node_count(wishes, high_text) if high_text else -1
+    if dash and high < low:
+        raise wishes.wrong(f"Maximum node count {high} is less than minimum node count {low}", 255)
+    wishes.min_nodes, wishes.max_nodes = low, high
+
+
+def _node_count(wishes: Wishes, text: str) -> int:
+    match = _NODES.fullmatch(text)
+    if match is None:
+        raise wishes.wrong(f'"{text}" is not a valid node count', 255)
+    return int(match[1]) * _MULTIPLE[match[2].lower()]
+
+
+def _moment(wishes: Wishes, name: str, value: str | None) -> None:
+    try:
+        setattr(wishes, name, parse_moment(value or "", wishes.now, zone(wishes.environ), past=False))
+    except MomentError as error:
+        raise Refused(f"{error}\n{wishes.specification(name).stderr}", 255) from None
+
+
+def _exclusive(wishes: Wishes, name: str, value: str | None) -> None:
+    if value in ("user", "mcs"):
+        raise wishes.unsupported(name, value)
+    if value not in (None, "exclusive"):
+        raise wishes.specification(name)
+    wishes.exclusive, wishes.oversubscribe = True, False
+
+
+def _oversubscribe(wishes: Wishes, name: str, value: str | None) -> None:
+    wishes.exclusive, wishes.oversubscribe = False, True
+
+
+def _no_kill(wishes: Wishes, name: str, value: str | None) -> None:
+    if value not in (None, "off"):
+        raise wishes.specification(name)
+    wishes.no_kill = value is None
+
+
+def _kill_on_invalid_dep(wishes: Wishes, name: str, value: str | None) -> None:
+    if (value or "").lower() not in ("yes", "no"):
+        raise wishes.specification(name)
+    wishes.kill_on_invalid_dep = (value or "").lower() == "yes"
+
+
+def _signal(wishes: Wishes, name: str, value: str | None) -> None:
+    wishes.signal = parse_signal_option(value or "")
+    if wishes.signal is None:
+        raise wishes.specification(name)
+
+
+def _extra_node_info(wishes: Wishes, name: str, value: str | None) -> None:
+    """``-B sockets[:cores[:threads]]``; ``*`` leaves one open."""
+    parts = (value or "").split(":")
+    if len(parts) > 3 or not all(re.fullmatch(r"[0-9]+|\*", part, re.ASCII) for part in parts):
+        raise wishes.specification(name)
+    for attribute, part in zip(("sockets_per_node", "cores_per_socket", "threads_per_core"), parts, strict=False):
+        setattr(wishes, attribute, None if part == "*" else wishes.count(name, part))
+
+
+def _requeue(wishes: Wishes, name: str, value: str | None) -> None:
+    wishes.requeue = name == "requeue"
+
+
+def _nice(wishes: Wishes, name: str, value: str | None) -> None:
+    match = _INTEGER.match(value or "") if value is not None else None
+    wishes.nice = 100 if value is None else int(match[1]) if match else 0
+
+
+def _priority(wishes: Wishes, name: str, value: str | None) -> None:
+    match = _INTEGER.match(value or "")
+    wishes.priority = int(match[1]) if match else None
+
+
+def _open_mode(wishes: Wishes, name: str, value: str | None) -> None:
+    word = (value or "")[:1]
+    if word not in ("a", "t"):
+        raise wishes.specification(name)
+    wishes.open_mode = "append" if word == "a" else "truncate"
+
+
+def _distribution(wishes: Wishes, name: str, value: str | None) -> None:
+    match = _DISTRIBUTION.fullmatch(value or "")
+    if match is None:
+        raise wishes.specification(name)
+    nodes = match["nodes"].lower()
+    if nodes.startswith("plane") and not int(match["plane"] or 0):
+        raise wishes.wrong("Invalid plane size or size not specified", 255)
+    if nodes == "arbitrary":
+        raise wishes.unsupported(name, nodes)
+    wishes.distribution = None if value == "*" else value
+
+
+def _nothing(wishes: Wishes, name: str, value: str | None) -> None:
+    """Accepted, and there is nothing to do: no mail is sent, #PBS lines are never read, all nodes are always ready."""
+
+
+def _mail_type(wishes: Wishes, name: str, value: str | None) -> None:
+    if not set((value or "").upper().split(",")) <= set(_MAIL_TYPES.split()):
+        raise wishes.specification(name)
+
+
+def _gres(wishes: Wishes, name: str, value: str | None) -> None:
+    if value not in ("none", "0", ""):
+        wishes.gres = value
+
+
+def _only(*accepted: str | None) -> _Handler:
+    def handler(wishes: Wishes, name: str, value: str | None) -> None:
+        if value not in accepted:
+            raise wishes.unsupported(name, value)
+
+    return handler
+
+
+_TEXTS = (
+    "account array chdir clusters comment constraint dependency error exclude export input job-name licenses nodelist "
+    "output partition qos reservation wrap"
+)
+_COUNTS = (
+    "cores-per-socket cpus-per-task mincpus ntasks ntasks-per-core ntasks-per-node ntasks-per-socket sockets-per-node "
+    "threads-per-core"
+)
+_FLAGS = "contiguous hold overcommit parsable spread-job test-only use-min-nodes wait"
+_GRES = "gpus gpus-per-node gpus-per-socket gpus-per-task gres"
+
+_HANDLERS: Mapping[str, _Handler] = {
+    **dict.fromkeys(_TEXTS.split(), _text),
+    **dict.fromkeys(_COUNTS.split(), _count),
+    **dict.fromkeys(_FLAGS.split(), _flag),
+    **dict.fromkeys(_GRES.split(), _gres),
+    **dict.fromkeys(["mem", "mem-per-cpu", "tmp"], _memory),
+    **dict.fromkeys(["begin", "deadline"], _moment),
+    **dict.fromkeys(["requeue", "no-requeue"], _requeue),
+    **dict.fromkeys(["quiet", "verbose"], _more),
+    **dict.fromkeys(["ignore-pbs", "mail-user", "wait-all-nodes"], _nothing),
+    "distribution": _distribution,
+    "exclusive": _exclusive,
+    "extra-node-info": _extra_node_info,
+    "hint": _only("nomultithread"),
+    "kill-on-invalid-dep": _kill_on_invalid_dep,
+    "mail-type": _mail_type,
+    "nice": _nice,
+    "no-kill": _no_kill,
+    "nodes": _nodes,
+    "open-mode": _open_mode,
+    "oversubscribe": _oversubscribe,
+    "priority": _priority,
+    "profile": _only("none"),
+    "propagate": _only(None, "ALL"),
+    "signal": _signal,
+    "time": _minutes,
+}

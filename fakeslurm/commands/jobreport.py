@@ -1,0 +1,178 @@
+"""``scontrol show job`` and ``scontrol show step``, line by line as Slurm 22.05.8 and 24.11.5 print them (measured)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from fakeslurm.commands import jobtexts
+from fakeslurm.commands.jobsizes import (
+    allocated_tres,
+    memory_text,
+    min_cpus_per_node,
+    requested_tres,
+    tasks,
+)
+from fakeslurm.commands.jobtexts import NEW, NULL
+from fakeslurm.model import BATCH
+from slurmkit.slurm.durations import format_elapsed, format_time_limit
+from slurmkit.slurm.states import ExitCode, JobState
+
+if TYPE_CHECKING:
+    from fakeslurm.commands.stamps import Stamps
+    from fakeslurm.commands.stepfields import ShownStep
+    from fakeslurm.model import Job, Settings
+
+__all__ = ["Reporter"]
+
+
+def _star(number: int | None) -> str:
+    return "*" if number is None else f"{number}"
+
+
+@frozen
+class Reporter:
+    """Writes reports, for one call of scontrol."""
+
+    settings: Settings
+    now: float
+    stamps: Stamps
+    detail: bool = False
+    """``-d``."""
+    oneliner: bool = False
+    """``-o``."""
+
+    @property
+    def _new(self) -> bool:
+        return self.settings.profile.release == NEW
+
+    def _stamp(self, when: float | None, nothing: str = "Unknown") -> str:
+        return nothing if when is None else self.stamps(when)
+
+    def job(self, job: Job) -> str:
+        """The report of one job, with its line breaks."""
+        lines = [
+            *self._identity(job),
+            *self._times(job),
+            *self._resources(job),
+            *self._files(job),
+            *(self._tres_per_task(job) if self._new else ["Power="]),
+            "",
+        ]
+        return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"
+
+    def _identity(self, job: Job) -> list[str]:
+        asked = job.description
+        element = ""
+        if job.array_task_id is not None:
+            element = f" ArrayJobId={jobtexts.array_job_id(job)} ArrayTaskId={job.array_task_id}"
+        account = jobtexts.account(asked.uid, asked.account, self.settings)
+        qos = jobtexts.qos(asked.qos, self.settings)
+        lines = [
+            f"JobId={job.job_id}{element} JobName={asked.name}",
+            f"UserId={asked.user}({asked.uid}) GroupId={asked.group}({asked.gid}) MCS_label=N/A",
+            f"Priority={job.priority} Nice={asked.nice} Account={NULL if account is None else account} "
+            f"QOS={NULL if qos is None else qos}",
+            f"JobState={job.shown_state} Reason={'_'.join(str(job.reason).split())} "
+            f"Dependency={job.dependency or NULL}",
+            f"Requeue={jobtexts.requeue(job, self.settings):d} Restarts={job.restart_count} "
+            f"BatchFlag={asked.script is not None:d} Reboot=0 ExitCode={ExitCode.from_wait_status(job.wait_status)}",
+        ]
+        if self.detail:
+            lines.append(f"DerivedExitCode={ExitCode.from_wait_status(job.derived_wait_status)}")
+        return lines
+
+    def _times(self, job: Job) -> list[str]:
+        used = format_elapsed(max(jobtexts.seconds_used(job, self.now), 0))
+        start = self._stamp(jobtexts.expected_start(job, self.now))
+        end = self._stamp(jobtexts.expected_end(job, self.now))
+        return [
+            f"RunTime={used} TimeLimit={format_time_limit(job.time_limit)} TimeMin=N/A",
+            f"SubmitTime={self.stamps(job.submit_time)} EligibleTime={self._stamp(job.eligible_time)}",
+            f"AccrueTime={self._stamp(jobtexts.accrue_time(job))}",
+            f"StartTime={start} EndTime={end} Deadline={self._stamp(job.description.deadline, 'N/A')}",
+            f"SuspendTime=None SecsPreSuspend=0 LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
+            "Scheduler=Main",
+        ]
+
+    def _resources(self, job: Job) -> list[str]:
+        asked = job.description
+        number = tasks(job)
+        per_socket, per_core = _star(asked.ntasks_per_socket), _star(asked.ntasks_per_core)
+        return [
+            # The session that submitted is not known: 0, as of a job without one.
+            f"Partition={job.partition} AllocNode:Sid={asked.submit_host}:0",
+            f"ReqNodeList={jobtexts.named_nodes(asked.nodelist) or NULL} "
+            f"ExcNodeList={jobtexts.named_nodes(asked.exclude) or NULL}",
+            f"NodeList={jobtexts.nodelist(job.nodes)}",
+            *([f"BatchHost={job.nodes[0]}"] if job.nodes else []),
+            f"NumNodes={self._node_range(job)} NumCPUs={job.num_cpus} NumTasks={'N/A' if number is None else number} "
+            f"CPUs/Task={asked.cpus_per_task or 1} "
+            f"ReqB:S:C:T=0:0:{_star(asked.cores_per_socket)}:{_star(asked.threads_per_core)}",
+            *self._tres(job),
+            f"Socks/Node={_star(asked.sockets_per_node)} "
+            f"NtasksPerN:B:S:C={asked.ntasks_per_node or 0}:0:{per_socket}:{per_core} CoreSpec=*",
+            # Slurm goes on with a line for each node; which of its CPUs a job has, the fake does not know.
+            *(["JOB_GRES=(null)"] if self.detail and job.nodes else []),
+            f"MinCPUsNode={min_cpus_per_node(job)} {self._memory(job)} "
+            f"MinTmpDiskNode={memory_text(asked.tmp_disk or 0)}",
+            "Features=(null) DelayBoot=00:00:00",
+            f"OverSubscribe={jobtexts.over_subscribe(job)} Contiguous={asked.contiguous:d} Licenses=(null) "
+            "Network=(null)",
+        ]
+
+    def _node_range(self, job: Job) -> str:
+        asked = job.description
+        most = asked.max_nodes
+        if self._new and asked.hold and not (most or asked.cpus_per_task or asked.ntasks_per_node):
+            most = job.num_nodes  # of a job that was submitted with -H, and even when it has been released since
+        if job.state is not JobState.PENDING or not most:
+            return f"{job.num_nodes}"
+        return f"{min(job.num_nodes, most)}-{most}"
+
+    def _tres(self, job: Job) -> list[str]:
+        held = allocated_tres(job, self.settings) if job.nodes else ""
+        if not self._new:
+            return [f"TRES={held or requested_tres(job, self.settings)}"]
+        return [f"ReqTRES={requested_tres(job, self.settings)}", f"AllocTRES={held or NULL}"]
+
+    def _tres_per_task(self, job: Job) -> list[str]:
+        cpus = job.description.cpus_per_task
+        return [f"TresPerTask=cpu={cpus}"] if cpus else []
+
+    def _memory(self, job: Job) -> str:
+        asked = job.description
+        if asked.mem_per_cpu:
+            return f"MinMemoryCPU={memory_text(asked.mem_per_cpu)}"
+        return f"MinMemoryNode={memory_text(asked.mem_per_node or 0)}"
+
+    def _files(self, job: Job) -> list[str]:
+        asked = job.description
+        lines = [f"Command={jobtexts.command_line(asked) or NULL}", f"WorkDir={asked.work_dir}"]
+        if asked.comment is not None:
+            lines.append(f"Comment={asked.comment} ")
+        if asked.script is not None:
+            stdin, stdout, stderr = jobtexts.standard_files(job, expand=self.settings.profile.release)
+            lines += [f"StdErr={stderr}", f"StdIn={stdin}", f"StdOut={stdout}"]
+        return lines
+
+    def step(self, shown: ShownStep) -> str:
+        """The report of one running step. The process of srun is not known; a batch step has none."""
+        job, step = shown.job, shown.step
+        batch = step.step_id == BATCH
+        limit = step.request.time_limit if step.request else None
+        cpus = sum(step.cpus_per_node)
+        tres = NULL if batch else f"cpu={cpus},mem=0,node={len(step.nodes)}"
+        distribution = "" if batch else f" Dist={jobtexts.distribution_name(step.distribution)}"
+        lines = [
+            f"StepId={job.job_id}.{step.step_id} UserId={job.description.uid} "
+            f"StartTime={self.stamps(step.start_time)} TimeLimit={format_time_limit(limit or None)}",
+            f"State={step.state} Partition={job.partition} NodeList={jobtexts.nodelist(step.nodes)}",
+            f"Nodes={len(step.nodes)} CPUs={0 if batch else cpus} Tasks={step.ntasks} Name={step.name} Network=(null)",
+            f"TRES={tres}",
+            "ResvPorts=(null)",
+            f"CPUFreqReq=Default{distribution}",
+            "SrunHost:Pid=(null):0",
+        ]
+        return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"

@@ -1,0 +1,100 @@
+"""Sizes as the commands print them: memory, trackable resources, tasks. Measured on Slurm 22.05.8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fakeslurm.model import Job, Node, Settings
+
+__all__ = [
+    "allocated_memory",
+    "allocated_tres",
+    "megabytes",
+    "memory_on_node",
+    "memory_text",
+    "min_cpus_per_node",
+    "partition_nodes",
+    "requested_memory",
+    "requested_tres",
+    "tasks",
+]
+
+
+def partition_nodes(settings: Settings, name: str) -> list[Node]:
+    """The nodes of a partition, in the order of the cluster's nodes."""
+    wanted = next((partition.nodes for partition in settings.partitions if partition.name == name), ())
+    return [node for node in settings.nodes if wanted is None or node.name in wanted]
+
+
+def memory_text(megabytes: int, *, convert: bool = True) -> str:
+    """``0``, ``100M``, ``1G``, ``1.50G``: the next unit is taken while nothing below its half is lost."""
+    if not megabytes:
+        return "0"
+    number, units = float(megabytes), list("MGTPE")
+    while convert and number >= 1024 and int(number) % 512 == 0 and len(units) > 1:
+        number /= 1024
+        units.pop(0)
+    return f"{number:.0f}{units[0]}" if number == int(number) else f"{number:.2f}{units[0]}"
+
+
+def megabytes(text: str) -> int:
+    """``500M``, ``2G`` in MB."""
+    number, unit = text[:-1], text[-1:]
+    return int(number) << 10 * "MGTP".index(unit)
+
+
+def tasks(job: Job) -> int | None:
+    """Tasks of the job; None for one that never ran and did not say (``NumTasks=N/A``)."""
+    asked = job.description
+    if job.finished and not job.nodes and asked.ntasks is None and asked.ntasks_per_node is None:
+        return None
+    return job.num_tasks
+
+
+def min_cpus_per_node(job: Job) -> int:
+    """``MinCPUsNode``: CPUs of one task, or of as many tasks as each node has to take."""
+    asked = job.description
+    return max((asked.cpus_per_task or 1) * (asked.ntasks_per_node or 1), asked.mincpus or 0)
+
+
+def requested_memory(job: Job, settings: Settings) -> int:
+    """MB asked for on all nodes together. A job that does not say asks for that of whole nodes."""
+    asked = job.description
+    if asked.mem_per_cpu:
+        return asked.mem_per_cpu * job.requested_cpus
+    nodes = partition_nodes(settings, job.partition)
+    return (asked.mem_per_node or min((node.real_memory for node in nodes), default=0)) * job.requested_nodes
+
+
+def requested_tres(job: Job, settings: Settings) -> str:
+    """The trackable resources asked for, as squeue and scontrol print them."""
+    number = job.requested_cpus
+    memory = memory_text(requested_memory(job, settings))
+    return f"cpu={number},mem={memory},node={job.requested_nodes},billing={number}"
+
+
+def memory_on_node(job: Job, index: int, settings: Settings) -> int:
+    """MB that the job holds on its node number `index`: none with ``CR_CORE``, there memory is not allocated."""
+    if not settings.memory_is_consumed:
+        return 0
+    asked = job.description
+    if asked.mem_per_cpu:
+        return asked.mem_per_cpu * job.cpus_per_node[index]
+    whole = next((node.real_memory for node in settings.nodes if node.name == job.nodes[index]), 0)
+    return asked.mem_per_node or whole
+
+
+def allocated_memory(job: Job, settings: Settings, nodes: Sequence[str] | None = None) -> int:
+    """MB that the job holds on these nodes, None: on all its nodes."""
+    return sum(
+        memory_on_node(job, index, settings) for index, name in enumerate(job.nodes) if nodes is None or name in nodes
+    )
+
+
+def allocated_tres(job: Job, settings: Settings) -> str:
+    """The trackable resources that the job has or had, as squeue and scontrol print them."""
+    memory = allocated_memory(job, settings)
+    held = f"mem={memory_text(memory)}," if memory else ""
+    return f"cpu={job.num_cpus},{held}node={len(job.nodes)},billing={job.num_cpus}"

@@ -1,0 +1,220 @@
+"""What is true of a job, as numbers and words that squeue, scontrol and sacct share. Measured on Slurm 22.05.8."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from slurmkit.slurm import hostlist
+from slurmkit.slurm.durations import format_squeue_elapsed
+from slurmkit.slurm.states import JobState
+
+if TYPE_CHECKING:
+    from fakeslurm.model import Job, JobDescription, Settings
+
+__all__ = [
+    "NEW",
+    "NO_VAL",
+    "NULL",
+    "account",
+    "accrue_time",
+    "array_job_id",
+    "command_line",
+    "distribution_name",
+    "expected_end",
+    "expected_start",
+    "failed_in_the_end",
+    "given_files",
+    "host_order",
+    "job_label",
+    "last_evaluation",
+    "named_nodes",
+    "nodelist",
+    "over_subscribe",
+    "qos",
+    "requeue",
+    "seconds_used",
+    "short_time",
+    "standard_file",
+    "standard_files",
+]
+
+_FAILURES = frozenset({JobState.FAILED, JobState.TIMEOUT, JobState.OUT_OF_MEMORY, JobState.DEADLINE})
+_PATTERN = re.compile(r"%()([Aajux])")
+_NEW_PATTERN = re.compile(r"%([0-9]*)([Aabjux%])")
+NEW = "24.11"
+"""The release that prints some things otherwise than 22.05, with which everything here was measured first."""
+NO_VAL = 4294967294
+"""How a 32-bit number that is not set is printed where Slurm does not look."""
+
+NULL = "(null)"
+
+
+@functools.lru_cache(4096)
+def short_time(seconds: int) -> str:
+    """``0:05``, ``1:02:03``, ``1-02:03:04``; ``INVALID`` for a negative time."""
+    return "INVALID" if seconds < 0 else format_squeue_elapsed(seconds)
+
+
+def seconds_used(job: Job, now: float) -> int:
+    """Whole seconds that the job has run."""
+    if job.start_time is None or job.state is JobState.PENDING:
+        return 0
+    end = now if job.end_time is None else job.end_time
+    return int(end) - int(job.start_time)
+
+
+@functools.lru_cache(4096)  # ten thousand jobs share a few allocations
+def nodelist(nodes: tuple[str, ...]) -> str:
+    """``n[1-2]``; empty for no nodes."""
+    return hostlist.compress(nodes)
+
+
+def account(uid: int, asked: str | None, settings: Settings) -> str | None:
+    """The account that a job is charged to.
+
+    slurmdbd knows one user from the beginning, root with the account ``root``, and gives it that account whatever it
+    asks for. Anybody else's is taken as given (``AccountingStorageEnforce=none``), in lower case.
+    """
+    if settings.accounting and uid == 0:
+        return "root"
+    return asked.lower() if asked else None
+
+
+def qos(asked: str | None, settings: Settings) -> str | None:
+    """``normal``, the only one there is; empty for one that does not exist; None without slurmdbd."""
+    if not settings.accounting:
+        return None
+    return "normal" if asked is None or asked.lower() == "normal" else ""
+
+
+def host_order(name: str) -> tuple[str, int]:
+    """What hosts are sorted by: the name without its number, then the number."""
+    stem = name.rstrip("0123456789")
+    return stem, int(name[len(stem) :] or -1)
+
+
+def array_job_id(job: Job) -> int:
+    """The id of the array that the job belongs to, its own when there is none."""
+    return job.job_id if job.array_job_id is None else job.array_job_id
+
+
+def job_label(job: Job) -> str:
+    """``123``, or ``123_4`` for the element of an array."""
+    return f"{job.job_id}" if job.array_task_id is None else f"{array_job_id(job)}_{job.array_task_id}"
+
+
+def command_line(asked: JobDescription) -> str | None:
+    """``Command=``: path and arguments of the script, or the name of srun's program; None for ``--wrap`` and stdin."""
+    if not asked.argv:
+        return None
+    return asked.argv[0] if asked.script is None else " ".join(asked.argv)
+
+
+def expected_start(job: Job, now: float) -> float | None:
+    """When it started; while it is pending, the time that it has to wait for."""
+    if job.start_time is None and job.state is JobState.PENDING and (job.eligible_time or 0) > now:
+        return job.eligible_time
+    return job.start_time
+
+
+def expected_end(job: Job, now: float) -> float | None:
+    """When it ended, or will at the latest; None when it has no limit, or nobody knows when it will start."""
+    if job.end_time is not None:
+        return job.end_time
+    start = expected_start(job, now)
+    return None if start is None or job.time_limit is None else start + job.time_limit * 60
+
+
+def accrue_time(job: Job) -> float | None:
+    """When its age began to count for its priority: not at all for what srun allocated at once, and what was refused."""
+    if job.state is JobState.FAILED and not job.nodes:
+        return None
+    if job.description.script is None and job.start_time is not None and int(job.start_time) == int(job.submit_time):
+        return None
+    return job.eligible_time
+
+
+def last_evaluation(job: Job) -> float:
+    """``LastSchedEval``: when it started, or while it waits when it came, which is when it was looked at for sure."""
+    return job.submit_time if job.start_time is None or job.state is JobState.PENDING else job.start_time
+
+
+def distribution_name(text: str) -> str:
+    """How scontrol and sacct call a step's distribution: ``Block``, ``Cyclic``, ``Plane``, ``BCyclic``, ``Block,Pack``."""
+    levels, _, packing = text.partition(",")
+    first, *others = (level.split("=")[0] for level in levels.split(":"))
+    names = {"fcyclic": "FCyclic"}
+    rest = "".join(names.get(level, level.capitalize()) for level in others)
+    name = f"{first[:1].upper()}{rest}" if rest else first.capitalize()
+    return f"{name},{'NoPack' if packing == 'nopack' else 'Pack'}" if packing else name
+
+
+def failed_in_the_end(job: Job) -> bool:
+    """Whether squeue prints the reason instead of the nodes."""
+    return job.state in _FAILURES and not job.completing
+
+
+def named_nodes(text: str) -> str:
+    """Node names of ``-w`` or ``-x`` as Slurm keeps them: sorted, each once, in brackets; empty for none."""
+    return hostlist.compress_sorted(set(hostlist.expand(text))) if text else ""
+
+
+def over_subscribe(job: Job) -> str:
+    """``NO`` for a job that wants its nodes alone, ``YES`` for one that shares them, else ``OK``."""
+    if job.description.exclusive:
+        return "NO"
+    return "YES" if job.description.oversubscribe else "OK"
+
+
+def requeue(job: Job, settings: Settings) -> bool:
+    """Whether the job may be requeued."""
+    return settings.requeue if job.description.requeue is None else job.description.requeue
+
+
+def standard_file(job: Job, name: str | None, fallback: str, *, expand: str) -> str:
+    """A standard file's path as scontrol or squeue prints it.
+
+    squeue expands nothing. scontrol (`expand`: its release) replaces ``%A %a %j %u %x`` and nothing else, no width is
+    understood; that of 24.11 also ``%b %%`` and widths, those of numbers that there are.
+    """
+    asked = job.description
+    if name is None:
+        return fallback
+    task = NO_VAL if job.array_task_id is None else job.array_task_id
+    texts = {
+        "A": f"{array_job_id(job)}",
+        "a": f"{task}",
+        "b": f"{task % 10}",
+        "j": f"{job.job_id}",
+        "u": asked.user,
+        "x": asked.name,
+        "%": "%",
+    }
+
+    def value(match: re.Match[str]) -> str:
+        width, letter = match.groups()
+        return texts[letter].zfill(min(int(width or 0), 10)) if letter in "Aabj" else texts[letter]
+
+    pattern = _NEW_PATTERN if expand == NEW else _PATTERN
+    path = pattern.sub(value, name) if expand else name
+    return path if PurePath(path).is_absolute() else f"{asked.work_dir.rstrip('/')}/{path}"
+
+
+def given_files(job: Job) -> tuple[str, str, str]:
+    """The paths as 24.11 keeps them: patterns are not expanded, stderr is empty unless it was asked for."""
+    asked = job.description
+    label = "%j" if job.array_task_id is None else "%A_%a"
+    output = standard_file(job, asked.output, f"{asked.work_dir.rstrip('/')}/slurm-{label}.out", expand="")
+    return standard_files(job)[0], output, standard_file(job, asked.error, "", expand="")
+
+
+def standard_files(job: Job, *, expand: str = "") -> tuple[str, str, str]:
+    """The paths of stdin, stdout and stderr."""
+    asked = job.description
+    default = f"{asked.work_dir.rstrip('/')}/slurm-{job_label(job)}.out"
+    output = standard_file(job, asked.output, default, expand=expand)
+    error = standard_file(job, asked.error, output, expand=expand)
+    return standard_file(job, asked.input, "/dev/null", expand=expand), output, error

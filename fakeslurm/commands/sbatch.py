@@ -1,0 +1,324 @@
+"""``sbatch``. Texts and return codes: docs/slurm-measurements.md, section 1."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from fakeslurm import messages
+from fakeslurm.commands.base import Continuation, Invocation, Reply, UsageError, parse_options
+from fakeslurm.commands.job_options import Refused, Wishes
+from fakeslurm.commands.option_tables import environment_options, sbatch_options
+from fakeslurm.messages import SlurmError
+from fakeslurm.model import PROFILES, JobDescription
+from slurmkit.slurm.directives import DirectiveError, parse_script
+from slurmkit.slurm.durations import format_timestamp
+from slurmkit.slurm.hostlist import compress
+from slurmkit.slurm.states import ExitCode
+
+if TYPE_CHECKING:
+    from fakeslurm.slurmctld import Controller
+
+__all__ = ["candidates", "describe", "run", "test_only"]
+
+_PROGRAM = "sbatch"
+_BAD_OPTION = 255
+_LONGEST_TEXT = 1024
+"""Bytes of a job's name, comment and the like (MAX_STR_LEN in job_mgr.c; measured: 1024 pass, 1025 do not)."""
+_LONGEST_SCRIPT = 4 << 20
+"""SchedulerParameters=max_script_size, by default 4 MB."""
+
+USAGE = """\
+Usage: sbatch [OPTIONS...] SCRIPT [ARGS...]
+       sbatch [OPTIONS...] --wrap=COMMAND
+
+This is fakeslurm: an option of sbatch is carried out as Slurm does, or refused with
+"fakeslurm does not support --OPTION". See sbatch(1) for what the options mean.
+"""
+
+
+@frozen
+class _Line:
+    """The command line, read but not yet understood."""
+
+    given: list[tuple[str, str | None]]
+    operands: list[str]
+    wishes: Wishes
+    """Of the command line alone, for what has to be known before the script is read."""
+
+
+def _read_line(argv: Sequence[str], invocation: Invocation) -> _Line:
+    """Raises `UsageError` and `Refused`."""
+    given, operands = parse_options(_PROGRAM, argv, sbatch_options(invocation.version), permute=False)
+    wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
+    for name, value in given:
+        if name in ("wrap", "chdir"):
+            wishes.apply(name, value)
+    return _Line([(option.key, option.value) for option in given], operands, wishes)
+
+
+def candidates(argv: Sequence[str], invocation: Invocation) -> list[str | None]:
+    """Where the script may be: paths to be read in this order until one is there, None for the standard input.
+
+    Empty when no script is needed, or the command line is wrong.
+    """
+    try:
+        line = _read_line(argv, invocation)
+    except (UsageError, Refused):
+        return []
+    names = {name for name, _ in line.given}
+    if line.wishes.wrap is not None or names & {"help", "usage", "version"}:
+        return []
+    return _script_paths(line, invocation) if line.operands else [None]
+
+
+def _script_paths(line: _Line, invocation: Invocation) -> list[str | None]:
+    """A bare name is looked for in the job's directory and then on PATH (measured); it need not be executable."""
+    name = line.operands[0]
+    if not name:
+        return []
+    directory = posixpath.join(invocation.cwd, line.wishes.chdir or "")
+    directories = [directory]
+    if "/" not in name:
+        directories += [part or "." for part in invocation.environ.get("PATH", "").split(":")]
+    return [posixpath.normpath(posixpath.join(invocation.cwd, place, name)) for place in directories]
+
+
+def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
+    try:
+        return _run(argv, invocation, controller)
+    except UsageError as error:
+        return error.reply(_BAD_OPTION)
+    except Refused as refusal:
+        return Reply(stderr=refusal.stderr, returncode=refusal.returncode)
+
+
+def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
+    line = _read_line(argv, invocation)
+    for name, _ in line.given:
+        if name == "version":
+            return Reply(f"slurm-wlm {PROFILES[invocation.version].version}\n")
+        if name in ("help", "usage"):
+            return Reply(USAGE)
+    path, script = _script(line, invocation)
+    wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
+    for name, value in _directives(path, script, line, invocation):
+        wishes.apply(name, value)
+    for name, value in [*environment_options(invocation.environ), *line.given]:
+        wishes.apply(name, value)
+    wishes.check()
+    cluster = controller.settings.cluster_name
+    if wishes.clusters is not None and wishes.clusters != cluster:
+        return _unknown_cluster(wishes.clusters)
+    description = describe(wishes, invocation, name=_job_name(path, line))
+    argv_of_job = (path, *line.operands[1:]) if path is not None else ()
+    description = evolve(
+        description,
+        script=script,
+        argv=argv_of_job,
+        submit_line=shlex.join([_PROGRAM, *argv]),
+        name_in_environment=bool(line.operands) or wishes.wrap is not None or wishes.job_name is not None,
+    )
+    try:
+        if wishes.test_only:
+            return test_only(_PROGRAM, controller, description, invocation.now)
+        _check_lengths(description)
+        job_id = controller.submit(description, invocation.now)
+    except SlurmError as error:
+        return refusal(error)
+    text = _answer(wishes, job_id, cluster)
+    return Reply(text, then=_waiter(job_id) if wishes.wait else None)
+
+
+def _script(line: _Line, invocation: Invocation) -> tuple[str | None, bytes]:
+    """The path of the script (None: --wrap or standard input) and its content, checked."""
+    wrapped = line.wishes.wrap
+    if wrapped is not None:
+        if line.operands:
+            raise line.wishes.wrong("Script arguments not permitted with --wrap option", 1)
+        text = f"#!/bin/sh\n# This script was created by sbatch --wrap.\n\n{wrapped}\n"
+        return None, text.encode("utf-8", "surrogateescape")
+    path: str | None = None
+    content = invocation.stdin
+    if line.operands:
+        for path in _script_paths(line, invocation):
+            found = invocation.files.get(path or "")
+            if isinstance(found, bytes):
+                content = found
+                break
+            if isinstance(found, IsADirectoryError):
+                content = b""
+                break
+        else:
+            raise line.wishes.wrong(f"Unable to open file {line.operands[0]}", 1)
+    _check_script(content, line.wishes)
+    return path, content
+
+
+def _check_script(content: bytes, wishes: Wishes) -> None:
+    problem = ""
+    if not content:
+        problem = "Batch script is empty!"
+    elif not content.strip():
+        problem = "Batch script contains only whitespace!"
+    elif not content.startswith(b"#!"):
+        problem = (
+            "This does not look like a batch script.  The first\n"
+            "line must start with #! followed by the path to an interpreter.\n"
+            "For instance: #!/bin/sh"
+        )
+    elif b"\0" in content:
+        problem = "The Slurm controller does not allow scripts that\ncontain a NULL character '\\0'."
+    elif b"\r\n" in content:
+        problem = "Batch script contains DOS line breaks (\\r\\n)\ninstead of expected UNIX line breaks (\\n)."
+    if problem:
+        raise Refused("".join(f"sbatch: error: {text}\n" for text in problem.split("\n")), 1)
+
+
+def _directives(path: str | None, script: bytes, line: _Line, invocation: Invocation) -> list[tuple[str, str | None]]:
+    """The options of the script's ``#SBATCH`` lines; --wrap among them is ignored (measured)."""
+    if line.wishes.wrap is not None:
+        return []
+    try:
+        words = parse_script(script, escaped_space=invocation.version >= "24.11")
+    except DirectiveError as error:
+        name = line.operands[0] if line.operands else "stdin"
+        raise Refused(f"sbatch: fatal: {name}: {error}\n", 1) from None
+    given, positional = parse_options(_PROGRAM, words, sbatch_options(invocation.version), permute=False)
+    if positional:
+        raise Refused(f"sbatch: error: Invalid directive found in batch script: {positional[0]}\n", _BAD_OPTION)
+    return [(option.key, option.value) for option in given if option.key != "wrap"]
+
+
+def _job_name(path: str | None, line: _Line) -> str:
+    if line.wishes.wrap is not None:
+        return "wrap"
+    return posixpath.basename(path) if path is not None else "sbatch"
+
+
+def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescription:
+    """The options as the controller takes them; `name` is that of a job that was not given one."""
+    return JobDescription(
+        name=name if wishes.job_name is None else wishes.job_name,
+        user=invocation.user,
+        uid=invocation.uid,
+        group=invocation.group,
+        gid=invocation.gid,
+        account=wishes.account,
+        qos=wishes.qos,
+        partition=wishes.partition,
+        min_nodes=wishes.min_nodes,
+        max_nodes=wishes.max_nodes,
+        ntasks=wishes.ntasks,
+        ntasks_per_node=wishes.ntasks_per_node,
+        ntasks_per_core=wishes.ntasks_per_core,
+        ntasks_per_socket=wishes.ntasks_per_socket,
+        cpus_per_task=wishes.cpus_per_task,
+        mincpus=wishes.mincpus,
+        sockets_per_node=wishes.sockets_per_node,
+        cores_per_socket=wishes.cores_per_socket,
+        threads_per_core=wishes.threads_per_core,
+        mem_per_node=wishes.mem,
+        mem_per_cpu=wishes.mem_per_cpu,
+        tmp_disk=wishes.tmp,
+        time_limit=wishes.time,
+        nodelist=wishes.nodelist or "",
+        exclude=wishes.exclude or "",
+        exclusive=wishes.exclusive,
+        oversubscribe=wishes.oversubscribe,
+        overcommit=wishes.overcommit,
+        contiguous=wishes.contiguous,
+        spread_job=wishes.spread_job,
+        use_min_nodes=wishes.use_min_nodes,
+        hold=wishes.hold,
+        requeue=wishes.requeue,
+        priority=wishes.priority,
+        nice=wishes.nice,
+        begin=wishes.begin,
+        deadline=wishes.deadline,
+        dependency=wishes.dependency or "",
+        kill_on_invalid_dep=wishes.kill_on_invalid_dep,
+        array=wishes.array or "",
+        constraint=wishes.constraint or "",
+        gres=wishes.gres or "",
+        licenses=wishes.licenses or "",
+        reservation=wishes.reservation or "",
+        output=wishes.output,
+        error=wishes.error,
+        input=wishes.input,
+        open_mode=wishes.open_mode,
+        work_dir=posixpath.normpath(posixpath.join(invocation.cwd, wishes.chdir or "")),
+        submit_dir=invocation.cwd,
+        environment=invocation.environ,
+        export=wishes.export,
+        comment=wishes.comment,
+        signal=wishes.signal,
+        distribution=wishes.distribution,
+        no_kill=wishes.no_kill,
+        umask=invocation.umask,
+        submit_host=invocation.host,
+    )
+
+
+def _check_lengths(description: JobDescription) -> None:
+    texts = (description.name, description.comment, description.account, description.partition, description.dependency)
+    script = description.script or b""
+    if len(script) > _LONGEST_SCRIPT or any(len(text or "") > _LONGEST_TEXT for text in texts):
+        raise SlurmError(messages.PATHNAME_TOO_LONG)
+
+
+def refusal(error: SlurmError) -> Reply:
+    """What sbatch prints when the controller refuses."""
+    lines = [*error.details]
+    if error.message == messages.INVALID_GRES or error.message.startswith("fakeslurm "):
+        lines.append(error.message)
+    else:
+        lines.append(f"Batch job submission failed: {error.message}")
+    return Reply(stderr="".join(f"sbatch: error: {line}\n" for line in lines), returncode=1)
+
+
+def _unknown_cluster(name: str) -> Reply:
+    return Reply(
+        stderr=f"sbatch: error: No cluster '{name}' known by database.\n"
+        f"sbatch: error: '{name}' can't be reached now, or it is an invalid entry for --cluster.  "
+        "Use 'sacctmgr list clusters' to see available clusters.\n",
+        returncode=1,
+    )
+
+
+def _answer(wishes: Wishes, job_id: int, cluster: str) -> str:
+    """--quiet prints nothing, not even with --parsable (measured)."""
+    if wishes.quiet:
+        return ""
+    if wishes.parsable:
+        return f"{job_id}\n" if wishes.clusters is None else f"{job_id};{cluster}\n"
+    return f"Submitted batch job {job_id}{'' if wishes.clusters is None else f' on cluster {cluster}'}\n"
+
+
+def test_only(program: str, controller: Controller, description: JobDescription, now: float) -> Reply:
+    """What --test-only of sbatch and srun answers, all of it on stderr."""
+    try:
+        forecast = controller.test_only(description, now)
+    except SlurmError as error:
+        return Reply(stderr=f"allocation failure: {error.message}\n", returncode=1)
+    return Reply(
+        stderr=f"{program}: Job {forecast.job_id} to start at {format_timestamp(forecast.start)} using "
+        f"{forecast.num_cpus} processors on nodes {compress(forecast.nodes)} in partition {forecast.partition}\n"
+    )
+
+
+def _waiter(job_id: int) -> Continuation:
+    def look(controller: Controller, _now: float) -> Reply | None:
+        job = controller.jobs.get(job_id)
+        if job is None:
+            return Reply(stderr=f"sbatch: error: Job {job_id} no longer found and exit code not found\n", returncode=1)
+        if not job.finished:
+            return None
+        code = ExitCode.from_wait_status(job.wait_status)
+        return Reply(returncode=1 if code.signal else code.code)
+
+    return look

@@ -1,0 +1,289 @@
+"""``scancel``. Texts and return codes were measured on 22.05.8.
+
+Plain ids go to the controller one by one, and its refusals are silent unless ``--verbose``. With a filter or a signal
+scancel looks at the jobs itself first; then an id that is not among the active jobs is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from fakeslurm import messages
+from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
+from fakeslurm.commands.signals import parse_signal
+from fakeslurm.messages import SlurmError
+from fakeslurm.model import PROFILES, Job, Scope
+from slurmkit.slurm.hostlist import HostlistError, expand
+from slurmkit.slurm.jobid import JobId, JobIdError, parse_array_spec
+from slurmkit.slurm.states import JobState, base_state
+
+if TYPE_CHECKING:
+    from fakeslurm.slurmctld import Controller
+
+__all__ = ["run"]
+
+_PROGRAM = "scancel"
+_UNKNOWN_STEP = 225
+"""ESLURM_INVALID_JOB_ID (2017) as a return code has eight bits (measured)."""
+
+OPTIONS = (
+    Option("account", "A", "required"),
+    Option("batch", "b"),
+    Option("ctld"),
+    Option("full", "f"),
+    Option("help"),
+    Option("hurry", "H"),
+    Option("interactive", "i"),
+    Option("cluster", "", "required", key="clusters"),
+    Option("clusters", "M", "required"),
+    Option("jobname", "", "required", key="name"),
+    Option("me"),
+    Option("name", "n", "required"),
+    Option("nodelist", "w", "required"),
+    Option("partition", "p", "required"),
+    Option("qos", "q", "required"),
+    Option("quiet", "Q"),
+    Option("reservation", "R", "required"),
+    Option("sibling", "", "required"),
+    Option("signal", "s", "required"),
+    Option("state", "t", "required"),
+    Option("usage"),
+    Option("user", "u", "required"),
+    Option("verbose", "v"),
+    Option("version", "V"),
+    Option("wckey", "", "required"),
+)
+
+USAGE = """\
+Usage: scancel [-A account] [-b] [-f] [--me] [-n job_name] [-p partition] [-Q] [-q qos] [-R reservation]
+               [-s signal] [-t PENDING | RUNNING | SUSPENDED] [-u user_name] [-v] [-w hosts]
+               [job_id[_array_id][.step_id]]...
+"""
+
+_REFUSED = ("ctld", "hurry", "interactive", "sibling", "wckey")
+
+
+class _Stop(Exception):  # noqa: N818 (an answer)
+    def __init__(self, stderr: str) -> None:
+        super().__init__(stderr)
+        self.stderr = stderr
+
+
+@define
+class _Request:
+    """What the arguments ask for."""
+
+    ids: list[JobId]
+    filters: dict[str, str]
+    """By the option's name; `nodelist`, `state` and `user` are checked."""
+    signal: int | None = None
+    scope: Scope | None = None
+    quiet: bool = False
+    verbose: bool = False
+    lines: list[str] = field(factory=list)
+    returncode: int = 0
+
+    def say(self, text: str) -> None:
+        self.lines.append(f"{_PROGRAM}: {text}\n")
+
+    def fail(self, text: str, returncode: int = 1) -> None:
+        if not self.quiet:
+            self.say(f"error: {text}")
+        self.returncode = returncode
+
+
+def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
+    try:
+        given, operands = parse_options(_PROGRAM, argv, OPTIONS)
+        names = {option.key for option in given}
+        if "version" in names:
+            return Reply(f"slurm-wlm {PROFILES[invocation.version].version}\n")
+        if names & {"help", "usage"}:
+            return Reply(USAGE)
+        request = _understand(given, operands, invocation, controller)
+    except UsageError as error:
+        return error.reply(1)
+    except _Stop as stop:
+        return Reply(stderr=stop.stderr, returncode=1)
+    if request.filters or request.signal is not None:
+        _by_search(request, invocation, controller)
+    else:
+        _by_id(request, invocation, controller)
+    return Reply(stderr="".join(request.lines), returncode=request.returncode)
+
+
+def _error(text: str) -> _Stop:
+    return _Stop(f"{_PROGRAM}: error: {text}\n")
+
+
+def _understand(
+    given: Sequence[Given], operands: Sequence[str], invocation: Invocation, controller: Controller
+) -> _Request:
+    request = _Request(ids=[], filters={})
+    for name, value in given:
+        if name in _REFUSED:
+            raise _error(f"fakeslurm does not support --{name}")
+        if name == "clusters" and value != controller.settings.cluster_name:
+            raise _error(
+                f"No cluster '{value}' known by database.\n{_PROGRAM}: error: '{value}' can't be reached now, or it is an "
+                "invalid entry for --cluster.  Use 'sacctmgr list clusters' to see available clusters."
+            )
+        if name == "signal":
+            request.signal = parse_signal(value or "")
+            if request.signal is None:
+                raise _Stop(f"Unknown job signal: {value}\n")
+        elif name in ("batch", "full"):
+            request.scope = "batch" if name == "batch" else "all"
+        elif name in ("quiet", "verbose"):
+            setattr(request, name, True)
+        elif name == "me":
+            request.filters["user"] = invocation.user
+        elif name != "clusters":
+            request.filters[name] = _filter_value(name, value or "", invocation)
+    for operand in operands:
+        for text in operand.split(","):
+            request.ids.append(_job_id(text))
+    if not request.ids and not request.filters:
+        raise _error("No job identification provided")
+    return request
+
+
+def _filter_value(name: str, value: str, invocation: Invocation) -> str:
+    if name == "state":
+        state = base_state(value)
+        if state not in JobState.__members__:
+            raise _Stop(f"Invalid job state specified: {value}\nValid job states are PENDING, RUNNING, and SUSPENDED\n")
+        return state
+    if name == "user" and value != invocation.user and value != str(invocation.uid):
+        if not _is_user(value):
+            raise _error(f"Invalid user name: {value}")
+        return value
+    return invocation.user if name == "user" else value
+
+
+def _is_user(name: str) -> bool:
+    import pwd
+
+    try:
+        pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except (KeyError, OverflowError):
+        return False
+    return True
+
+
+def _job_id(text: str) -> JobId:
+    """``5``, ``5_3``, ``5_[1-3]``, ``5+1``, ``5.0``; the batch step is not one that scancel knows (measured)."""
+    try:
+        parsed = JobId.parse(text.removesuffix("_"))
+    except JobIdError:
+        raise _error(f"Invalid job id {text}") from None
+    if parsed.job_id == 0 or parsed.cluster or not (parsed.step is None or parsed.step.isdecimal()):
+        raise _error(f"Invalid job id {text}")
+    return parsed
+
+
+def _by_id(request: _Request, invocation: Invocation, controller: Controller) -> None:
+    for wanted in request.ids:
+        if wanted.step is not None:
+            _cancel_step(request, wanted, invocation, controller)
+            continue
+        if request.verbose:
+            request.say(f"Terminating job {wanted}")
+        jobs: list[Job | None] = [*_jobs_of(wanted, controller.jobs.values())]
+        for job in jobs or [None]:
+            try:
+                if job is None:
+                    raise SlurmError(messages.INVALID_JOB_ID)
+                controller.cancel(job.job_id, invocation.now, uid=invocation.uid, scope=request.scope)
+            except SlurmError as error:
+                if request.verbose:
+                    request.say(f"error: Kill job error on job id {wanted}: {error.message}")
+
+
+def _by_search(request: _Request, invocation: Invocation, controller: Controller) -> None:
+    active = [job for job in controller.jobs.values() if not job.finished]
+    chosen: list[Job] = []
+    for wanted in request.ids:
+        if wanted.step is not None:
+            _cancel_step(request, wanted, invocation, controller)
+            continue
+        jobs = _jobs_of(wanted, active)
+        if not jobs:
+            request.fail(f"Kill job error on job id {wanted}: {messages.INVALID_JOB_ID}")
+        chosen.extend(jobs)
+    matching = [job for job in chosen if _matches(job, request.filters)]
+    if chosen and not matching and request.verbose:
+        filters = " ".join(f"{name}={value}" for name, value in request.filters.items())
+        request.say(f"error: No active jobs match ALL job filters, including: {filters} ")
+    if not request.ids:
+        matching = [job for job in active if _matches(job, request.filters)]
+    for job in matching:
+        if request.verbose:
+            what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
+            request.say(f"{what} job {_shown(job)}")
+        try:
+            controller.cancel(
+                job.job_id, invocation.now, uid=invocation.uid, signal=request.signal, scope=request.scope
+            )
+        except SlurmError as error:
+            request.fail(f"Kill job error on job id {_shown(job)}: {error.message}")
+
+
+def _cancel_step(request: _Request, wanted: JobId, invocation: Invocation, controller: Controller) -> None:
+    """An unknown step of a job that is known is named by its job alone, and gives a strange return code (measured)."""
+    if request.verbose:
+        what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
+        request.say(f"{what} step {wanted}")
+    assert wanted.step is not None
+    jobs = _jobs_of(wanted, controller.jobs.values())
+    if not jobs:
+        request.fail(f"Kill job error on job step id {wanted}: {messages.INVALID_JOB_ID}")
+        return
+    try:
+        controller.cancel_step(
+            jobs[0].job_id, int(wanted.step), invocation.now, uid=invocation.uid, signal=request.signal
+        )
+    except SlurmError as error:
+        job_only = wanted._replace(step=None)
+        request.fail(f"Kill job error on job step id {job_only}: {error.message}", _UNKNOWN_STEP)
+
+
+def _jobs_of(wanted: JobId, jobs: Iterable[Job]) -> list[Job]:
+    """The jobs that an id means: of an array the element, those of an expression, or all."""
+    if wanted.array_task is not None:
+        tasks: Sequence[int] = (wanted.array_task,)
+    elif wanted.array_expression is not None:
+        tasks = parse_array_spec(wanted.array_expression).indices
+    else:
+        return [job for job in jobs if wanted.job_id in (job.job_id, job.array_job_id)]
+    return [job for job in jobs if job.array_job_id == wanted.job_id and job.array_task_id in tasks]
+
+
+def _shown(job: Job) -> str:
+    return f"{job.array_job_id}_{job.array_task_id}" if job.array_job_id is not None else str(job.job_id)
+
+
+def _on_nodes(job: Job, text: str) -> bool:
+    try:
+        return not set(expand(text)).isdisjoint(job.nodes)
+    except HostlistError:
+        return False
+
+
+_FILTERS: Mapping[str, Callable[[Job, str], bool]] = {
+    "account": lambda job, value: job.description.account == value,
+    "name": lambda job, value: job.description.name == value,
+    "nodelist": _on_nodes,
+    "partition": lambda job, value: job.partition == value,
+    "qos": lambda job, value: (job.description.qos or "normal") == value,
+    "reservation": lambda job, value: job.description.reservation == value,
+    "state": lambda job, value: job.state == value,
+    "user": lambda job, value: value in (job.description.user, str(job.description.uid)),
+}
+
+
+def _matches(job: Job, filters: Mapping[str, str]) -> bool:
+    return all(_FILTERS[name](job, value) for name, value in filters.items())

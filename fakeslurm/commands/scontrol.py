@@ -1,0 +1,382 @@
+"""``scontrol``. Texts and return codes were measured on Slurm 22.05.8 (docs/slurm-measurements.md, section 6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from fakeslurm.commands import answers, clusterreport, nodetexts, stepfields
+from fakeslurm.commands.answers import Stop, unsupported, words
+from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
+from fakeslurm.commands.jobreport import Reporter
+from fakeslurm.commands.jobtexts import NEW, array_job_id, job_label
+from fakeslurm.commands.stamps import Stamps
+from fakeslurm.messages import INVALID_JOB_ID, SlurmError
+from slurmkit.slurm import hostlist
+from slurmkit.slurm.hostlist import HostlistError
+
+if TYPE_CHECKING:
+    from fakeslurm.model import Job
+    from fakeslurm.slurmctld import Controller
+
+__all__ = ["OPTIONS", "run"]
+
+_PROGRAM = "scontrol"
+
+OPTIONS = (
+    Option("all", "a"),
+    Option("cluster", "", "required", key="clusters"),
+    Option("clusters", "M", "required"),
+    Option("details", "d"),
+    Option("federation"),
+    Option("future", "F"),
+    Option("help", "h"),
+    Option("hide"),
+    Option("local"),
+    Option("oneliner", "o"),
+    Option("quiet", "Q"),
+    Option("sibling"),
+    Option("uid", "u", "required"),
+    Option("usage"),
+    Option("verbose", "v"),
+    Option("version", "V"),
+)
+
+USAGE = """\
+scontrol [<OPTION>] [<COMMAND>]
+    Valid <OPTION> values are: -a, -d, --federation, -F, -h, --hide, --local, -M NAME, -o, -Q, --sibling, -V
+    Valid <COMMAND> values are:
+     hold <job_list>          prevent jobs from starting
+     help                     print this description of use
+     ping                     print status of slurmctld
+     release <job_list>       permit held jobs to start
+     show <ENTITY> [<ID>]     config, hostlist, hostlistsorted, hostnames, job, node, partition or step
+     uhold <job_list>         prevent jobs from starting, as their user
+     version                  print the version
+This is fakeslurm: what else scontrol(1) can do is refused with "fakeslurm does not support ...".
+"""
+
+_REFUSED = frozenset({"json", "uid", "verbose", "yaml"})
+_NO_CHANGE = frozenset({"all", "federation", "future", "hide", "local", "sibling"})
+"""One cluster in no federation, no hidden partition, no node in the state FUTURE: nothing to do."""
+
+_KEYWORDS = """
+    abort cancel_reboot cluster completing create delete details errnumstr exit fsdampeningfactor help hide hold local
+    listpids notify oneliner pidinfo ping quiet quit reboot reconfigure release requeue requeuehold resume schedloglevel
+    setdebug setdebugflags show shutdown suspend takeover token top uhold update verbose version wait_job write
+"""
+_ENTITIES = """
+    aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontends hostlist hostlistsorted hostnames
+    jobs jobid licenses nodes partitions reservations slurmd steps topology users
+"""
+_LEAST = {"show": 3, "hold": 4, "ping": 3, "release": 3, "uhold": 2, "update": 1, "version": 4, "help": 2}
+"""How many letters of a keyword are needed; of others the whole word."""
+
+_NOT_YOURS = "Invalid user id"
+_NO_STEPS = "scontrol: error: scontrol_print_step: slurm_get_job_steps({}) failed: {}\n"
+
+
+@frozen
+class _Call:
+    """One call: its arguments after the keyword, its options, and what it works on."""
+
+    keyword: str
+    arguments: Sequence[str]
+    options: frozenset[str]
+    invocation: Invocation
+    controller: Controller
+
+    @property
+    def oneliner(self) -> bool:
+        return "oneliner" in self.options
+
+    def reporter(self, stamps: Stamps) -> Reporter:
+        return Reporter(self.controller.settings, self.invocation.now, stamps, "details" in self.options, self.oneliner)
+
+    def stamps(self) -> Stamps:
+        return Stamps(_PROGRAM, self.invocation.environ, self.invocation.now)
+
+    def wants(self, least: int, most: int | None) -> None:
+        """Check the number of arguments. Raises `Stop`."""
+        if len(self.arguments) < least:
+            raise Stop(f"too few arguments for keyword:{self.keyword}\n")
+        if most is not None and len(self.arguments) > most:
+            raise Stop(f"too many arguments for keyword:{self.keyword}\n")
+
+
+def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
+    """Show what there is, or hold and release jobs."""
+    quiet = False
+    try:
+        given, operands = parse_options(_PROGRAM, argv, answers.option_table(OPTIONS, (), controller.settings))
+        for option in given:
+            if option.key in _REFUSED:
+                raise unsupported(_PROGRAM, f"--{option.key}")
+            if option.key in ("help", "usage"):
+                raise Stop(stdout=USAGE, returncode=0)
+            if option.key == "version":
+                raise answers.version(invocation)
+            if option.key == "clusters":
+                answers.check_clusters(_PROGRAM, option.value or "", "--cluster", controller)
+        options = frozenset(option.key for option in given) - _NO_CHANGE
+        if not operands:
+            raise unsupported(_PROGRAM, "its interactive mode")
+        name, action = _keyword(operands[0])
+        quiet = "quiet" in options
+        return _silenced(action(_Call(name, operands[1:], options, invocation, controller)), quiet)
+    except UsageError as error:
+        return error.reply(1)
+    except Stop as stop:
+        return _silenced(stop.reply, quiet)
+
+
+def _silenced(reply: Reply, quiet: bool) -> Reply:
+    return Reply(reply.stdout, "", reply.returncode) if quiet else reply
+
+
+def _keyword(word: str) -> tuple[str, Callable[[_Call], Reply]]:
+    """The keyword as it was written, and what carries it out. Raises `Stop`."""
+    actions: dict[str, Callable[[_Call], Reply]] = {
+        "help": _help,
+        "hold": _hold,
+        "ping": _ping,
+        "release": _release,
+        "show": _show,
+        "uhold": _uhold,
+        "version": _version,
+    }
+    lower = word.lower()
+    for name in _KEYWORDS.split():
+        if name.startswith(lower) and len(lower) >= _LEAST.get(name, len(name)):
+            if name not in actions:
+                raise unsupported(_PROGRAM, name)
+            return word, actions[name]
+    raise Stop(f"invalid keyword: {word}\n")
+
+
+def _help(_call: _Call) -> Reply:
+    return Reply(USAGE)
+
+
+def _ping(call: _Call) -> Reply:
+    call.wants(0, 0)
+    return Reply(clusterreport.ping_line(call.controller.settings))
+
+
+def _version(call: _Call) -> Reply:
+    if call.arguments:
+        raise Stop(f"too many arguments for {call.keyword} keyword\n")
+    return answers.version(call.invocation).reply
+
+
+# Holding and releasing.
+
+
+def _hold(call: _Call) -> Reply:
+    now, uid = call.invocation.now, call.invocation.uid
+    return _change(call, lambda job: call.controller.hold(job.job_id, now, uid=uid))
+
+
+def _uhold(call: _Call) -> Reply:
+    now, uid = call.invocation.now, call.invocation.uid
+    return _change(call, lambda job: call.controller.hold(job.job_id, now, uid=uid, by_user=True))
+
+
+def _release(call: _Call) -> Reply:
+    now, uid = call.invocation.now, call.invocation.uid
+    return _change(call, lambda job: call.controller.release(job.job_id, now, uid=uid))
+
+
+def _change(call: _Call, change: Callable[[Job], None]) -> Reply:
+    """Do something to every job that is named; each argument that fails ends with a line of its own."""
+    call.wants(1, None)
+    complaints = []
+    for argument in call.arguments:
+        failed = ""
+        for text, jobs in _named(call, argument):
+            problem = _problem(jobs, call.invocation.uid, change)
+            if problem:
+                complaints.append(f"{problem} for job {text}\n")
+                failed = problem
+        if failed:
+            complaints.append(f"slurm_suspend error: {failed}\n")
+    return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
+
+
+def _named(call: _Call, argument: str) -> list[tuple[str, list[Job]]]:
+    """The jobs that an argument of hold or release names, under the text that names them."""
+    key, equals, value = argument.partition("=")
+    jobs = call.controller.jobs.values()
+    if equals and key.lower() in ("name", "jobname"):
+        return [(job_label(job), [job]) for job in jobs if job.description.name == value]
+    text = value if equals and key.lower() in ("job", "jobid") else argument
+    found = []
+    for word in words(text):
+        number, _, task = word.partition("_")
+        found.append((word, [job for job in jobs if number.isdecimal() and _is(job, int(number), task)]))
+    return found
+
+
+def _is(job: Job, number: int, task: str) -> bool:
+    if task:
+        return array_job_id(job) == number and task == f"{job.array_task_id}"
+    return number in (job.job_id, job.array_job_id)
+
+
+def _problem(jobs: list[Job], uid: int, change: Callable[[Job], None]) -> str:
+    if not jobs:
+        return INVALID_JOB_ID
+    for job in jobs:
+        if uid not in (0, job.description.uid):
+            return _NOT_YOURS
+        try:
+            change(job)
+        except SlurmError as error:
+            return error.message
+    return ""
+
+
+# Showing.
+
+
+def _show(call: _Call) -> Reply:
+    call.wants(1, 2)
+    word = call.arguments[0]
+    name, equals, value = word.partition("=")
+    entity = next((one for one in _ENTITIES.split() if name and one.startswith(name.lower())), None)
+    shown = {
+        "config": _show_config,
+        "hostlist": _show_hostlist,
+        "hostlistsorted": _show_hostlistsorted,
+        "hostnames": _show_hostnames,
+        "jobs": _show_jobs,
+        "jobid": _show_jobs,
+        "nodes": _show_nodes,
+        "partitions": _show_partitions,
+        "steps": _show_steps,
+    }
+    least = {"partitions": 2, "steps": 2, "hostlist": 5, "hostnames": 5}
+    if entity is None or len(name) < least.get(entity, 1):
+        raise Stop(f"invalid entity:{word} for keyword:{call.keyword} \n")
+    if entity not in shown:
+        raise unsupported(_PROGRAM, f"show {entity}")
+    which = value if equals else call.arguments[1] if len(call.arguments) > 1 else None
+    return shown[entity](call, which)
+
+
+def _show_config(call: _Call, which: str | None) -> Reply:
+    if which is not None:
+        raise unsupported(_PROGRAM, "show config of one parameter")
+    stamps = call.stamps()
+    return Reply(clusterreport.config_report(call.controller.settings, stamps, call.invocation.now), stamps.complaint)
+
+
+def _show_jobs(call: _Call, which: str | None) -> Reply:
+    stamps = call.stamps()
+    reporter = call.reporter(stamps)
+    jobs = list(call.controller.jobs.values())
+    if which:
+        number, underscore, task = which.partition("_")
+        if not re.fullmatch(r"[0-9]+(_[0-9]+)?", which, re.ASCII):
+            raise Stop(f"scontrol_print_job error: {INVALID_JOB_ID}\n")
+        if int(number):
+            found = [job for job in jobs if _is(job, int(number), "")]
+            if not found:
+                raise Stop(f"slurm_load_jobs error: {INVALID_JOB_ID}\n")
+            jobs = [job for job in found if _is(job, int(number), task)]
+            if underscore and not jobs:
+                raise Stop(stdout=f"Job {which} not found\n")
+    if not jobs:
+        return Reply("No jobs in the system\n")
+    return Reply("".join([reporter.job(job) for job in jobs]), stamps.complaint)
+
+
+def _show_steps(call: _Call, which: str | None) -> Reply:
+    stamps = call.stamps()
+    reporter = call.reporter(stamps)
+    new = call.controller.settings.profile.release == NEW
+    match = re.match(rf"([0-9]+)(?:_[0-9]+)?(?:\.({'batch|' if new else ''}[0-9]*))?", which or "", re.ASCII)
+    if new and which and match is None:
+        raise Stop(_NO_STEPS.format(which, "JobID can not be zero"))
+    jobs = list(call.controller.jobs.values())
+    if match is not None:
+        jobs = [job for job in jobs if _is(job, int(match[1]), "")]
+        if not jobs:
+            problem = (
+                _NO_STEPS.format(which, INVALID_JOB_ID) if new else f"slurm_get_job_steps error: {INVALID_JOB_ID}\n"
+            )
+            raise Stop(problem)
+    steps = [shown for job in jobs for shown in stepfields.running_steps(job)]
+    if match is not None and match[2] is not None:
+        steps = [shown for shown in steps if f"{shown.step.step_id}" == (match[2] or "0")]
+    if not steps:
+        if match is None:
+            return Reply("No job steps in the system\n")
+        step = "" if match[2] is None else match[2] or "0"
+        raise Stop(stdout=f"Job step {match[1]}.{step} not found\n")
+    return Reply("".join([reporter.step(shown) for shown in steps]), stamps.complaint)
+
+
+def _show_nodes(call: _Call, which: str | None) -> Reply:
+    records, settings = call.controller.nodes, call.controller.settings
+    try:
+        names = list(records) if which is None else hostlist.expand(which)
+    except HostlistError:
+        names = [which or ""]
+    text, returncode = "", 0
+    for name in names:
+        if name in records:
+            shown = nodetexts.shown_node(records[name], call.controller.jobs, settings)
+            text += clusterreport.node_report(shown, settings, oneliner=call.oneliner)
+        else:
+            text += f"Node {name} not found\n"
+            returncode = 1
+    return Reply(text, "", returncode)
+
+
+def _show_partitions(call: _Call, which: str | None) -> Reply:
+    partitions, settings = call.controller.partitions, call.controller.settings
+    if which is not None and which not in partitions:
+        raise Stop(stdout=f"Partition {which} not found\n")
+    chosen = partitions.values() if which is None else [partitions[which]]
+    return Reply("".join([clusterreport.partition_report(one, settings, oneliner=call.oneliner) for one in chosen]))
+
+
+def _hosts(call: _Call, text: str) -> list[str] | None:
+    """The hosts of a hostlist; None for one that is none."""
+    try:
+        return hostlist.expand(text, suffixes=call.controller.settings.profile.hostlist_suffixes)
+    except HostlistError:
+        return None
+
+
+def _show_hostnames(call: _Call, which: str | None) -> Reply:
+    text = call.invocation.environ.get("SLURM_NODELIST") if which is None else which
+    if text is None:
+        return Reply(stderr=f"{_PROGRAM}: error: host list is empty\n")
+    hosts = _hosts(call, text)
+    if hosts is None:
+        return Reply(stderr=f"Invalid hostlist: {text}\n")
+    return Reply("".join(f"{host}\n" for host in hosts))
+
+
+def _show_hostlist(call: _Call, which: str | None) -> Reply:
+    return _compressed(call, which, hostlist.compress)
+
+
+def _show_hostlistsorted(call: _Call, which: str | None) -> Reply:
+    return _compressed(call, which, hostlist.compress_sorted)
+
+
+def _compressed(call: _Call, text: str | None, compress: Callable[[list[str]], str]) -> Reply:
+    if text is None:
+        raise Stop("invalid encode argument\n", 1, USAGE)
+    if text.startswith("/"):
+        raise unsupported(_PROGRAM, "host names in a file")
+    hosts = _hosts(call, text)
+    if hosts is None:
+        raise Stop(f"Invalid hostlist: {text}\n")
+    return Reply(f"{compress(hosts)}\n")

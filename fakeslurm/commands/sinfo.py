@@ -1,0 +1,363 @@
+"""``sinfo``. Texts and return codes were measured on Slurm 22.05.8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from fakeslurm.commands import answers, sinfofields
+from fakeslurm.commands.answers import Stop, unsupported, words
+from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
+from fakeslurm.commands.columns import Found, Table, format_table, long_format_table
+from fakeslurm.commands.jobtexts import NEW, host_order
+from fakeslurm.commands.nodetexts import ShownNode, shown_node
+from fakeslurm.commands.sinfofields import Field, Group, GroupColumns
+from fakeslurm.commands.stamps import Stamps
+from slurmkit.slurm.hostlist import HostlistError, expand
+
+if TYPE_CHECKING:
+    from fakeslurm.model import Partition, Settings
+    from fakeslurm.slurmctld import Controller
+
+__all__ = ["OPTIONS", "run"]
+
+_PROGRAM = "sinfo"
+
+OPTIONS = (
+    Option("all", "a"),
+    Option("dead", "d"),
+    Option("exact", "e"),
+    Option("federation"),
+    Option("help"),
+    Option("hide"),
+    Option("iterate", "i", "required"),
+    Option("local"),
+    Option("long", "l"),
+    Option("cluster", "", "required", key="clusters"),
+    Option("clusters", "M", "required"),
+    Option("nodes", "n", "required"),
+    Option("noconvert"),
+    Option("noheader", "h"),
+    Option("Node", "N"),
+    Option("format", "o", "required"),
+    Option("Format", "O", "required"),
+    Option("partition", "p", "required"),
+    Option("responding", "r"),
+    Option("list-reasons", "R"),
+    Option("summarize", "s"),
+    Option("sort", "S", "required"),
+    Option("states", "t", "required"),
+    Option("reservation", "T"),
+    Option("usage"),
+    Option("verbose", "v"),
+    Option("version", "V"),
+    Option("json"),
+    Option("yaml"),
+)
+
+NEW_OPTIONS = (
+    Option("future", "F"),
+    Option("helpformat"),
+    Option("helpFormat"),
+    Option("helpstate"),
+)
+"""Of 24.11."""
+
+USAGE = """\
+Usage: sinfo [-abdelNRrsTv] [-i seconds] [-t states] [-p partition] [-n nodes]
+             [-S fields] [-o format] [-O Format] [--federation] [--local]
+"""
+
+_REFUSED = frozenset(
+    {"dead", "exact", "iterate", "json", "sort", "verbose", "yaml", "helpformat", "helpFormat", "helpstate"}
+)
+_NO_CHANGE = frozenset({"all", "federation", "future", "hide", "local", "noconvert", "responding"})
+"""One cluster in no federation, no hidden partition, no future node, every node responds: nothing to do."""
+
+_DEFAULT = "%{part}P %.5a %.10l %.6D %.6t %N"
+_LONG = "%{part}P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %N"
+_NEW_LONG = "%{part}P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %.11i %N"
+_NODES = "%{node}N %.6D %.{part}P %6t"
+_LONG_NODES = "%{node}N %.6D %.{part}P %.11T %4c %.8z %.6m %.8d %.6w %.8f %20E"
+_SUMMARY = "%{part}P %.5a %.10l %.16F %N"
+_REASONS = "%20E %9u %19H %N"
+_LONG_REASONS = "%20E %12U %19H %6t %N"
+_LEAST_WIDTH = 9
+"""Of the columns of partitions and nodes, which are as wide as their longest name."""
+
+_STATE_WORDS = {
+    "22.05": [
+        "unknown",
+        "down",
+        "idle",
+        "allocated",
+        "?",
+        "mixed",
+        "future",
+        "drain",
+        "drained",
+        "draining",
+        "no_respond",
+        "reserved",
+        "perfctrs",
+        "cloud",
+        "completing",
+        "powering_down",
+        "powered_down",
+        "power_down",
+        "powering_up",
+        "fail",
+        "maint",
+        "reboot",
+        "reboot^",
+        "unknown",
+    ],
+    NEW: [
+        "unknown",
+        "down",
+        "idle",
+        "allocated",
+        "?",
+        "mixed",
+        "future",
+        "drain",
+        "drained",
+        "draining",
+        "no_respond",
+        "reserved",
+        "planned",
+        "blocked",
+        "cloud",
+        "completing",
+        "powering_down",
+        "powered_down",
+        "power_down",
+        "powering_up",
+        "fail",
+        "maint",
+        "reboot",
+        "reboot^",
+    ],
+}
+
+
+@define
+class _Request:
+    """What the arguments and the environment ask for."""
+
+    values: dict[str, str] = field(factory=dict)
+    flags: set[str] = field(factory=set)
+    long_format: bool = False
+    """The format that counts is a ``-O`` one."""
+
+
+def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
+    """Print partitions and their nodes. Operands are passed over, as Slurm does."""
+    try:
+        given, _ = parse_options(_PROGRAM, argv, answers.option_table(OPTIONS, NEW_OPTIONS, controller.settings))
+        request = _Request()
+        _before(request, invocation.environ, controller)
+        for option in given:
+            _apply(request, option, invocation, controller)
+        return _print(request, invocation, controller)
+    except UsageError as error:
+        return error.reply(1)
+    except Stop as stop:
+        return stop.reply
+
+
+def _before(request: _Request, environ: Mapping[str, str], controller: Controller) -> None:
+    for variable, key in (("SINFO_PARTITION", "partition"), ("SINFO_FORMAT", "environment")):
+        if variable in environ:
+            request.values[key] = environ[variable]
+    if "SINFO_SORT" in environ:
+        raise unsupported(_PROGRAM, "SINFO_SORT")
+    if "SLURM_CLUSTERS" in environ:
+        answers.check_clusters(_PROGRAM, environ["SLURM_CLUSTERS"], "SLURM_CLUSTERS", controller)
+        request.flags.add("clusters")
+
+
+def _apply(request: _Request, option: Given, invocation: Invocation, controller: Controller) -> None:
+    key, value = option.key, option.value or ""
+    if key in _NO_CHANGE:
+        return
+    if key in _REFUSED:
+        raise unsupported(_PROGRAM, f"--{key}")
+    match key:
+        case "help" | "usage":
+            raise Stop(stdout=USAGE, returncode=0)
+        case "version":
+            raise answers.version(invocation)
+        case "reservation":
+            raise Stop(stdout="No reservations in the system\n", returncode=0)
+        case "clusters":
+            answers.check_clusters(_PROGRAM, value, "--cluster", controller)
+            request.flags.add(key)
+        case "format" | "Format":
+            request.values["format"] = value
+            request.long_format = key == "Format"
+        case "states":
+            _states(value, controller.settings)
+            request.values[key] = value
+        case _ if option.value is None:
+            request.flags.add(key)
+        case _:
+            request.values[key] = value
+
+
+def _states(text: str, settings: Settings) -> frozenset[str] | None:
+    """The states of ``--states``, as words of `_STATE_WORDS`; None for all. A state may be cut short."""
+    if text.lower() == "all":
+        return None
+    found = set()
+    for word in words(text):
+        known = _STATE_WORDS[settings.profile.release]
+        state = next((one for one in known if one.startswith(word.lower())), None)
+        if state is None:
+            raise Stop(
+                f'{_PROGRAM}: error: Bad state string: "{word}"\n{_PROGRAM}: error: valid states: {",".join(known)}\n'
+            )
+        found.add(state)
+    return frozenset(found)
+
+
+def _is_in(shown: ShownNode, states: frozenset[str]) -> bool:
+    """Whether the node is shown for these states: completing nodes also for their base state, mixed also as allocated."""
+    if shown.completing and "completing" in states:
+        return True
+    base = shown.base.lower()
+    return base in states or (base == "mixed" and "allocated" in states)
+
+
+def _print(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
+    faults: list[str] = []
+    used: list[Field] = []
+    columns = GroupColumns(controller.settings)
+
+    def found(one: Field | None) -> Found:
+        if one is None:
+            return None
+        used.append(one)
+        return one.header, columns.getter(one), one.overflow
+
+    names = [columns.partition(Group(one, [])) for one in controller.settings.partitions]
+    widths = {
+        "part": max(_LEAST_WIDTH, *map(len, names)),
+        "node": max(_LEAST_WIDTH, *map(len, controller.nodes)),
+    }
+    table = _table(request, found, faults, widths, controller.settings.profile.release)
+    # No node has a reason for being down or drained, since none is.
+    groups = [] if "list-reasons" in request.flags else _groups(request, used, controller)
+    stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
+    head = ""
+    if "noheader" not in request.flags:
+        head += f"{stamps.ctime()}\n" if "long" in request.flags else ""
+        head += f"CLUSTER: {controller.settings.cluster_name}\n" if "clusters" in request.flags else ""
+        head += table.header()
+    return Reply(head + table.rows(groups), "".join(faults) + stamps.complaint)
+
+
+def _table(
+    request: _Request,
+    found: Callable[[Field | None], Found],
+    faults: list[str],
+    widths: Mapping[str, int],
+    release: str,
+) -> Table:
+    values, flags = request.values, request.flags
+    catalogue = sinfofields.CATALOGUES[release]
+    if "format" in values and "long" in flags and not request.long_format:
+        raise Stop(
+            f"{_PROGRAM}: fatal: Options -o(--format) and -l(--long) are mutually exclusive. "
+            "Please remove one and retry.\n"
+        )
+    if "format" in values and request.long_format:
+
+        def by_name(name: str) -> Found:
+            try:
+                return found(catalogue.find(name))
+            except LookupError:
+                raise unsupported(_PROGRAM, f"the field {name}") from None
+
+        complain = f"{_PROGRAM}: error: Invalid job format specification: "
+        return long_format_table(values["format"], by_name, lambda name: faults.append(f"{complain}{name}\n"))
+    if "format" in values:
+        text = values["format"]
+    elif "environment" in values and not {"summarize", "list-reasons", "Node", "long"} & flags:
+        text = values["environment"]
+    else:
+        text = _own_format(flags, release).format(**widths)
+    return format_table(
+        catalogue.everything if text == "%all" else text,
+        lambda letter: found(catalogue.letters.get(letter)),
+        lambda letter: faults.append(f"Invalid node format specification: {letter}\n"),
+    )
+
+
+def _own_format(flags: set[str], release: str) -> str:
+    long = "long" in flags
+    if "summarize" in flags:
+        return _SUMMARY
+    if "list-reasons" in flags:
+        return _LONG_REASONS if long else _REASONS
+    if "Node" in flags:
+        return _LONG_NODES if long else _NODES
+    if long:
+        return _NEW_LONG if release == NEW else _LONG
+    return _DEFAULT
+
+
+def _groups(request: _Request, used: Sequence[Field], controller: Controller) -> list[Group]:
+    """The nodes to be shown, those together that are alike in the fields that are used."""
+    settings = controller.settings
+    names = words(request.values["partition"]) if "partition" in request.values else None
+    partitions = [one for one in settings.partitions if names is None or one.name in names]
+    shown = {name: shown_node(record, controller.jobs, settings) for name, record in controller.nodes.items()}
+    shown = {name: node for name, node in shown.items() if _chosen(request, node, settings)}
+    attributes = sorted({one.splits for one in used} - {"", "partition"})
+    by_partition = any(one.splits == "partition" for one in used)
+    if "Node" in request.flags:
+        return _single(partitions, shown, by_partition)
+    if not by_partition:
+        merged = [node for name, node in shown.items() if any(_has(one, name) for one in partitions)]
+        return [Group(partitions[0], nodes) for nodes in _alike(merged, attributes)]
+    groups = []
+    for partition in partitions:
+        alike = _alike([node for name, node in shown.items() if _has(partition, name)], attributes)
+        groups += [Group(partition, nodes) for nodes in alike or [[]]]
+    return groups
+
+
+def _chosen(request: _Request, node: ShownNode, settings: Settings) -> bool:
+    if "nodes" in request.values:
+        try:
+            names = expand(request.values["nodes"])
+        except HostlistError:
+            names = []
+        if node.name not in names:
+            return False
+    states = _states(request.values["states"], settings) if "states" in request.values else None
+    return states is None or _is_in(node, states)
+
+
+def _has(partition: Partition, name: str) -> bool:
+    return partition.nodes is None or name in partition.nodes
+
+
+def _single(partitions: Sequence[Partition], shown: Mapping[str, ShownNode], by_partition: bool) -> list[Group]:
+    """``-N``: every node by itself, by name, and once for each of its partitions when these are shown."""
+    groups = []
+    for name in sorted(shown, key=host_order):
+        homes = [one for one in partitions if _has(one, name)]
+        groups += [Group(one, [shown[name]]) for one in (homes if by_partition else homes[:1])]
+    return groups
+
+
+def _alike(nodes: Sequence[ShownNode], attributes: Sequence[str]) -> list[list[ShownNode]]:
+    """Groups of nodes that have the same values of these attributes, by state (Slurm's ``-t``)."""
+    groups: dict[tuple[object, ...], list[ShownNode]] = {}
+    for node in nodes:
+        groups.setdefault(tuple(getattr(node, name) for name in attributes), []).append(node)
+    return sorted(groups.values(), key=lambda group: -group[0].order)

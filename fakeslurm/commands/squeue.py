@@ -1,0 +1,323 @@
+"""``squeue``. Texts, orders and return codes were measured on Slurm 22.05.8 (docs/slurm-measurements.md, section 2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from fakeslurm.commands import answers, queuefilter, squeuefields, stepfields
+from fakeslurm.commands.answers import Stop, unsupported
+from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
+from fakeslurm.commands.columns import Found, Table, format_table, long_format_table
+from fakeslurm.commands.jobcolumns import Field, JobColumns
+from fakeslurm.commands.jobtexts import NEW
+from fakeslurm.commands.queueorder import order_jobs, order_steps
+from fakeslurm.commands.stamps import Stamps
+from fakeslurm.commands.stepfields import StepColumns
+
+if TYPE_CHECKING:
+    from fakeslurm.slurmctld import Controller
+
+__all__ = ["OPTIONS", "run"]
+
+_PROGRAM = "squeue"
+
+OPTIONS = (
+    Option("accounts", "A", "required"),
+    Option("all", "a"),
+    Option("array", "r"),
+    Option("array-unique"),
+    Option("Format", "O", "required"),
+    Option("format", "o", "required"),
+    Option("federation"),
+    Option("help"),
+    Option("hide"),
+    Option("iterate", "i", "required"),
+    Option("jobs", "j", "optional"),
+    Option("local"),
+    Option("long", "l"),
+    Option("licenses", "L", "required"),
+    Option("cluster", "", "required", key="clusters"),
+    Option("clusters", "M", "required"),
+    Option("me"),
+    Option("name", "n", "required"),
+    Option("noconvert"),
+    Option("node", "", "required", key="nodelist"),
+    Option("nodes", "", "required", key="nodelist"),
+    Option("nodelist", "w", "required"),
+    Option("noheader", "h"),
+    Option("partitions", "p", "required"),
+    Option("priority", "P"),
+    Option("qos", "q", "required"),
+    Option("reservation", "R", "required"),
+    Option("sib", key="sibling"),
+    Option("sibling"),
+    Option("sort", "S", "required"),
+    Option("start"),
+    Option("steps", "s", "optional"),
+    Option("states", "t", "required"),
+    Option("usage"),
+    Option("user", "", "required", key="users"),
+    Option("users", "u", "required"),
+    Option("verbose", "v"),
+    Option("version", "V"),
+    Option("json"),
+    Option("yaml"),
+    Option("", "U", "required", key="accounts"),
+)
+
+NEW_OPTIONS = (
+    Option("expand-patterns"),
+    Option("helpformat"),
+    Option("helpFormat"),
+    Option("helpstate"),
+    Option("notme"),
+    Option("only-job-state"),
+)
+"""Of 24.11."""
+
+USAGE = """\
+Usage: squeue [-A account] [--clusters names] [-i seconds] [--job jobid]
+              [-n name] [-o format] [-p partitions] [--qos qos]
+              [--reservation reservation] [--sort fields] [--start]
+              [--step step_id] [-t states] [-u user_name] [--usage]
+              [-L licenses] [-w nodes] [--federation] [--local] [--sibling]
+\t      [-ahjlrsv]
+"""
+
+_DEFAULT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
+_LONG = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
+_START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
+_STEPS = "%.15i %.8j %.9P %.8u %.9M %N"
+
+_REFUSED = frozenset({"json", "yaml", "verbose", "priority"} | {option.identity for option in NEW_OPTIONS})
+_NO_CHANGE = frozenset({"all", "array", "array-unique", "federation", "hide", "local", "sibling"})
+"""One cluster in no federation, no hidden partition, every element of an array a job of its own: nothing to do."""
+
+_STAND_INS = {
+    "SQUEUE_ACCOUNT": "accounts",
+    "SQUEUE_NAMES": "name",
+    "SQUEUE_LICENSES": "licenses",
+    "SQUEUE_PARTITION": "partitions",
+    "SQUEUE_QOS": "qos",
+    "SQUEUE_STATES": "states",
+    "SQUEUE_USERS": "users",
+}
+"""Variables that stand in for an option that was not given."""
+
+
+@define
+class _Request:
+    """What the arguments and the environment ask for."""
+
+    values: dict[str, str] = field(factory=dict)
+    """Of options with an argument: the last one."""
+    jobs: queuefilter.JobChoices | None = None
+    steps: queuefilter.StepChoices | None = None
+    of_jobs: bool = False
+    """``--jobs`` was given, with or without a list."""
+    of_steps: bool = False
+    header: bool = True
+    long: bool = False
+    start: bool = False
+    convert: bool = True
+    complaints: str = ""
+
+
+def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
+    """Print jobs, or with ``--steps`` the steps that run."""
+    try:
+        table = answers.option_table(OPTIONS, NEW_OPTIONS, controller.settings)
+        given, operands = parse_options(_PROGRAM, argv, table)
+        request = _Request()
+        _before(request, invocation.environ, controller)
+        for option in given:
+            _apply(request, option, invocation, controller)
+        _after(request, operands, invocation.environ)
+        return _steps(request, invocation, controller) if request.of_steps else _jobs(request, invocation, controller)
+    except UsageError as error:
+        return error.reply(1)
+    except Stop as stop:
+        return stop.reply
+
+
+def _before(request: _Request, environ: Mapping[str, str], controller: Controller) -> None:
+    if "SQUEUE_SORT" in environ:
+        request.values["sort"] = environ["SQUEUE_SORT"]
+    if "SQUEUE_PRIORITY" in environ:
+        raise unsupported(_PROGRAM, "SQUEUE_PRIORITY")
+    if "SLURM_CLUSTERS" in environ:
+        answers.check_clusters(_PROGRAM, environ["SLURM_CLUSTERS"], "SLURM_CLUSTERS", controller)
+        request.values["clusters"] = environ["SLURM_CLUSTERS"]
+
+
+def _apply(request: _Request, option: Given, invocation: Invocation, controller: Controller) -> None:
+    """Note one option. Raises `Stop` for what ends the command where it stands."""
+    key, value = option.key, option.value or ""
+    if key in _NO_CHANGE:
+        return
+    if key in _REFUSED:
+        raise unsupported(_PROGRAM, f"--{key}")
+    match key:
+        case "help" | "usage":
+            raise Stop(stdout=USAGE, returncode=0)
+        case "version":
+            raise answers.version(invocation)
+        case "iterate":
+            if not re.match(r"\s*0*[1-9]", value):
+                raise Stop(f"{_PROGRAM}: error: --iterate={value}\n\n")
+            raise unsupported(_PROGRAM, "--iterate")
+        case "jobs":
+            request.of_jobs = True
+            if option.value is not None:
+                request.jobs = queuefilter.job_choices(value)
+        case "steps":
+            request.of_steps = True
+            if option.value is not None:
+                request.steps = queuefilter.step_choices(value)
+        case "long":
+            request.long = True
+        case "start":
+            request.start = True
+        case "noheader":
+            request.header = False
+        case "noconvert":
+            request.convert = False
+        case "me":
+            request.values["users"] = f"{invocation.uid}"
+        case _:
+            _check(request, key, value, controller)
+            request.values[key] = value
+
+
+def _check(request: _Request, key: str, value: str, controller: Controller) -> None:
+    """What Slurm checks as soon as it reads the option."""
+    if key == "states":
+        queuefilter.states(value, controller.settings)
+    elif key == "clusters":
+        answers.check_clusters(_PROGRAM, value, "--cluster", controller)
+    elif key == "Format" and "format" in request.values:
+        raise Stop(f"{_PROGRAM}: error: -O (--Format) is incompatible with -o (--format)\n")
+    elif key == "format" and "Format" in request.values:
+        raise Stop(f"{_PROGRAM}: error: -o (--format) is incompatible with -O (--Format)\n")
+
+
+def _after(request: _Request, operands: list[str], environ: Mapping[str, str]) -> None:
+    """What can be decided once every option has been read."""
+    values = request.values
+    if request.long and "format" in values:
+        raise Stop(
+            f"{_PROGRAM}: fatal: Options -o(--format) and -l(--long) are mutually exclusive. "
+            "Please remove one and retry.\n"
+        )
+    if not (request.long or request.start or request.of_steps or {"format", "Format"} & values.keys()):
+        for variable, key in (("SQUEUE_FORMAT", "format"), ("SQUEUE_FORMAT2", "Format")):
+            if variable in environ:
+                values[key] = environ[variable]
+                break
+    if operands and request.of_jobs:
+        request.jobs = queuefilter.job_choices(operands.pop(0))
+    elif operands and request.of_steps:
+        request.steps = queuefilter.step_choices(operands.pop(0))
+    if operands:
+        raise Stop(f"{_PROGRAM}: error: Unrecognized option: {operands[0]}\n", 1, USAGE)
+    if request.of_jobs and request.of_steps and request.jobs is None:
+        raise Stop(f"{_PROGRAM}: error: Incompatible options --jobs and --steps\n")
+    for variable, key in _STAND_INS.items():
+        if variable in environ:
+            values.setdefault(key, environ[variable])
+    if request.start and not request.of_steps:
+        if "Format" not in values:
+            values.setdefault("format", _START)
+        values.setdefault("sort", "S")
+        values.setdefault("states", "PD")
+
+
+def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
+    jobs = list(controller.jobs.values())
+    if request.jobs is not None:
+        only = request.jobs.only
+        if only is not None and not any(only in (job.job_id, job.array_job_id) for job in jobs):
+            raise Stop("slurm_load_jobs error: Invalid job id specified\n")
+        jobs = [job for job in jobs if request.jobs.names(job)]
+    tests, complaints = queuefilter.predicates(request.values, controller, steps=False)
+    stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
+    columns = JobColumns(controller.settings, invocation.now, stamps, request.convert)
+    catalogue = squeuefields.CATALOGUES[controller.settings.profile.release]
+    fields = (catalogue.letters.get, catalogue.find, columns.getter)
+    table, faults = _table(request, "job", _LONG if request.long else _DEFAULT, catalogue.everything, *fields)
+    sort = request.values.get("sort", "P,t,-p")
+    try:
+        rows, notes = order_jobs(queuefilter.select(jobs, tests), sort, invocation.now)
+    except Stop as stop:
+        if controller.settings.profile.release != NEW:
+            raise
+        header = _reply(request, controller, stamps, table, [], "").stdout
+        raise Stop(stop.reply.stderr, stop.reply.returncode, header) from None
+    return _reply(request, controller, stamps, table, rows, complaints + faults + notes)
+
+
+def _steps(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
+    tests, complaints = queuefilter.predicates(request.values, controller, steps=True)
+    jobs = queuefilter.select(controller.jobs.values(), tests)
+    shown = [step for job in jobs for step in stepfields.running_steps(job)]
+    if "nodelist" in request.values:
+        nodes = queuefilter.node_names(request.values["nodelist"], controller)
+        shown = [step for step in shown if not nodes.isdisjoint(step.step.nodes)]
+    if request.jobs is not None:
+        shown = [step for step in shown if request.jobs.names(step.job)]
+    if request.steps is not None:
+        shown = [step for step in shown if request.steps.names(step)]
+    stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
+    columns = StepColumns(controller.settings, invocation.now, stamps)
+    fields = (stepfields.LETTERS.get, stepfields.find, columns.getter)
+    table, faults = _table(request, "job step", _STEPS, stepfields.ALL_FORMAT, *fields)
+    rows, notes = order_steps(shown, request.values.get("sort", "P,i"), invocation.now)
+    return _reply(request, controller, stamps, table, rows, complaints + faults + notes)
+
+
+def _table(
+    request: _Request,
+    kind: str,
+    default: str,
+    everything: str,
+    find_letter: Callable[[str], Field | None],
+    find_name: Callable[[str], Field | None],
+    getter: Callable[[Field], Callable[[Any], str]],
+) -> tuple[Table, str]:
+    """The table that is asked for, and what squeue says about fields that it does not know."""
+    faults: list[str] = []
+
+    def complain(name: str) -> None:
+        faults.append(f"{_PROGRAM}: error: Invalid {kind} format specification: {name}\n")
+
+    def found(field: Field | None) -> Found:
+        return None if field is None else (field.header, getter(field), field.overflow)
+
+    def by_name(name: str) -> Found:
+        try:
+            return found(find_name(name))
+        except LookupError:
+            raise unsupported(_PROGRAM, f"the field {name}") from None
+
+    if "Format" in request.values:
+        table = long_format_table(request.values["Format"], by_name, complain)
+    else:
+        text = request.values.get("format", default)
+        table = format_table(everything if text == "%all" else text, lambda name: found(find_letter(name)), complain)
+    return table, "".join(faults)
+
+
+def _reply(
+    request: _Request, controller: Controller, stamps: Stamps, table: Table, rows: Sequence[object], complaints: str
+) -> Reply:
+    head = ""
+    if request.header:
+        head += f"{stamps.ctime()}\n" if request.long else ""
+        head += f"CLUSTER: {controller.settings.cluster_name}\n" if "clusters" in request.values else ""
+        head += table.header()
+    body = table.rows(rows)
+    return Reply(head + body, complaints + stamps.complaint)

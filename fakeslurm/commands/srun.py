@@ -1,0 +1,326 @@
+"""``srun``: the one command that is a conversation.
+
+In a job it makes a step and stays until the step's tasks have ended; outside of one it makes an allocation first.
+Texts, return codes and what the signals do were measured on 22.05.8.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+import signal
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, field
+
+from fakeslurm.commands import sbatch
+from fakeslurm.commands.base import Invocation, UsageError, parse_options
+from fakeslurm.commands.job_options import Refused
+from fakeslurm.commands.option_tables import srun_options
+from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
+from fakeslurm.commands.srun_step import StepRun
+from fakeslurm.messages import ALREADY_DONE, INVALID_GRES, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
+from fakeslurm.model import PROFILES, Job, StepRequest
+from fakeslurm.stepio import StepIOError
+from slurmkit.slurm.states import JobState
+
+if TYPE_CHECKING:
+    from fakeslurm.engine import Engine
+    from fakeslurm.server import Caller
+
+__all__ = ["run"]
+
+USAGE = """\
+Usage: srun [OPTIONS...] COMMAND [ARGS...]
+
+This is fakeslurm: an option of srun is carried out as Slurm does, or refused with
+"fakeslurm does not support --OPTION". See srun(1) for what the options mean.
+"""
+PARTITION_CONFIGURATION = "Requested partition configuration not available now"
+_IMPOSSIBLE = (Reason.PARTITION_CONFIG, Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_TIME_LIMIT)
+_MPI_TYPES = "MPI plugin types are...\n\tnone\n"
+
+
+class _Over(Exception):  # noqa: N818 (an answer)
+    """srun ends here, with this return code; it has said why."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(returncode)
+        self.returncode = returncode
+
+
+def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
+    """The whole life of one srun; its return code."""
+    try:
+        given, operands = parse_options("srun", caller.argv[1:], srun_options(invocation.version), permute=False)
+        names = {option.key for option in given}
+        if "version" in names:
+            caller.print(1, f"slurm-wlm {PROFILES[invocation.version].version}\n")
+            return 0
+        if names & {"help", "usage"}:
+            caller.print(1, USAGE)
+            return 0
+        wishes = StepWishes("srun", invocation.environ, invocation.now)
+        inherited = environment_options(invocation.environ, invocation.version, names)
+        for name, value in [*inherited, *given]:
+            wishes.apply(name, value)
+        return _Srun(caller, engine, invocation, wishes, tuple(operands)).run()
+    except UsageError as error:
+        caller.print(2, error.stderr)
+        return 255
+    except Refused as refusal:
+        caller.print(2, refusal.stderr)
+        return refusal.returncode
+    except _Over as over:
+        return over.returncode
+
+
+@define
+class _Srun:
+    caller: Caller
+    engine: Engine
+    invocation: Invocation
+    wishes: StepWishes
+    command: tuple[str, ...]
+    signals: deque[int] = field(factory=deque)
+    """Sent to srun and not yet dealt with."""
+
+    def run(self) -> int:
+        if self.wishes.mpi == "list":
+            self.caller.print(1, _MPI_TYPES)
+            return 0
+        if not self.command:
+            self.caller.print(2, "srun: fatal: No command given to execute.\n")
+            return 1
+        if ":" in self.command:
+            raise self.wishes.wrong("fakeslurm does not support heterogeneous steps (COMMAND : COMMAND)", 1)
+        self.wishes.check()
+        if self.wishes.test_only:
+            return self._test_only()
+        self.caller.listen(self._on_signal, self._on_gone)
+        environ = self.invocation.environ
+        job_id = self.wishes.jobid or environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID")
+        if job_id:
+            return self._step(self._confirm(job_id)).returncode
+        return self._with_allocation()
+
+    def _test_only(self) -> int:
+        """About a job of its own, also when it is called in one (measured)."""
+        self._sizes()
+        asked = sbatch.describe(self.wishes, self.invocation, name="")
+        reply = self.engine.change(lambda now: sbatch.test_only("srun", self.engine.controller, asked, now))
+        self.caller.print(2, reply.stderr)
+        return reply.returncode
+
+    def _on_signal(self, number: int) -> None:
+        self.signals.append(number)
+        self.engine.notify()
+
+    def _on_gone(self) -> None:
+        """srun was killed: its step goes on (measured), but an allocation of its own ends."""
+        if not (self.wishes.jobid or "SLURM_JOB_ID" in self.invocation.environ):
+            self._on_signal(signal.SIGTERM)
+
+    def _say(self, text: str) -> None:
+        self.caller.print(2, f"srun: {text}\n")
+
+    def _fail(self, *texts: str) -> _Over:
+        for text in texts:
+            self._say(f"error: {text}")
+        return _Over(1)
+
+    # In a job
+
+    def _confirm(self, text: str) -> int:
+        """The job that the step is to be in; it has to run."""
+        job_id = int(text) if text.isdecimal() else 0
+        job = self.engine.change(lambda _now: self.engine.controller.jobs.get(job_id))
+        problem = ""
+        if job is None:
+            problem = f"Unable to confirm allocation for job {text}: {INVALID_JOB_ID}"
+        elif job.finished:
+            problem = f"Slurm job {job_id} has expired"
+        elif job.state == JobState.PENDING:
+            problem = f"Unable to confirm allocation for job {job_id}: Job is pending execution"
+        if problem:
+            self._say(f"error: {problem}")
+            self._say(f"Check SLURM_JOB_ID environment variable. Expired or invalid job {text}")
+            raise _Over(1)
+        return job_id
+
+    def _step(self, job_id: int) -> StepRun:
+        """Make the step and see it through."""
+        wishes = self.wishes
+        if wishes.gres:
+            raise self._fail(INVALID_GRES)
+        if wishes.binding:
+            self.caller.print(2, NO_BINDING)
+        request = self._request(self.engine.controller.jobs[job_id])
+        run = StepRun(self.caller, self.engine, self.invocation, wishes, request, job_id, self.signals)
+        try:
+            created = self.engine.change(run.create)
+            if not created and wishes.immediate is not None:
+                created = bool(self.engine.wait(lambda now: run.create(now) or None, wishes.immediate))
+                if not created:
+                    raise SlurmError(NODES_BUSY)
+            elif not created:
+                self._wait_for_resources(run, job_id)
+        except SlurmError as error:
+            details = [f"error: {detail}" for detail in error.details]
+            for text in (*details, f"error: Unable to create step for job {job_id}: {error.message}"):
+                self._say(text)
+            raise _Over(1) from None
+        except StepIOError as error:
+            raise self._fail(str(error)) from None
+        run.follow()
+        return run
+
+    def _wait_for_resources(self, run: StepRun, job_id: int) -> None:
+        self._say(f"Job {job_id} step creation temporarily disabled, retrying ({NODES_BUSY})")
+
+        def attempt(now: float) -> bool | None:
+            return bool(self.signals) or run.create(now) or None
+
+        self.engine.wait(attempt)
+        if run.step is None:
+            number = self.signals.popleft() if self.signals else int(signal.SIGTERM)
+            self._say(f"Cancelled pending job step with signal {number}")
+            raise SlurmError(ALREADY_DONE)
+        name = f"StepId={job_id}.{run.step.step_id}" if self._later else f"job {job_id}"
+        self._say(f"Step created for {name}")
+
+    @property
+    def _later(self) -> bool:
+        """Whether the words are those of 24.11 (measured there), not those of 22.05."""
+        return self.invocation.version >= "24.11"
+
+    def _warn(self, text: str) -> None:
+        self._say(f"{'warning' if self._later else 'Warning'}: {text}")
+
+    def _sizes(self) -> tuple[int | None, int | None, int | None]:
+        """Least and most nodes, and tasks per node: what of the options can be kept together."""
+        wishes = self.wishes
+        minimum, maximum, per_node = wishes.min_nodes or None, wishes.max_nodes or None, wishes.ntasks_per_node
+        ntasks = wishes.ntasks
+        if minimum is None or ntasks is None:
+            return minimum, maximum, per_node
+        if ntasks < minimum:
+            self._warn(f"can't run {ntasks} processes on {minimum} nodes, setting nnodes to {ntasks}")
+            minimum = maximum = ntasks
+        if per_node is not None:
+            nodes = f"{'maximum ' if self._later else ''}number of requested nodes {minimum}"
+            fits = ntasks <= per_node * minimum if self._later else per_node == ntasks // minimum or per_node >= ntasks
+            if not fits:
+                self._warn(
+                    f"can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {ntasks} "
+                    f"with the {nodes}. Ignoring --ntasks-per-node."
+                )
+                per_node = None
+        return minimum, maximum, per_node
+
+    def _request(self, job: Job) -> StepRequest:
+        wishes = self.wishes
+        available = len(job.nodes)
+        minimum, maximum, per_node = self._sizes()
+        if wishes.relative is not None and wishes.relative + (minimum or 1) > available:
+            raise self._fail(
+                "--relative and --nodes option incompatible with count of allocated nodes "
+                f"({wishes.relative}+{minimum or 1}>{available})"
+            )
+        if wishes.exclude:
+            available -= len(set(job.nodes) & set(wishes.hosts(wishes.exclude)))
+        if minimum is not None and minimum > available:
+            texts = [f"Only allocated {available} nodes asked for {minimum}"]
+            raise self._fail(*texts, *(["Are required nodes explicitly excluded?"] if wishes.exclude else []))
+        return StepRequest(
+            argv=self.command,
+            name=wishes.job_name or posixpath.basename(self.command[0]),
+            ntasks=wishes.ntasks,
+            min_nodes=minimum,
+            max_nodes=maximum,
+            ntasks_per_node=per_node,
+            cpus_per_task=wishes.cpus_per_task,
+            nodelist=wishes.nodelist or "",
+            exclude=wishes.exclude or "",
+            relative=wishes.relative,
+            distribution=wishes.distribution,
+            exact=wishes.exact and not wishes.whole,
+            overlap=wishes.overlap,
+            overcommit=wishes.overcommit,
+            mem_per_node=wishes.mem,
+            mem_per_cpu=wishes.mem_per_cpu,
+            time_limit=wishes.time,
+            uid=self.invocation.uid,
+            submit_line=shlex.join(self.caller.argv),
+        )
+
+    # Outside of a job
+
+    def _with_allocation(self) -> int:
+        controller = self.engine.controller
+        asked = sbatch.describe(self.wishes, self.invocation, name=posixpath.basename(self.command[0]))
+        asked = evolve(asked, submit_line=shlex.join(self.caller.argv))
+        try:
+            job_id = self.engine.change(lambda now: controller.allocate(asked, now))
+        except SlurmError as error:
+            raise self._no_resources(error.message, *error.details) from None
+        highest = 1 << 8
+        try:
+            self._wait_for_allocation(job_id)
+            step = self._step(job_id)
+            highest = step.wait_status
+            return step.returncode
+        finally:
+            self._quietly(lambda now: controller.release_allocation(job_id, highest, now))
+
+    def _wait_for_allocation(self, job_id: int) -> None:
+        """Return when the job runs."""
+        immediate = self.wishes.immediate
+
+        def state(_now: float) -> JobState | None:
+            job = self.engine.controller.jobs.get(job_id)
+            return (
+                None if job is not None and job.state == JobState.PENDING else job.state if job else JobState.CANCELLED
+            )
+
+        def state_or_signal(now: float) -> JobState | None:
+            return JobState.PENDING if self.signals else state(now)
+
+        now_state = self.engine.wait(state, timeout=0)
+        impossible = now_state is None and self.engine.controller.jobs[job_id].reason in _IMPOSSIBLE
+        if now_state is None and immediate != 0:
+            if impossible:
+                self._say(PARTITION_CONFIGURATION)
+            self._say(f"job {job_id} queued and waiting for resources")
+            now_state = self.engine.wait(state_or_signal, immediate)
+            if now_state == JobState.RUNNING:
+                self._say(f"job {job_id} has been allocated resources")
+        if now_state == JobState.RUNNING:
+            return
+        self._quietly(lambda now: self.engine.controller.cancel(job_id, now, uid=self.invocation.uid))
+        if now_state is None:
+            raise self._no_resources(PARTITION_CONFIGURATION if impossible else NODES_BUSY)
+        if now_state == JobState.PENDING:
+            self._say(f"Job allocation {job_id} has been revoked")
+            self._say(f"Force Terminated JobId={job_id}")
+            raise _Over(1)
+        self._say("Job has been cancelled")
+        raise self._no_resources(ALREADY_DONE)
+
+    def _no_resources(self, message: str, *details: str) -> _Over:
+        if message != INVALID_GRES and not message.startswith("fakeslurm "):
+            message = f"Unable to allocate resources: {message}"
+        return self._fail(*details, message)
+
+    def _quietly(self, action: Callable[[float], None]) -> None:
+        """For what may have been overtaken: the job has ended already, or the whole FakeSlurm has."""
+        try:
+            self.engine.change(action)
+        except SlurmError as error:
+            if error.message not in (ALREADY_DONE, INVALID_JOB_ID):
+                raise
+        except RuntimeError:
+            if not self.engine.closed:
+                raise

@@ -1,0 +1,214 @@
+"""What srun's own options mean, and which it takes from its environment (srun.1, "INPUT ENVIRONMENT VARIABLES")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+
+from attrs import define, field
+
+from fakeslurm.commands.job_options import Refused, Wishes
+
+__all__ = ["NO_BINDING", "StepWishes", "environment_options"]
+
+NO_BINDING = "srun: cluster configuration lacks support for cpu binding\n"
+
+
+@define
+class StepWishes(Wishes):
+    """The options of sbatch that srun has too, and its own. In a job those of a step, else of the allocation as well."""
+
+    disable_status: bool = False
+    exact: bool = False
+    binding: bool = False
+    """--cpu-bind was given, which srun has something to say about."""
+    immediate: float | None = None
+    """Seconds to wait for resources; 0 for not at all."""
+    jobid: str | None = None
+    kill_on_bad_exit: bool = False
+    label: bool = False
+    mpi: str | None = None
+    overlap: bool = False
+    preserve_env: bool = False
+    quit_on_interrupt: bool = False
+    relative: int | None = None
+    unbuffered: bool = False
+    whole: bool = False
+    wait_seconds: int | None = None
+    """-W: how long after the first task has ended the others may go on; None for as long as they like."""
+
+    variables: dict[str, str] = field(factory=dict)
+    """What srun sets in the tasks' environment for options that nothing else knows of."""
+
+    def apply(self, name: str, value: str | None) -> None:
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            Wishes.apply(self, name, value)
+        else:
+            handler(self, name, value)
+
+
+_Handler = Callable[[StepWishes, str, "str | None"], None]
+
+
+def _flag(wishes: StepWishes, name: str, value: str | None) -> None:
+    setattr(wishes, name.replace("-", "_"), True)
+
+
+def _text(wishes: StepWishes, name: str, value: str | None) -> None:
+    setattr(wishes, name.replace("-", "_"), value or "")
+
+
+def _exclusive(wishes: StepWishes, name: str, value: str | None) -> None:
+    """For a step it is --exact, for an allocation whole nodes."""
+    Wishes.apply(wishes, name, value)
+    wishes.exact = True
+
+
+def _immediate(wishes: StepWishes, name: str, value: str | None) -> None:
+    wishes.immediate = 0.0 if value is None else float(wishes.count(name, value))
+
+
+def _kill_on_bad_exit(wishes: StepWishes, name: str, value: str | None) -> None:
+    wishes.kill_on_bad_exit = value != "0"
+
+
+def _relative(wishes: StepWishes, name: str, value: str | None) -> None:
+    if value is None or not value.isdecimal():
+        raise wishes.wrong(f'Invalid numeric value "{value}" for --{name}.', 1)
+    wishes.relative = int(value)
+
+
+def _wait(wishes: StepWishes, name: str, value: str | None) -> None:
+    if value is None or not value.isdecimal():
+        raise wishes.wrong(f'Invalid numeric value "{value}" for --{name}.', 1)
+    wishes.wait_seconds = int(value) or None
+
+
+def _mpi(wishes: StepWishes, name: str, value: str | None) -> None:
+    if value not in ("none", "list"):
+        raise wishes.unsupported(name, value)
+    wishes.mpi = value
+
+
+def _label(wishes: StepWishes, name: str, value: str | None) -> None:
+    wishes.label = True
+    wishes.variables["SLURM_LABELIO"] = "1"
+
+
+def _job_name(wishes: StepWishes, name: str, value: str | None) -> None:
+    wishes.job_name = value or ""
+    wishes.variables["SLURM_JOB_NAME"] = wishes.job_name
+
+
+_BIND_WORDS = {
+    "cpu-bind": ("none", "rank", "cores", "threads", "sockets", "ldoms"),
+    "mem-bind": ("none", "local", "rank"),
+}
+_LISTED = ("cores", "threads", "sockets", "ldoms")
+
+
+def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
+    """Nothing is bound to anything here, as with TaskPlugin=task/none; the variables are set all the same (measured)."""
+    text = value or ""
+    wishes.binding = wishes.binding or name == "cpu-bind"
+    loud, comma, rest = text.partition(",")
+    if loud not in ("q", "quiet", "v", "verbose"):
+        loud, rest = "quiet", text
+    loud = "verbose" if loud.startswith("v") else "quiet"
+    kind, colon, listed = rest.partition(":")
+    kind = "none" if kind == "no" else kind
+    if not rest and not comma:
+        kind = listed = text if loud == "verbose" else ""
+        if not kind:
+            return
+        whole, kind = "verbose", ""
+    elif colon and kind in ("map_cpu", "mask_cpu", "map_mem", "mask_mem"):
+        kind += ":"
+        whole = f"{loud},{rest}"
+    elif kind in _BIND_WORDS[name] and not colon:
+        listed = text if kind in _LISTED else ""
+        whole = f"{loud},{kind}{listed}"
+    else:
+        wrong = f'srun: error: unrecognized --{name} argument "{text}"\n'
+        fatal = f"srun: fatal: Failed to parse --{name}= values.\n" if name == "cpu-bind" else ""
+        raise Refused(f"{NO_BINDING if wishes.binding else ''}{wrong}{fatal}", 1)
+    prefix = f"SLURM_{name.upper().replace('-', '_')}"
+    wishes.variables |= {
+        prefix: whole,
+        f"{prefix}_LIST": listed,
+        f"{prefix}_TYPE": kind,
+        f"{prefix}_VERBOSE": loud,
+    }
+
+
+def _nothing(wishes: StepWishes, name: str, value: str | None) -> None:
+    """There is no launch tree to be made wider or narrower, and output is never buffered."""
+
+
+_HANDLERS: Mapping[str, _Handler] = {
+    **dict.fromkeys(["disable-status", "exact", "overlap", "preserve-env", "quit-on-interrupt", "whole"], _flag),
+    **dict.fromkeys(["cpu-bind", "mem-bind"], _bind),
+    **dict.fromkeys(["threads", "unbuffered"], _nothing),
+    "exclusive": _exclusive,
+    "immediate": _immediate,
+    "job-name": _job_name,
+    "jobid": _text,
+    "kill-on-bad-exit": _kill_on_bad_exit,
+    "label": _label,
+    "mpi": _mpi,
+    "relative": _relative,
+    "wait": _wait,
+}
+
+_VARIABLES: Mapping[str, str] = {
+    "SLURM_ACCOUNT": "account",
+    "SLURM_CPU_BIND": "cpu-bind",
+    "SRUN_CPUS_PER_TASK": "cpus-per-task",
+    "SLURM_DISTRIBUTION": "distribution",
+    "SLURM_EXPORT_ENV": "export",
+    "SLURM_IMMEDIATE": "immediate",
+    "SLURM_MEM_BIND": "mem-bind",
+    "SLURM_MEM_PER_CPU": "mem-per-cpu",
+    "SLURM_MEM_PER_NODE": "mem",
+    "SLURM_MPI_TYPE": "mpi",
+    "SLURM_NPROCS": "ntasks",
+    "SLURM_NTASKS": "ntasks",
+    "SLURM_NTASKS_PER_NODE": "ntasks-per-node",
+    "SLURM_NNODES": "nodes",
+    "SLURM_OPEN_MODE": "open-mode",
+    "SLURM_PARTITION": "partition",
+    "SLURM_STDERRMODE": "error",
+    "SLURM_STDINMODE": "input",
+    "SLURM_STDOUTMODE": "output",
+    "SLURM_TIMELIMIT": "time",
+    "SLURM_WAIT": "wait",
+    "SLURM_WORKING_DIR": "chdir",
+}
+_FLAGS: Mapping[str, str] = {
+    "SLURM_DISABLE_STATUS": "disable-status",
+    "SLURM_EXACT": "exact",
+    "SLURM_KILL_BAD_EXIT": "kill-on-bad-exit",
+    "SLURM_LABELIO": "label",
+    "SLURM_OVERCOMMIT": "overcommit",
+    "SLURM_OVERLAP": "overlap",
+    "SLURM_UNBUFFEREDIO": "unbuffered",
+    "SLURM_WHOLE": "whole",
+}
+
+
+def environment_options(environ: Mapping[str, str], release: str, given: Set[str]) -> list[tuple[str, str | None]]:
+    """The options that srun takes from its environment, as (long name, value). A flag that is 0 is not set.
+
+    `given` are those of the command line. Since 24.11 a job's -c is its steps' as well, and its --ntasks-per-node, not
+    its number of tasks, decides when srun is told a number of nodes (measured; 22.05 is different in both).
+    """
+    variables = dict(_VARIABLES)
+    if release >= "24.11":
+        variables = {"SLURM_CPUS_PER_TASK": "cpus-per-task", **variables}
+        if "nodes" in given and "SLURM_NTASKS_PER_NODE" in environ:
+            del variables["SLURM_NTASKS"], variables["SLURM_NPROCS"]
+    found: list[tuple[str, str | None]] = [
+        (name, environ[variable]) for variable, name in variables.items() if environ.get(variable)
+    ]
+    found += [(name, None) for variable, name in _FLAGS.items() if environ.get(variable, "0") not in ("", "0")]
+    return found

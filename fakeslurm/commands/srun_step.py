@@ -1,0 +1,404 @@
+"""One step as srun sees it: launch it, pass signals on, say how its tasks ended."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import signal
+from collections import deque
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from fakeslurm import environment
+from fakeslurm.commands.base import Invocation
+from fakeslurm.commands.srun_options import StepWishes
+from fakeslurm.filenames import FileNames
+from fakeslurm.model import Step, StepRequest
+from fakeslurm.stepio import Rank, StepIO, Wanted
+from fakeslurm.steps import RunningStep, StepSpec, Task
+from slurmkit.slurm.states import ExitCode
+
+if TYPE_CHECKING:
+    from fakeslurm.engine import Engine
+    from fakeslurm.server import Caller
+
+__all__ = ["StepRun", "exit_messages", "ranks_text"]
+
+_DEBUG = 3
+"""SRUN_DEBUG without -v and -Q."""
+_SECOND_INTERRUPT = 1.0
+"""Seconds in which a second Ctrl-C ends the step (srun's own text says so)."""
+_GATHER = 0.05
+"""Seconds for which endings are gathered into one message, as srun does with those that arrive together."""
+_PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+_FORCED = (signal.SIGTERM, signal.SIGKILL)
+
+_SIGNAL_WORDS = {
+    signal.SIGHUP: "Hangup",
+    signal.SIGINT: "Interrupt",
+    signal.SIGQUIT: "Quit",
+    signal.SIGILL: "Illegal instruction",
+    signal.SIGTRAP: "Trace/breakpoint trap",
+    signal.SIGABRT: "Aborted",
+    signal.SIGBUS: "Bus error",
+    signal.SIGFPE: "Floating point exception",
+    signal.SIGKILL: "Killed",
+    signal.SIGUSR1: "User defined signal 1",
+    signal.SIGSEGV: "Segmentation fault",
+    signal.SIGUSR2: "User defined signal 2",
+    signal.SIGPIPE: "Broken pipe",
+    signal.SIGALRM: "Alarm clock",
+    signal.SIGTERM: "Terminated",
+}
+"""glibc's strsignal(), which other C libraries word differently."""
+
+
+def ranks_text(ranks: list[int]) -> str:
+    """``task 0``, ``tasks 0-1,3``."""
+    runs: list[list[int]] = []
+    for rank in sorted(ranks):
+        if runs and rank == runs[-1][-1] + 1:
+            runs[-1].append(rank)
+        else:
+            runs.append([rank])
+    text = ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+    return f"task{'s' if len(ranks) > 1 else ''} {text}"
+
+
+def exit_messages(step: Step, statuses: dict[int, int]) -> list[str]:
+    """What srun says about tasks that ended badly, by node and by how they ended."""
+    lines: list[str] = []
+    for node, ranks in zip(step.nodes, step.tasks, strict=True):
+        by_status: dict[int, list[int]] = {}
+        for rank in ranks:
+            if statuses.get(rank):
+                by_status.setdefault(statuses[rank], []).append(rank)
+        for status, some in by_status.items():
+            code = ExitCode.from_wait_status(status)
+            words = f"Exited with exit code {code.code}"
+            if code.signal:
+                words = _SIGNAL_WORDS.get(signal.Signals(code.signal), f"Unknown signal {code.signal}")
+            if os.WCOREDUMP(status):
+                words += " (core dumped)"
+            lines.append(f"error: {node}: {ranks_text(some)}: {words}")
+    return lines
+
+
+def return_code(statuses: dict[int, int]) -> int:
+    """The highest exit code; 128 + signal when any task died of one, which counts above all exit codes (measured)."""
+    codes = [ExitCode.from_wait_status(status) for status in statuses.values()]
+    highest_signal = max((code.signal for code in codes), default=0)
+    return 128 + highest_signal if highest_signal else max((code.code for code in codes), default=0)
+
+
+@define
+class StepRun:
+    """Made before the step is; `create` until it is there, `follow` until it is over.
+
+    It is the listener of the step, too: those methods are called on slurmstepd's thread.
+    """
+
+    caller: Caller
+    engine: Engine
+    invocation: Invocation
+    wishes: StepWishes
+    request: StepRequest
+    job_id: int
+    signals: deque[int]
+    step: Step | None = None
+    returncode: int = 0
+    _io: StepIO | None = None
+    _running: RunningStep | None = None
+    _statuses: dict[int, int] = field(factory=dict)
+    _told: set[int] = field(factory=set)
+    _over: bool = False
+    _open_error: tuple[int, int] | None = None
+    _aborted: bool = False
+    """srun itself gave the step up, or the controller did."""
+    _interrupted: bool = False
+    """Ctrl-C ended the step: srun says nothing about its tasks then."""
+    _first_interrupt: float | None = None
+    _give_up_at: float | None = None
+    """When -W ends the step."""
+    _terminating: bool = False
+
+    # Launch
+
+    def create(self, now: float) -> bool:
+        """Make the step and launch it, under the engine's lock; False when its resources are busy.
+
+        Raises `SlurmError`, and `StepIOError` for a file that cannot be opened.
+        """
+        controller = self.engine.controller
+        step = controller.create_step(self.job_id, self.request, now)
+        if step is None:
+            return False
+        assert isinstance(step.step_id, int)
+        ranks = self._ranks(step)
+        wishes = self.wishes
+        wanted = Wanted(wishes.input, wishes.output, wishes.error, wishes.label, wishes.open_mode)
+        io = StepIO(wanted, ranks, self.caller.fds, self.invocation.cwd, self.invocation.umask)
+        try:
+            io.prepare()
+        except BaseException:
+            controller.step_ended(self.job_id, step.step_id, [1 << 8] * step.ntasks, now)
+            raise
+        self.step, self._io = step, io
+        self._running = self.engine.slurmd.launch(self.job_id, step.step_id, self._spec(step, io), self)
+        io.started()
+        return True
+
+    def _ranks(self, step: Step) -> list[Rank]:
+        job = self.engine.controller.jobs[self.job_id]
+        nodes = {rank: index for index, ranks in enumerate(step.tasks) for rank in ranks}
+        names = [
+            FileNames(
+                job_id=self.job_id,
+                job_name=job.description.name,
+                user=self.invocation.user,
+                host=self.engine.host,
+                array_job_id=job.array_job_id,
+                array_task_id=job.array_task_id,
+                step=str(step.step_id),
+                task=rank,
+                node=nodes[rank],
+                release=self.invocation.version,
+            )
+            for rank in range(step.ntasks)
+        ]
+        return [Rank(rank, one, self._directory) for rank, one in enumerate(names)]
+
+    @property
+    def _directory(self) -> str:
+        return posixpath.normpath(posixpath.join(self.invocation.cwd, self.wishes.chdir or ""))
+
+    def _spec(self, step: Step, io: StepIO) -> StepSpec:
+        job = self.engine.controller.jobs[self.job_id]
+        settings = self.engine.controller.settings
+        nodes = {rank: index for index, ranks in enumerate(step.tasks) for rank in ranks}
+        common = environment.step_environment(
+            job,
+            step,
+            settings,
+            self.invocation.environ,
+            self.wishes.export,
+            umask=self.invocation.umask,
+            debug=_DEBUG + self.wishes.verbose - self.wishes.quiet,
+            variables=self.wishes.variables,
+        )
+        tasks = [
+            Task(
+                self.request.argv,
+                environ=environment.task_environment(job, step, settings, rank),
+                stdio=io.stdio[rank],
+                group=nodes[rank],
+                label=f"slurmstepd-{step.nodes[nodes[rank]]}",
+            )
+            for rank in range(step.ntasks)
+        ]
+        return StepSpec(
+            name=f"{self.job_id}.{step.step_id}",
+            tasks=tasks,
+            files=io.files,
+            environ=self.engine.slurmd.environment_with_commands(common),
+            cwd=self._directory,
+            umask=self.invocation.umask,
+        )
+
+    # What the step reports
+
+    def failed(self, file: int, errno: int) -> None:
+        self._open_error = (file, errno)
+
+    def started(self, pids: list[int]) -> None:
+        self.engine.report(lambda now: self.engine.controller.step_started(self.job_id, self._step_id, now))
+
+    def task_ended(self, index: int, wait_status: int, max_rss: int) -> None:
+        with self.engine.condition:
+            self._statuses[index] = wait_status
+            self.engine.notify()
+
+    def ended(self) -> None:
+        def tell(now: float) -> None:
+            assert self.step is not None
+            missing = 1 << 8 if self._open_error else int(signal.SIGKILL)
+            for rank in range(self.step.ntasks):
+                self._statuses.setdefault(rank, missing)
+            self.engine.slurmd.forget(self.job_id, self._step_id)
+            ordered = [self._statuses[rank] for rank in range(self.step.ntasks)]
+            self.engine.controller.step_ended(self.job_id, self._step_id, ordered, now)
+            self._over = True
+
+        self.engine.report(tell)
+
+    @property
+    def _step_id(self) -> int:
+        assert self.step is not None
+        assert isinstance(self.step.step_id, int)
+        return self.step.step_id
+
+    @property
+    def _name(self) -> str:
+        return f"StepId={self.job_id}.{self._step_id}"
+
+    @property
+    def wait_status(self) -> int:
+        """That of the task which decides about the return code."""
+        return max(self._statuses.values(), key=lambda status: (status & 0x7F, status), default=0)
+
+    # Seeing it through
+
+    def follow(self) -> None:
+        while not self._over:
+            left = None if self._give_up_at is None else self._give_up_at - self.engine.clock.monotonic()
+            self.engine.wait(lambda _now: self._something_new() or None, None if left is None else max(0.0, left))
+            if self.engine.closed:
+                self.returncode = 1
+                return
+            while self.signals:
+                self._on_signal(self.signals.popleft())
+            if not self._over and self._cancelled and not self._aborted:
+                self._abort()
+            if len(self._statuses) > len(self._told):
+                self._tell_endings()
+            if self._give_up_at is not None and self.engine.clock.monotonic() >= self._give_up_at:
+                self._give_up()
+        if len(self._statuses) > len(self._told):
+            self._tell_endings()
+        assert self._io is not None
+        self._io.close()
+        self._finish()
+
+    def _something_new(self) -> bool:
+        new = len(self._statuses) > len(self._told) or bool(self.signals) or self._over
+        return new or (self._cancelled and not self._aborted)
+
+    @property
+    def _cancelled(self) -> bool:
+        """Whether somebody else has ended the step, or its job."""
+        assert self.step is not None
+        return self.step.cancelled_by is not None or self._job_is_over
+
+    @property
+    def _job_is_over(self) -> bool:
+        job = self.engine.controller.jobs.get(self.job_id)
+        return job is None or job.finished
+
+    def _say(self, text: str) -> None:
+        self.caller.print(2, f"srun: {text}\n")
+
+    def _tell_endings(self) -> None:
+        """Say how tasks ended; several that end together are one message."""
+        assert self.step is not None
+        count = self.step.ntasks
+        self.engine.wait(lambda _now: True if self._over or len(self._statuses) == count else None, _GATHER)
+        new = {rank: status for rank, status in self._statuses.items() if rank not in self._told}
+        first = not self._told
+        self._told.update(new)
+        if self._open_error is not None or self._interrupted:
+            return
+        for line in exit_messages(self.step, new):
+            self._say(line)
+        if first and self.wishes.wait_seconds is not None:
+            self._give_up_at = self.engine.clock.monotonic() + self.wishes.wait_seconds
+        if self.wishes.kill_on_bad_exit and any(new.values()) and len(self._told) < count and not self._terminating:
+            self._terminate(signal.SIGTERM)
+
+    def _terminate(self, number: int | None) -> None:
+        """srun has the controller end its step: with SIGTERM, or for good."""
+        self._terminating = True
+        where = "" if self.invocation.version >= "24.11" else "launch/slurm: _step_signal: "
+        self._say(f"{where}Terminating {self._name}")
+        self._cancel(number)
+
+    def _cancel(self, number: int | None) -> None:
+        """Ask the controller to end the step, unless that happens already."""
+        assert self.step is not None
+        step, uid = self.step, self.invocation.uid
+
+        def cancel(now: float) -> None:
+            if step.running and not self._job_is_over:
+                self.engine.controller.cancel_step(self.job_id, self._step_id, now, uid=uid, signal=number)
+
+        self.engine.report(cancel)
+
+    def _give_up(self) -> None:
+        """-W is over."""
+        self._give_up_at = None
+        if self._over or len(self._told) == (self.step.ntasks if self.step else 0):
+            return
+        self._say(f"First task exited {self.wishes.wait_seconds}s ago")
+        self._say_states()
+        self._terminate(None)
+        if not self._aborted:
+            self._abort()
+
+    def _say_states(self) -> None:
+        assert self.step is not None
+        running = [rank for rank in range(self.step.ntasks) if rank not in self._statuses]
+        well = [rank for rank, status in self._statuses.items() if status == 0]
+        badly = [rank for rank, status in self._statuses.items() if status != 0]
+        for ranks, words in ((running, "running"), (well, "exited"), (badly, "exited abnormally")):
+            if ranks:
+                self._say(f"{self._name} {ranks_text(ranks)}: {words}")
+
+    def _abort(self) -> None:
+        self._aborted = True
+        seconds = int(self.engine.controller.settings.kill_wait) + 2
+        self._say(f"Job step aborted: Waiting up to {seconds} seconds for job step to finish.")
+
+    def _on_signal(self, number: int) -> None:
+        assert self._running is not None
+        if number in _PASSED_ON:
+            self._running.signal(number)
+        elif number == signal.SIGCONT:
+            self._say("got SIGCONT")
+        elif number == signal.SIGINT:
+            self._on_interrupt()
+        else:
+            if number == signal.SIGQUIT:
+                self._say("Quit")
+            self._force()
+
+    def _on_interrupt(self) -> None:
+        """Ctrl-C: the first one asks for a second, which ends the step; -X and --quit-on-interrupt do not ask."""
+        assert self._running is not None
+        now = self.engine.clock.monotonic()
+        quits = self.wishes.quit_on_interrupt
+        again = self._first_interrupt is not None and now - self._first_interrupt <= _SECOND_INTERRUPT
+        if not (quits or again or self.wishes.disable_status):
+            self._first_interrupt = now
+            self._say("interrupt (one more within 1 sec to abort)")
+            self._say_states()
+            return
+        self._say(f"sending Ctrl-C to {self._name}")
+        self._running.signal(signal.SIGINT)
+        if quits or again:
+            self._interrupted = True
+            self._force()
+
+    def _force(self) -> None:
+        if self._aborted or self._over:
+            return
+        self._say("forcing job termination")
+        self._abort()
+        self._cancel(None)
+
+    def _finish(self) -> None:
+        assert self._io is not None
+        if self._open_error is not None:
+            file, errno = self._open_error
+            stream = "stdin" if any(file == stdio[0] for stdio in self._io.stdio) else "stdout"
+            if stream == "stdout" and not any(file == stdio[1] for stdio in self._io.stdio):
+                stream = "stderr"
+            if self._io.is_per_task(stream):  # the node opens it, and srun does not mind (measured)
+                for rank in range(len(self._statuses)):
+                    self._say(f"error: task {rank} launch failed: Slurmd could not connect IO")
+                return
+            self._say(f"error: Could not open {stream} file: {os.strerror(errno)}")
+            self.returncode = 1
+            return
+        if any(status & 0x7F in _FORCED for status in self._statuses.values()) and not self._aborted:
+            self._say(f"Force Terminated {self._name}")
+        self.returncode = return_code(self._statuses)

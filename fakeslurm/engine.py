@@ -1,0 +1,144 @@
+"""The engine: one controller, one lock, one thread that wakes it when something is due.
+
+Everything that happens goes through `change`: it takes the lock, tells the controller, carries out what it decides, and
+wakes whoever waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from fakeslurm.home import Home
+from fakeslurm.server import Handler
+from fakeslurm.slurmctld import Controller
+from fakeslurm.slurmd import Slurmd
+from slurmkit.clock import Clock
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Thread-safe. `condition` is notified after every change; its lock may be taken again by whoever holds it."""
+
+    def __init__(self, controller: Controller, clock: Clock, handler: Handler, *, host: str) -> None:
+        self.controller = controller
+        self.clock = clock
+        self.host = host
+        self.condition = threading.Condition()
+        self.home = Home(handler)
+        self.slurmd = Slurmd(controller, self.home, self.report, host=host)
+        self.closed = False
+        self.revision = 0
+        """Grows with everything that happens."""
+        self._latest = 0.0
+        self._pending: deque[Callable[[float], None]] = deque()
+        self._busy = False
+        self._thread: threading.Thread | None = None
+
+    def now(self) -> float:
+        """The time; it does not go back even if the clock does, which the controller relies on."""
+        self._latest = max(self._latest, self.clock.time())
+        return self._latest
+
+    def change(self, action: Callable[[float], T]) -> T:
+        """Do something with the controller at this time, and all that follows from it. Raises what `action` raises."""
+        with self.condition:
+            if self.closed:
+                raise RuntimeError("this FakeSlurm is closed")
+            self._start_thread()
+            self.controller.tick(self.now())
+            try:
+                return action(self.now())
+            finally:
+                self._settle()
+
+    def ask(self, question: Callable[[float], T]) -> T:
+        """`change` for what changes nothing: nobody is woken, unless something was due."""
+        with self.condition:
+            if self.closed:
+                raise RuntimeError("this FakeSlurm is closed")
+            deadline = self.controller.next_deadline()
+            if deadline is not None and deadline <= self.now():
+                self.controller.tick(self.now())
+                self._settle()
+            return question(self.now())
+
+    def report(self, action: Callable[[float], None]) -> None:
+        """`change` for what the nodes report: nobody waits for it, and after the end nobody listens.
+
+        Called in the middle of a change, it happens after it.
+        """
+        with self.condition:
+            if self.closed:
+                return
+            self._pending.append(action)
+            if not self._busy:
+                self._settle()
+
+    def wait(self, condition: Callable[[float], T | None], timeout: float | None = None) -> T | None:
+        """The first answer of `condition` that is not None; it is asked now and after every change, under the lock.
+
+        None after `timeout` seconds without one, and when the engine is closed meanwhile.
+        """
+        with self.condition:
+            deadline = None if timeout is None else self.clock.monotonic() + timeout
+            while True:
+                answer = condition(self.now())
+                if answer is not None or self.closed:
+                    return answer
+                left = None if deadline is None else deadline - self.clock.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self.clock.wait(self.condition, left)
+
+    def notify(self) -> None:
+        """Something has happened, which may be something that the controller does not know of: wake whoever waits."""
+        with self.condition:
+            self.revision += 1
+            self.condition.notify_all()
+
+    def close(self) -> None:
+        """Stop: kill every process, answer nobody any more."""
+        with self.condition:
+            if self.closed:
+                return
+            self.closed = True
+            self.notify()
+        self.home.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _settle(self) -> None:
+        """Carry out effects and reports until there are no more."""
+        self._busy = True
+        try:
+            while True:
+                for effect in self.controller.take_effects():
+                    self.slurmd.carry_out(effect)
+                if not self._pending:
+                    break
+                self._pending.popleft()(self.now())
+        finally:
+            self._busy = False
+            self.notify()
+
+    def _start_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="fakeslurm-timer", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        with self.condition:
+            while not self.closed:
+                deadline = self.controller.next_deadline()
+                now = self.now()
+                if deadline is None or deadline > now:
+                    self.clock.wait(self.condition, None if deadline is None else deadline - now)
+                else:
+                    self.controller.tick(now)
+                    self._settle()

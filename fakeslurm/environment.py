@@ -1,0 +1,291 @@
+"""The environment of the batch script, of a step, and of each of its ranks.
+
+Sources: src/common/env.c (``env_array_for_batch_job``, ``env_array_for_step``, ``setup_env``), and complete dumps of 22.05.8 and
+24.11.5 with which the tests compare every name and value. SLURM_TASK_PID is left to whoever starts the process.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterator, Mapping
+
+from fakeslurm.model import Job, Settings, Step
+from slurmkit.slurm import hostlist, layout
+
+__all__ = ["batch_environment", "exported", "login_environment", "step_environment", "task_environment"]
+
+_DEFAULT_TMPDIR = "/tmp"
+_YEAR = 365 * 24 * 3600
+"""Length of a job without a limit, in SLURM_JOB_END_TIME (job_mgr.c)."""
+_PORTS = (32768, 28000)
+"""Where srun's ports are taken from: the first, and how many. Nobody listens there."""
+
+
+def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Of the batch script of a job that has started: what it asked to be exported, and Slurm's own on top.
+
+    `login` is the environment of a fresh login of the user, which jobs with an ``--export`` other than ALL get; by default
+    `login_environment`.
+    """
+    description = job.description
+    export = description.export
+    environment = exported(description.environment, export)
+    if not _exports_all(export):
+        fresh = login_environment(description.user) if login is None else login
+        environment = {**fresh, **environment, "SLURM_EXPORT_ENV": export or "", "SLURM_GET_USER_ENV": "1"}
+    node = job.nodes[0]
+    environment |= _of_job(job, settings)
+    environment |= _asked_for(job, "SLURM_CPUS_PER_TASK" in environment)
+    environment |= {
+        "ENVIRONMENT": "BATCH",
+        "HOSTNAME": node,
+        "SLURM_TASKS_PER_NODE": layout.format(job.tasks_per_node),
+        "SLURM_NNODES": str(len(job.nodes)),
+        **_of_task(node, node_id=0, local_id=0, rank=0, ranks=(0,), cpus=job.cpus_per_node[0]),
+    }
+    if settings.profile.node_aliases_in_environment:
+        environment["SLURM_NODE_ALIASES"] = "(null)"
+    if settings.profile.tres_per_task_in_environment and description.cpus_per_task is not None:
+        environment["SLURM_TRES_PER_TASK"] = f"cpu={description.cpus_per_task}"
+    if description.dependency:
+        environment["SLURM_JOB_DEPENDENCY"] = description.dependency
+    if job.restart_count:
+        environment["SLURM_RESTART_COUNT"] = str(job.restart_count)
+    environment.setdefault("TMPDIR", _DEFAULT_TMPDIR)
+    return environment
+
+
+def step_environment(
+    job: Job,
+    step: Step,
+    settings: Settings,
+    environ: Mapping[str, str],
+    export: str | None = None,
+    *,
+    umask: int = 0o022,
+    debug: int = 3,
+    variables: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Common to all ranks of a step: srun's own environment `environ`, reduced as `export` says, and the step's on top.
+
+    `debug` is SRUN_DEBUG: 3, one more for each -v and one less for -Q. `variables` are those that srun sets for options that
+    the step's request does not have (SLURM_LABELIO=1 for -l).
+    """
+    request = step.request
+    inside = environ.get("SLURM_JOB_ID") == str(job.job_id)
+    mine = dict(environ)
+    mine["SRUN_DEBUG"] = str(debug)
+    environment = exported(mine, export)
+    first, count = _PORTS
+    port = str(first + (job.job_id * 64 + (step.step_id if isinstance(step.step_id, int) else 0)) % count)
+    counts = layout.format(step.tasks_per_node)
+    nodes = hostlist.compress(step.nodes)
+    if not inside:
+        environment |= _of_job(job, settings)
+    if inside or (request is not None and request.distribution) or _asks_for_memory(job):
+        environment["SLURM_DISTRIBUTION"] = step.distribution
+    if inside and settings.profile.pack_group_in_environment:
+        environment["SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0"] = layout.format(job.cpus_per_node)
+    if settings.profile.slurmd_debug_in_environment:
+        environment["SLURMD_DEBUG"] = "2"
+    environment |= {
+        **_of_allocation(job, settings),
+        "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1",
+        "SLURM_NNODES": str(len(step.nodes)),
+        "SLURM_NPROCS": str(step.ntasks),
+        "SLURM_NTASKS": str(step.ntasks),
+        "SLURM_SRUN_COMM_HOST": "127.0.0.1",
+        "SLURM_SRUN_COMM_PORT": port,
+        "SLURM_STEPID": str(step.step_id),
+        "SLURM_STEP_ID": str(step.step_id),
+        "SLURM_STEP_LAUNCHER_PORT": port,
+        "SLURM_STEP_NODELIST": nodes,
+        "SLURM_STEP_NUM_NODES": str(len(step.nodes)),
+        "SLURM_STEP_NUM_TASKS": str(step.ntasks),
+        "SLURM_STEP_TASKS_PER_NODE": counts,
+        "SLURM_TASKS_PER_NODE": counts,
+        "SLURM_UMASK": f"{umask:04o}",
+    }
+    environment.setdefault("SLURM_JOB_NAME", step.name)
+    if request is not None:
+        if request.cpus_per_task is not None:
+            environment["SLURM_CPUS_PER_TASK"] = str(request.cpus_per_task)
+        if request.ntasks_per_node is not None:
+            environment["SLURM_NTASKS_PER_NODE"] = str(request.ntasks_per_node)
+        if request.overcommit:
+            environment["SLURM_OVERCOMMIT"] = "1"
+        if request.distribution is not None:
+            environment |= _distribution(request.distribution)
+    environment |= variables or {}
+    environment.setdefault("TMPDIR", _DEFAULT_TMPDIR)
+    return environment
+
+
+def task_environment(job: Job, step: Step, settings: Settings, rank: int) -> dict[str, str]:
+    """What one rank has besides `step_environment`."""
+    for node_id, ranks in enumerate(step.tasks):
+        if rank in ranks:
+            return _of_task(
+                step.nodes[node_id],
+                node_id=node_id,
+                local_id=ranks.index(rank),
+                rank=rank,
+                ranks=ranks,
+                cpus=step.cpus_per_node[node_id],
+            )
+    raise ValueError(f"step {job.job_id}.{step.step_id} has {step.ntasks} tasks, no rank {rank}")
+
+
+def exported(environ: Mapping[str, str], export: str | None) -> dict[str, str]:
+    """What ``--export`` lets through. Its items are taken one after another, and SLURM_* (and SPANK_*) pass always.
+
+    Measured: quotes protect commas and stay in the value; NONE and NIL, and names that do not exist, add nothing; ``FOO=2,ALL``
+    leaves FOO at its value in `environ`.
+    """
+    if _exports_all(export):
+        return dict(environ)
+    chosen: dict[str, str] = {}
+    for item in _items(export or ""):
+        name, equals, value = item.partition("=")
+        if item.upper() == "ALL":
+            chosen |= environ
+        elif equals:
+            chosen[name] = value
+        elif name in environ:
+            chosen[name] = environ[name]
+    return chosen | {name: value for name, value in environ.items() if name.startswith(("SLURM_", "SPANK_"))}
+
+
+def login_environment(user: str) -> dict[str, str]:
+    """What a login gives a user, as far as the password database knows; PATH is the one of login.defs."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return {"USER": user, "LOGNAME": user, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    superuser = entry.pw_uid == 0
+    return {
+        "HOME": entry.pw_dir,
+        "LOGNAME": user,
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        if superuser
+        else "/usr/local/bin:/usr/bin:/bin",
+        "SHELL": entry.pw_shell,
+        "USER": user,
+    }
+
+
+def _exports_all(export: str | None) -> bool:
+    return export is None or export.upper() == "ALL"
+
+
+def _items(text: str) -> Iterator[str]:
+    """The items between commas that are not between quotes."""
+    item, quote = "", ""
+    for char in text:
+        if char == "," and not quote:
+            yield item
+            item = ""
+            continue
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        item += char
+    yield item
+
+
+def _of_allocation(job: Job, settings: Settings) -> dict[str, str]:
+    """What srun sets in every step, also when it has been deleted from its environment."""
+    description = job.description
+    profile = settings.profile
+    nodes = hostlist.compress(job.nodes)
+    values = {
+        "SLURM_JOBID": str(job.job_id),
+        "SLURM_JOB_GID": str(description.gid),
+        "SLURM_JOB_ID": str(job.job_id),
+        "SLURM_JOB_NODELIST": nodes,
+        "SLURM_JOB_PARTITION": job.partition,
+        "SLURM_JOB_UID": str(description.uid),
+        "SLURM_JOB_USER": description.user,
+        "SLURM_NODELIST": nodes,
+        "SLURM_PRIO_PROCESS": "0",
+        "SLURM_TOPOLOGY_ADDR_PATTERN": "node",
+    }
+    if settings.conf is not None:
+        values["SLURM_CONF"] = settings.conf
+    if profile.working_cluster_suffix is not None:
+        address = f"{settings.control_host}:{settings.control_port}:{profile.working_cluster_suffix}"
+        values["SLURM_WORKING_CLUSTER"] = f"{settings.cluster_name}:{address}"
+    return values
+
+
+def _of_job(job: Job, settings: Settings) -> dict[str, str]:
+    description = job.description
+    profile = settings.profile
+    values = {
+        **_of_allocation(job, settings),
+        "SLURM_CLUSTER_NAME": settings.cluster_name,
+        "SLURM_JOB_CPUS_PER_NODE": layout.format(job.cpus_per_node),
+        "SLURM_JOB_NUM_NODES": str(len(job.nodes)),
+        "SLURM_SUBMIT_DIR": description.submit_dir or description.work_dir,
+        "SLURM_SUBMIT_HOST": description.submit_host,
+    }
+    if description.name_in_environment:
+        values["SLURM_JOB_NAME"] = description.name
+    if job.account is not None:
+        values["SLURM_JOB_ACCOUNT"] = job.account
+    if job.qos is not None:
+        values["SLURM_JOB_QOS"] = job.qos
+    if profile.job_times_in_environment and job.start_time is not None:
+        end = job.start_time + _YEAR if job.latest_end is None else job.latest_end
+        values["SLURM_JOB_START_TIME"] = str(int(job.start_time))
+        values["SLURM_JOB_END_TIME"] = str(int(end))
+    if profile.oom_kill_step_in_environment:
+        values["SLURM_OOM_KILL_STEP"] = "0"
+    return values
+
+
+def _asked_for(job: Job, has_cpus_per_task: bool) -> dict[str, str]:
+    """The variables that are there only when their option was given."""
+    description = job.description
+    values: dict[str, str] = {}
+    if description.cpus_per_task is not None or has_cpus_per_task:
+        values["SLURM_CPUS_PER_TASK"] = str(description.cpus_per_task or 1)
+    if description.asks_for_tasks:
+        values["SLURM_NTASKS"] = values["SLURM_NPROCS"] = str(job.num_tasks)
+    if description.overcommit:
+        values["SLURM_OVERCOMMIT"] = "1"
+    numbers = {
+        "SLURM_MEM_PER_CPU": description.mem_per_cpu or None,
+        "SLURM_MEM_PER_NODE": description.mem_per_node or None,
+        "SLURM_NTASKS_PER_CORE": description.ntasks_per_core,
+        "SLURM_NTASKS_PER_NODE": description.ntasks_per_node,
+        "SLURM_NTASKS_PER_SOCKET": description.ntasks_per_socket,
+        "SLURM_THREADS_PER_CORE": description.threads_per_core,
+    }
+    values |= {name: str(number) for name, number in numbers.items() if number is not None}
+    if description.distribution is not None:
+        values |= _distribution(description.distribution)
+    return values
+
+
+def _distribution(text: str) -> dict[str, str]:
+    kind, _, size = text.partition("=")
+    return {"SLURM_DISTRIBUTION": kind, **({"SLURM_DIST_PLANESIZE": size} if size else {})}
+
+
+def _asks_for_memory(job: Job) -> bool:
+    """srun outside a job sets SLURM_DISTRIBUTION only with -m and, for whatever reason, with --mem (measured)."""
+    return bool(job.description.mem_per_node or job.description.mem_per_cpu)
+
+
+def _of_task(node: str, *, node_id: int, local_id: int, rank: int, ranks: tuple[int, ...], cpus: int) -> dict[str, str]:
+    return {
+        "SLURMD_NODENAME": node,
+        "SLURM_CPUS_ON_NODE": str(cpus),
+        "SLURM_GTIDS": ",".join(map(str, ranks)),
+        "SLURM_LOCALID": str(local_id),
+        "SLURM_NODEID": str(node_id),
+        "SLURM_PROCID": str(rank),
+        "SLURM_TOPOLOGY_ADDR": node,
+    }

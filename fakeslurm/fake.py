@@ -1,0 +1,256 @@
+"""`FakeSlurm`: what a test holds in hand."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from attrs import frozen
+
+from fakeslurm.arguments import checked_settings, short_host_name
+from fakeslurm.commands.base import COMMANDS
+from fakeslurm.engine import Engine
+from fakeslurm.ledger import Ledger
+from fakeslurm.local import LocalCaller
+from fakeslurm.model import Job, Node, Partition, Settings
+from fakeslurm.server import Caller
+from fakeslurm.service import Service
+from fakeslurm.slurmctld import Controller
+from slurmkit.backends.execute import CommandResult
+from slurmkit.clock import Clock, SystemClock
+from slurmkit.slurm.states import ExitCode, JobState
+
+if TYPE_CHECKING:
+    from slurmkit.backends.cli import CliBackend
+
+__all__ = ["FakeSlurm", "JobView"]
+
+T = TypeVar("T")
+
+_OUTER_VARIABLE = re.compile(
+    r"(SLURM|SLURMD|SLURMCTLD|SBATCH|SRUN|SALLOC|SQUEUE|SINFO|SACCT|SCANCEL|SCONTROL|SPRIO|SSTAT|PMI|PMIX|PMI2)_"
+)
+"""What an outer job left, and what Slurm's commands take options from."""
+
+_ACTIVE = (JobState.PENDING, JobState.RUNNING, JobState.COMPLETING, JobState.SUSPENDED, JobState.REQUEUED)
+_MAY_WAIT = ("srun", "sbatch", "scontrol")
+
+
+@frozen(kw_only=True)
+class JobView:
+    """A job as it was when it was asked for. Times are epoch seconds."""
+
+    job_id: int
+    name: str
+    user: str
+    partition: str
+    state: JobState
+    """As the commands print it: COMPLETING hides the state that follows it."""
+    reason: str
+    exit_code: ExitCode
+    nodes: tuple[str, ...]
+    submit_time: float
+    start_time: float | None
+    end_time: float | None
+    restart_count: int
+    steps: tuple[int, ...]
+
+
+class FakeSlurm:
+    """A Slurm that lives in this process, runs real jobs in real subprocesses, and is gone when it is closed.
+
+    >>> with FakeSlurm(nodes=2) as slurm:                                                  # doctest: +SKIP
+    ...     slurm.execute(["sbatch", "--wrap", "hostname"]).stdout
+    'Submitted batch job 1\\n'
+
+    `nodes` is a number of nodes (n1, n2, ...; each with `cpus_per_node` CPUs, default 4, and `memory_per_node` MB,
+    default 2000) or a sequence of `Node`. `partitions` default to one, ``debug``, of all nodes. `version` is the Slurm
+    whose behaviour is wanted, one of ``"22.05"`` (measured line by line) and ``"24.11"``. `settings` are the other fields
+    of `fakeslurm.model.Settings`, such as ``min_job_age=20``. Raises ValueError or TypeError, naming the argument, for
+    what cannot be.
+
+    Thread-safe. The first use starts it; nothing outlives it, also when this process is killed.
+    """
+
+    def __init__(
+        self,
+        nodes: int | Sequence[Node] = 4,
+        cpus_per_node: int | None = None,
+        memory_per_node: int | None = None,
+        partitions: Sequence[Partition] | None = None,
+        version: str = "22.05",
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        self._settings = checked_settings(nodes, cpus_per_node, memory_per_node, partitions, version, settings)
+        controller = Controller(self._settings)
+        self._engine = Engine(
+            controller, SystemClock() if clock is None else clock, self._serve, host=short_host_name()
+        )
+        self.calls = Ledger()
+        """Every request that was made of the scheduler, by whatever route."""
+        self._service = Service(self._engine, self.calls)
+
+    # Life
+
+    def start(self) -> Self:
+        """Returns itself; ``with`` does this. Raises RuntimeError when it has been closed."""
+        if self._engine.closed:
+            raise RuntimeError("this FakeSlurm is closed; make a new one")
+        return self
+
+    def close(self) -> None:
+        """Kill every process of every job, remove the directory. Harmless when it is closed already."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._engine.closed else f"{len(self._engine.controller.jobs)} jobs"
+        return f"<FakeSlurm {self.version}, {len(self._settings.nodes)} nodes, {state}>"
+
+    # What it is
+
+    @property
+    def version(self) -> str:
+        """As ``sbatch --version`` says it: ``"22.05.8"``."""
+        return self._settings.profile.version
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, as slurm.conf would say it."""
+        return self._settings
+
+    @property
+    def directory(self) -> Path:
+        """A private temporary directory (mode 0700) with the commands and the spool; gone after `close`."""
+        self.start()
+        return self._engine.home.directory
+
+    # Using it
+
+    def backend(self) -> CliBackend:
+        """A slurmkit backend on this Slurm: ``Cluster(slurm.backend())``. No command is spawned.
+
+        Unless the Cluster is given a job root, its job directories are in `directory`, and gone with it.
+        """
+        from slurmkit.backends.cli import CliBackend
+
+        return CliBackend(self.execute, name="fake", job_root=self.directory / "jobs")
+
+    def environ(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """A copy of `base` (default: `os.environ`) with the commands of this Slurm first on PATH.
+
+        What an outer job has left (``SLURM_*``, ``SBATCH_*``...) is dropped.
+        """
+        self.start()
+        clean = _without_outer_job(os.environ if base is None else base)
+        path = clean.get("PATH", os.defpath)
+        clean["PATH"] = f"{self._engine.home.bin}{os.pathsep}{path}"
+        return clean
+
+    def execute(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,  # subprocess.run's name for it
+        timeout: float | None = None,
+    ) -> CommandResult:
+        """Run one of Slurm's commands in this process; what `slurmkit.backends.execute.Execute` is for.
+
+        `env` is the whole environment (default: this process's, without what an outer job has left). Raises
+        FileNotFoundError for a command that there is not, and TimeoutError when it has not ended after `timeout`
+        seconds; an srun or an ``sbatch --wait`` is killed then, as a subprocess would be.
+        """
+        self.start()
+        words = tuple(os.fspath(word) for word in argv)
+        if not words or words[0] not in COMMANDS:
+            name = words[0] if words else ""
+            raise FileNotFoundError(2, f"no such command in fakeslurm; there are {', '.join(COMMANDS)}", name)
+        directory = str(Path.cwd() if cwd is None else Path(cwd).absolute())
+        variables = dict(env) if env is not None else _without_outer_job(os.environ)
+        with LocalCaller(words, directory, variables, input) as caller:
+            if timeout is not None and words[0] in _MAY_WAIT:
+                code = self._service.call_in_time(caller, timeout)
+            else:
+                code = self._service.call(caller, "backend")
+            return CommandResult(code, *caller.texts())
+
+    def jobs(self) -> tuple[JobView, ...]:
+        """The jobs that the controller knows, in the order of their ids."""
+        with self._engine.condition:
+            return tuple(_view(job) for job in self._engine.controller.jobs.values())
+
+    def wait_for(self, condition: Callable[[], T], timeout: float = 30.0) -> T:
+        """The first true value of `condition`, which is asked now and after everything that happens in this Slurm.
+
+        It is asked by the thread that waits, and may call this Slurm. TimeoutError after `timeout` seconds.
+        """
+        self.start()
+        engine = self._engine
+        deadline = engine.clock.monotonic() + timeout
+        while True:
+            seen = engine.revision
+            value = condition()
+            if value:
+                return value
+            left = deadline - engine.clock.monotonic()
+            if left <= 0 or engine.closed:
+                what = getattr(condition, "__qualname__", repr(condition))
+                raise TimeoutError(
+                    f"not true {'when it was closed' if engine.closed else f'within {timeout:g} s'}: {what}"
+                )
+            engine.wait(lambda _now: True if engine.revision != seen else None, left)  # noqa: B023 (used at once)
+
+    def wait_idle(self, timeout: float = 30.0) -> None:
+        """Wait until no job is pending, running or completing. TimeoutError names those that are."""
+        active: list[JobView] = []
+
+        def idle() -> bool:
+            active[:] = [job for job in self.jobs() if job.state in _ACTIVE]
+            return not active
+
+        try:
+            self.wait_for(idle, timeout)
+        except TimeoutError:
+            left = ", ".join(f"{job.job_id} {job.state} ({job.reason})" for job in active)
+            raise TimeoutError(f"not idle after {timeout:g} s; jobs: {left}") from None
+
+    # How
+
+    def _serve(self, caller: Caller) -> int:
+        return self._service.serve(caller)
+
+
+def _view(job: Job) -> JobView:
+    return JobView(
+        job_id=job.job_id,
+        name=job.description.name,
+        user=job.description.user,
+        partition=job.partition,
+        state=job.shown_state,
+        reason=str(job.reason),
+        exit_code=ExitCode.from_wait_status(job.wait_status),
+        nodes=job.nodes,
+        submit_time=job.submit_time,
+        start_time=job.start_time,
+        end_time=job.end_time,
+        restart_count=job.restart_count,
+        steps=tuple(job.steps),
+    )
+
+
+def _without_outer_job(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if not _OUTER_VARIABLE.match(name)}

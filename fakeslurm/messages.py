@@ -1,0 +1,101 @@
+"""Slurm's own words: error texts and pending reasons, each with its source, and the error that carries them.
+
+"M" is docs/slurm-measurements.md (measured on 22.05.8), "errno" is the table in Slurm's src/common/slurm_errno.c, "reason" is
+``job_reason_string`` in src/common/slurm_protocol_defs.c.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import StrEnum
+
+__all__ = ["Reason", "SlurmError", "ended_badly", "unsupported"]
+
+INVALID_PARTITION = "Invalid partition name specified"  # M 1
+INVALID_PARTITION_DETAIL = "invalid partition specified: {}"  # M 1: a line of its own, before the error
+NODE_CONFIGURATION = "Requested node configuration is not available"  # M 1
+NO_DEFAULT_PARTITION = "No partition specified or system default partition"  # errno
+PARTITION_NOT_AVAILABLE = "Required partition not available (inactive or drain)"  # measured: sbatch -p DRAINED
+MEMORY_DETAIL = "Memory specification can not be satisfied"  # M 1
+CPU_COUNT_DETAIL = "CPU count per node can not be satisfied"  # M 1
+SOCKETS_DETAIL = "Socket, core and/or thread specification can not be satisfied"  # docs/data/allocations-22.05.json
+TMP_DISK_DETAIL = "Temporary disk specification can not be satisfied"  # docs/data/allocations-22.05.json
+NODE_COUNT = "Node count specification invalid"  # M 1
+INVALID_NODE_NAME = "Invalid node name specified"  # M 1
+INVALID_FEATURE = "Invalid feature specification"  # M 1
+INVALID_GRES = "Invalid generic resource (gres) specification"  # M 1
+INVALID_LICENSE = "Invalid license specification"  # M 1
+INVALID_RESERVATION = "Requested reservation is invalid"  # M 1
+INVALID_ARRAY = "Invalid job array specification"  # M 1
+DEPENDENCY_PROBLEM = "Job dependency problem"  # M 1
+PATHNAME_TOO_LONG = "Pathname of a file, directory or other parameter too long"  # M 1
+INVALID_JOB_ID = "Invalid job id specified"  # M 2
+ACCESS_DENIED = "Access/permission denied"  # errno
+MAX_JOB_COUNT = (
+    "Slurm temporarily unable to accept job, sleeping and retrying"  # measured: what sbatch says, and then retries
+)
+MORE_PROCESSORS = "More processors requested than permitted"  # M 4
+JOB_FINISHED = "Job has already finished"  # measured: scontrol hold
+JOB_PENDING = "Job is pending execution"  # errno
+ALREADY_DONE = "Job/step already completing or completed"  # errno
+NODES_BUSY = "Requested nodes are busy"  # errno
+
+# What slurmstepd writes to the stderr of a step that is ended (slurmstepd/req.c), without its prefix.
+CANCELLED_AT = "*** {name} ON {node} CANCELLED AT {stamp} ***"  # measured
+DUE_TO_TIME_LIMIT = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO TIME LIMIT ***"  # measured
+STEP_FAILED = "*** {name} ON {node} FAILED (non-zero exit code or other failure mode) ***"  # measured
+
+
+class Reason(StrEnum):
+    """Why a job waits, or how it ended; the words squeue and scontrol print."""
+
+    NONE = "None"
+    PRIORITY = "Priority"
+    RESOURCES = "Resources"
+    DEPENDENCY = "Dependency"
+    DEPENDENCY_NEVER_SATISFIED = "DependencyNeverSatisfied"
+    BEGIN_TIME = "BeginTime"
+    HELD_BY_USER = "JobHeldUser"
+    HELD_BY_ADMIN = "JobHeldAdmin"
+    PARTITION_DOWN = "PartitionDown"
+    PARTITION_INACTIVE = "PartitionInactive"
+    PARTITION_NODE_LIMIT = "PartitionNodeLimit"
+    PARTITION_TIME_LIMIT = "PartitionTimeLimit"
+    PARTITION_CONFIG = "PartitionConfig"
+    NON_ZERO_EXIT_CODE = "NonZeroExitCode"
+    LAUNCH_FAILURE = "JobLaunchFailure"
+    TIME_LIMIT = "TimeLimit"
+    BAD_CONSTRAINTS = "BadConstraints"
+
+
+class SlurmError(Exception):
+    """The controller refuses a request, in Slurm's words.
+
+    `message` is what follows ``sbatch: error: Batch job submission failed: ``; each of `details` is a line that the command
+    prints before it (``sbatch: error: Memory specification can not be satisfied``).
+    """
+
+    def __init__(self, message: str, *details: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+def unsupported(what: str) -> SlurmError:
+    """The refusal of something that Slurm can and this fake cannot; it says so, since Slurm has no word for it."""
+    return SlurmError(f"fakeslurm does not support {what}")
+
+
+def ended_badly(wait_status: int, *, raised_signal: bool) -> str:
+    """The reason of a job whose script ended with this wait status, which is not 0.
+
+    Killed by a signal: ``RaisedSignal:9(Killed)`` since 23.02 (job_mgr.c), before that JobLaunchFailure.
+    """
+    if not os.WIFSIGNALED(wait_status):
+        return Reason.NON_ZERO_EXIT_CODE
+    if not raised_signal:
+        return Reason.LAUNCH_FAILURE
+    number = os.WTERMSIG(wait_status)
+    words = (signal.strsignal(number) or f"Unknown signal {number}").partition(":")[0]  # macOS: "Killed: 9"
+    return f"RaisedSignal:{number}({words})"

@@ -1,0 +1,432 @@
+"""The values of the fake Slurm: what a cluster is, what a job asks for, what it became, and what the controller wants done.
+
+Times are epoch seconds (float), limits are minutes, memory is MB, exit codes are raw wait statuses (768 is exit 3, 9 is
+SIGKILL), as Slurm keeps them. Names and defaults of the slurm.conf parameters: slurm.conf.5. The releases (`fakeslurm.profiles`) and
+the effects (`fakeslurm.effects`) are to be had here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from attrs import define, field, frozen
+from attrs.validators import ge, in_, instance_of
+
+from fakeslurm.effects import BATCH, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.messages import Reason
+from fakeslurm.profiles import PROFILES, Profile
+from slurmkit.slurm.states import JobState
+
+__all__ = [
+    "BATCH",
+    "NO_LIMIT",
+    "PROFILES",
+    "Effect",
+    "EndJob",
+    "Job",
+    "JobDescription",
+    "JobError",
+    "Node",
+    "NodeRecord",
+    "Partition",
+    "Profile",
+    "Scope",
+    "Settings",
+    "SignalSpec",
+    "SignalStep",
+    "StartBatch",
+    "Step",
+    "StepId",
+    "StepRequest",
+]
+
+NO_LIMIT = 0
+"""A requested time limit of 0 means none, as ``sbatch -t 0`` does."""
+
+Scope = Literal["all", "steps", "batch"]
+"""Who hears a signal: everything, the steps of srun only (scancel --signal), the batch script's shell only (--batch)."""
+
+
+# The cluster
+
+
+@frozen
+class Node:
+    """A compute node: `cpus` CPUs (one socket of one core of one thread each, as CPUs=N is read) and `real_memory` MB."""
+
+    name: str = field(validator=instance_of(str))
+    cpus: int = field(default=4, validator=[instance_of(int), ge(1)])
+    real_memory: int = field(default=2000, validator=[instance_of(int), ge(1)])
+    tmp_disk: int = field(default=0, validator=[instance_of(int), ge(0)])
+    """MB."""
+
+
+def _names(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    if isinstance(names, str):
+        raise TypeError(f"nodes={names!r}: expected a sequence of node names, not one string")
+    return None if names is None else tuple(names)
+
+
+@frozen(kw_only=True)
+class Partition:
+    """A queue over some nodes (None: all). `max_time` and `default_time` in minutes, None is no limit."""
+
+    name: str = field(kw_only=False, validator=instance_of(str))
+    nodes: tuple[str, ...] | None = field(default=None, converter=_names)
+    default: bool = False
+    max_time: int | None = None
+    default_time: int | None = None
+    max_nodes: int | None = None
+    min_nodes: int = 0
+    state: Literal["UP", "DOWN", "DRAIN", "INACTIVE"] = field(
+        default="UP", validator=in_(("UP", "DOWN", "DRAIN", "INACTIVE"))
+    )
+
+
+def _node_tuple(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    return tuple(nodes)
+
+
+def _partition_tuple(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
+    return tuple(partitions)
+
+
+def _default_nodes() -> tuple[Node, ...]:
+    return tuple(Node(f"n{number}") for number in range(1, 5))
+
+
+@frozen(kw_only=True)
+class Settings:
+    """slurm.conf. Checked when it is made: names are unique, partitions name nodes that exist, one partition is the default."""
+
+    cluster_name: str = "fake"
+    nodes: tuple[Node, ...] = field(factory=_default_nodes, converter=_node_tuple)
+    partitions: tuple[Partition, ...] = field(default=(Partition("debug", default=True),), converter=_partition_tuple)
+    version: str = field(default="22.05", validator=in_(tuple(PROFILES)))
+    kill_wait: float = 5.0
+    """KillWait: seconds between SIGTERM and SIGKILL; less than 5 counts as 5 (slurmd/req.c)."""
+    min_job_age: float = 300.0
+    """MinJobAge: seconds that a finished job stays in memory at least; 0 is for ever."""
+    limit_scan: float = 30.0
+    """Seconds between two looks at the time limits (PERIODIC_TIMEOUT in slurmctld.h)."""
+    over_time_limit: int = 0
+    """OverTimeLimit: minutes that a job may run longer."""
+    first_job_id: int = 1
+    max_job_count: int = 10000
+    max_array_size: int = 1001
+    requeue: bool = True
+    """JobRequeue: whether a job may be requeued unless it says."""
+    kill_invalid_dependency: bool = False
+    """DependencyParameters=kill_invalid_depend."""
+    accounting: bool = True
+    """Whether there is a slurmdbd."""
+    accounting_lag: float = 0.0
+    """Seconds after which sacct sees what has happened."""
+    memory_is_consumed: bool = False
+    """SelectTypeParameters=CR_Core_Memory; without it (CR_Core) memory is only compared with what a node has."""
+    control_host: str = "localhost"
+    """Short name of the machine that slurmctld runs on."""
+    control_port: int = 6817
+    conf: str | None = None
+    """Path of slurm.conf: SLURM_CONF in jobs."""
+
+    def __attrs_post_init__(self) -> None:
+        names = [node.name for node in self.nodes]
+        if not names:
+            raise ValueError("nodes is empty: a cluster needs at least one Node")
+        if len(set(names)) < len(names):
+            raise ValueError(f"nodes: every name must be unique, got {', '.join(names)}")
+        queues = [partition.name for partition in self.partitions]
+        if not queues or len(set(queues)) < len(queues):
+            raise ValueError(f"partitions: at least one is needed and every name must be unique, got {queues}")
+        known = set(names)
+        for partition in self.partitions:
+            for name in partition.nodes or ():
+                if name not in known:
+                    raise ValueError(
+                        f"partition {partition.name!r}: node {name!r} does not exist; nodes are {', '.join(names)}"
+                    )
+        if sum(partition.default for partition in self.partitions) > 1:
+            raise ValueError(f"partitions: only one may be the default, got {queues}")
+
+    @property
+    def profile(self) -> Profile:
+        return PROFILES[self.version]
+
+    @property
+    def default_partition(self) -> str | None:
+        """The partition of a job that names none. One that is alone need not say that it is the default."""
+        for partition in self.partitions:
+            if partition.default or len(self.partitions) == 1:
+                return partition.name
+        return None
+
+
+# What is asked for
+
+
+@frozen
+class SignalSpec:
+    """``--signal=[B:]SIG[@seconds]``."""
+
+    signal: int
+    seconds: int = 60
+    batch: bool = False
+    """``B:``: to the batch script's shell only; otherwise to the steps only."""
+
+
+@frozen(kw_only=True)
+class JobDescription:
+    """What sbatch (or srun outside a job) asks for. None is "not given"; texts are as given; names are sbatch's."""
+
+    script: bytes | None = None
+    """The batch script, complete; None for an allocation of srun."""
+    argv: tuple[str, ...] = ()
+    """The script's absolute path and its arguments (``Command=``); empty for --wrap and for a script from stdin."""
+    name: str = ""
+    name_in_environment: bool = True
+    """Whether there is a SLURM_JOB_NAME: not for a script from stdin without --job-name, whose name is ``sbatch``."""
+    user: str = "root"
+    uid: int = 0
+    group: str = "root"
+    gid: int = 0
+    account: str | None = None
+    qos: str | None = None
+    partition: str | None = None
+    """One name, or several separated by commas."""
+    min_nodes: int | None = None
+    max_nodes: int | None = None
+    """``-N 2`` is 2 and 2; ``-N 2-4`` is 2 and 4."""
+    ntasks: int | None = None
+    ntasks_per_node: int | None = None
+    ntasks_per_core: int | None = None
+    ntasks_per_socket: int | None = None
+    cpus_per_task: int | None = None
+    mincpus: int | None = None
+    sockets_per_node: int | None = None
+    cores_per_socket: int | None = None
+    threads_per_core: int | None = None
+    mem_per_node: int | None = None
+    mem_per_cpu: int | None = None
+    tmp_disk: int | None = None
+    time_limit: int | None = None
+    """Minutes; `NO_LIMIT` for none; None for the partition's default."""
+    nodelist: str = ""
+    exclude: str = ""
+    exclusive: bool = False
+    oversubscribe: bool = False
+    overcommit: bool = False
+    contiguous: bool = False
+    spread_job: bool = False
+    use_min_nodes: bool = False
+    hold: bool = False
+    requeue: bool | None = None
+    priority: int | None = None
+    nice: int = 0
+    begin: float | None = None
+    deadline: float | None = None
+    dependency: str = ""
+    kill_on_invalid_dep: bool | None = None
+    array: str = ""
+    constraint: str = ""
+    gres: str = ""
+    """The value of --gres or of any --gpus option."""
+    licenses: str = ""
+    reservation: str = ""
+    output: str | None = None
+    error: str | None = None
+    input: str | None = None
+    open_mode: Literal["append", "truncate"] | None = None
+    work_dir: str = "/"
+    submit_dir: str | None = None
+    """Where the command was called, if that is not `work_dir` (--chdir)."""
+    environment: Mapping[str, str] = field(factory=dict)
+    """Of the submitting command, complete; `fakeslurm.environment` applies `export` to it."""
+    export: str | None = None
+    comment: str | None = None
+    signal: SignalSpec | None = None
+    distribution: str | None = None
+    no_kill: bool = False
+    umask: int = 0o022
+    submit_host: str = "localhost"
+    submit_line: str = ""
+    """The submitting command as it was typed (sacct's SubmitLine)."""
+
+    @property
+    def asks_for_tasks(self) -> bool:
+        """Whether a number of tasks was asked for, in one way or another: then there is a SLURM_NTASKS."""
+        by_sockets = self.sockets_per_node is not None and self.cores_per_socket is not None
+        return self.ntasks is not None or self.ntasks_per_node is not None or by_sockets
+
+
+@frozen(kw_only=True)
+class StepRequest:
+    """What srun asks for inside a job. None is "as the job": srun itself has read its SLURM_* variables already."""
+
+    argv: tuple[str, ...] = ()
+    name: str = ""
+    ntasks: int | None = None
+    min_nodes: int | None = None
+    max_nodes: int | None = None
+    ntasks_per_node: int | None = None
+    cpus_per_task: int | None = None
+    nodelist: str = ""
+    exclude: str = ""
+    relative: int | None = None
+    distribution: str | None = None
+    exact: bool = False
+    overlap: bool = False
+    overcommit: bool = False
+    mem_per_node: int | None = None
+    mem_per_cpu: int | None = None
+    time_limit: int | None = None
+    uid: int = 0
+    submit_line: str = ""
+
+
+# What became of it
+
+
+@define(kw_only=True, eq=False)
+class Step:
+    """A step of a job. The batch script is one, of one task on the first node."""
+
+    job_id: int
+    step_id: StepId
+    name: str
+    nodes: tuple[str, ...]
+    tasks: tuple[tuple[int, ...], ...]
+    """For each node the ranks that run on it, ascending: ``SLURM_GTIDS``."""
+    cpus_per_node: tuple[int, ...]
+    distribution: str
+    """SLURM_DISTRIBUTION: ``block``, ``cyclic``, ``plane``, ``arbitrary``, ``block:cyclic``..."""
+    start_time: float
+    state: JobState = JobState.RUNNING
+    cancelled_by: int | None = None
+    """The uid that cancelled it."""
+    end_time: float | None = None
+    task_statuses: tuple[int, ...] = ()
+    """Wait status of each rank, once it has ended."""
+    wait_status: int = 0
+    """The step's: that of the rank with the highest exit code."""
+    pid: int | None = None
+    """Of the batch script."""
+    request: StepRequest | None = None
+    announced: bool = False
+    """Whether slurmstepd has said on its stderr why it is ended; it says so once."""
+    exclusive: bool = True
+    """Whether its CPUs are no other step's while it runs (not so for --overlap and the batch step)."""
+
+    @property
+    def ntasks(self) -> int:
+        return sum(map(len, self.tasks))
+
+    @property
+    def tasks_per_node(self) -> tuple[int, ...]:
+        return tuple(map(len, self.tasks))
+
+    @property
+    def running(self) -> bool:
+        return self.end_time is None
+
+
+@define(kw_only=True, eq=False)
+class Job:
+    """A job as the controller knows it. Commands read it; only the controller changes it."""
+
+    job_id: int
+    description: JobDescription
+    partition: str
+    submit_time: float
+    eligible_time: float | None
+    """When it could have started for all that it waits for; None while it is held or waits for other jobs."""
+    priority: int
+    time_limit: int | None
+    """Minutes; None is UNLIMITED."""
+    num_nodes: int
+    """Of the allocation; while pending the least number that it needs."""
+    num_cpus: int
+    """Of the allocation; while pending the number that it asks for."""
+    num_tasks: int
+    requested_nodes: int
+    """The least number of nodes that was asked for."""
+    requested_cpus: int
+    account: str | None = None
+    """Asked for, or the user's default one in accounting: only root has one, whose name is ``root`` as well (measured)."""
+    qos: str | None = None
+    """``normal`` with accounting, unless another one was asked for."""
+    array_job_id: int | None = None
+    array_task_id: int | None = None
+    state: JobState = JobState.PENDING
+    """The base state; see `completing`."""
+    completing: bool = False
+    """It has ended, but something of it may still run and its nodes are not free."""
+    reason: str = Reason.NONE
+    """Of `fakeslurm.messages.Reason`, or ``RaisedSignal:9(Killed)``."""
+    waited_for: str = Reason.NONE
+    """sacct's Reason: what it waited for last, other than resources and its turn."""
+    start_time: float | None = None
+    end_time: float | None = None
+    """When it ended; while it runs, None (start and limit give the latest end)."""
+    nodes: tuple[str, ...] = ()
+    """In the order of the cluster's nodes; stays after the job has ended."""
+    cpus_per_node: tuple[int, ...] = ()
+    tasks_per_node: tuple[int, ...] = ()
+    wait_status: int = 0
+    derived_wait_status: int = 0
+    """DerivedExitCode: the highest of its steps."""
+    dependency: str = ""
+    """What it still waits for, as squeue %E prints it: ``afterok:1(unfulfilled)``."""
+    restart_count: int = 0
+    cancelled_by: int | None = None
+    """The uid that cancelled it."""
+    batch: Step | None = None
+    steps: dict[int, Step] = field(factory=dict)
+    next_step_id: int = 0
+
+    @property
+    def shown_state(self) -> JobState:
+        """The one word that the commands print: a flag hides the base state."""
+        return JobState.COMPLETING if self.completing else self.state
+
+    @property
+    def finished(self) -> bool:
+        """It has a terminal state; it may still be completing."""
+        return self.state not in (JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED)
+
+    @property
+    def latest_end(self) -> float | None:
+        """When a running job reaches its limit."""
+        if self.start_time is None or self.time_limit is None:
+            return None
+        return self.start_time + self.time_limit * 60
+
+    def step(self, step_id: StepId) -> Step | None:
+        return self.batch if step_id == BATCH else self.steps.get(step_id)
+
+
+@define(kw_only=True, eq=False)
+class NodeRecord:
+    """A node as the controller knows it."""
+
+    node: Node
+    index: int
+    """Its place in the order of the cluster's nodes."""
+    allocated_cpus: int = 0
+    allocated_memory: int = 0
+    jobs: set[int] = field(factory=set)
+    """Jobs that hold CPUs of it, those completing among them."""
+    completing: int = 0
+    """How many of these jobs are completing."""
+
+    @property
+    def state(self) -> str:
+        """``IDLE``, ``MIXED``, ``ALLOCATED``, with ``+COMPLETING`` while a job is completing on it."""
+        if not self.allocated_cpus:
+            base = "IDLE"
+        elif self.allocated_cpus < self.node.cpus:
+            base = "MIXED"
+        else:
+            base = "ALLOCATED"
+        return f"{base}+COMPLETING" if self.completing else base

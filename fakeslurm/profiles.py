@@ -1,0 +1,84 @@
+"""What differs between the releases of Slurm that the fake can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+__all__ = ["PROFILES", "Profile"]
+
+
+@frozen(kw_only=True)
+class Profile:
+    """What differs between releases of Slurm (facts: 5.1 and 5.10)."""
+
+    release: str
+    """``YY.MM``."""
+    version: str
+    """What ``--version`` prints after ``slurm ``."""
+    refuses_unknown_dependency: bool
+    """``afterok`` of a job that is not known: refused since 23.02, before that simply satisfied."""
+    raised_signal_reason: bool
+    """A job killed by a signal has the reason ``RaisedSignal:9(Killed)`` since 23.02, before that JobLaunchFailure."""
+    job_times_in_environment: bool
+    """SLURM_JOB_START_TIME and SLURM_JOB_END_TIME."""
+    node_aliases_in_environment: bool
+    """SLURM_NODE_ALIASES."""
+    oom_kill_step_in_environment: bool
+    """SLURM_OOM_KILL_STEP."""
+    tres_per_task_in_environment: bool
+    """SLURM_TRES_PER_TASK beside SLURM_CPUS_PER_TASK, where the job asked for it."""
+    refuses_more_than_there_is: bool
+    """A job for more nodes or CPUs than its partition has is refused; before that it was queued for ever."""
+    makes_output_directories: bool
+    """The missing directory of a batch script's output file is made; before that the job FAILED with 0:53."""
+    pack_group_in_environment: bool
+    """SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0 in steps."""
+    slurmd_debug_in_environment: bool
+    """SLURMD_DEBUG in steps."""
+    working_cluster_suffix: str | None
+    """The end of SLURM_WORKING_CLUSTER: protocol version and the number of the select plugin; None when it is not set."""
+    hostlist_suffixes: bool
+    """``n[1-3]-ib`` is a hostlist."""
+    accounting_restarts: bool
+    """sacct knows the field Restarts."""
+
+
+PROFILES: Mapping[str, Profile] = {
+    "22.05": Profile(
+        release="22.05",
+        version="22.05.8",
+        refuses_unknown_dependency=False,
+        raised_signal_reason=False,
+        job_times_in_environment=False,
+        node_aliases_in_environment=True,
+        oom_kill_step_in_environment=False,
+        tres_per_task_in_environment=False,
+        refuses_more_than_there_is=False,
+        makes_output_directories=False,
+        pack_group_in_environment=True,
+        slurmd_debug_in_environment=False,
+        working_cluster_suffix="9728:109",
+        hostlist_suffixes=False,
+        accounting_restarts=False,
+    ),
+    "24.11": Profile(
+        release="24.11",
+        version="24.11.5",
+        refuses_unknown_dependency=True,
+        raised_signal_reason=True,
+        job_times_in_environment=True,
+        node_aliases_in_environment=False,
+        oom_kill_step_in_environment=True,
+        tres_per_task_in_environment=True,
+        refuses_more_than_there_is=True,
+        makes_output_directories=True,
+        pack_group_in_environment=False,
+        slurmd_debug_in_environment=True,
+        working_cluster_suffix=None,
+        hostlist_suffixes=True,
+        accounting_restarts=True,
+    ),
+}
+"""Every release that can be asked for."""

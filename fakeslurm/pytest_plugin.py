@@ -1,0 +1,183 @@
+"""The pytest plugin: the `--slurm` option, the fixtures `fake_slurm`, `fake_slurm_session`, `slurm` and `slurm_cluster`, and the markers.
+
+Loaded by every pytest run of an environment that has the distribution installed, so nothing heavy is imported before a fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from fakeslurm import FakeSlurm
+    from fakeslurm.contract.harness import SlurmUnderTest
+    from slurmkit import Cluster
+
+KINDS = ("fake", "fake-cli", "real", "site")
+MARKERS = (
+    "fake_slurm(nodes=, cpus_per_node=, version=, clock=): how the fake of this test is built; the arguments are FakeSlurm's",
+    "slurm_real_only(reason): run only on a real Slurm (--slurm=real or site)",
+    "slurm_version(min=, max=): run only on Slurm versions in this range, e.g. min='23.02' (both ends included)",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("slurm", "tests against Slurm")
+    group.addoption(
+        "--slurm",
+        choices=KINDS,
+        default=None,
+        help="the cluster behind the slurm fixtures: fake (in this process), fake-cli (the fake's commands on PATH), "
+        "real (a private throwaway Slurm), site (the Slurm on PATH). Default: the ini option slurm_kinds",
+    )
+    group.addoption(
+        "--slurm-version", default=None, help="the version profile of the fakes: 22.05 or 24.11 (default: FakeSlurm's)"
+    )
+    group.addoption(
+        "--slurm-workdir",
+        default=None,
+        type=Path,
+        help="a directory that all nodes of the site share; for --slurm=site (default: pytest's temporary directory)",
+    )
+    parser.addini(
+        "slurm_kinds",
+        type="args",
+        default=["fake"],
+        help="kinds to run when --slurm is not given; one that this machine does not have is skipped, counted and named",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+    kind = config.getoption("--slurm")
+    if kind is not None and (reason := _missing(kind)) is not None:
+        raise pytest.UsageError(f"--slurm={kind}: {reason}")
+    for name in config.getini("slurm_kinds"):
+        if name not in KINDS:
+            raise pytest.UsageError(f"ini option slurm_kinds: {name!r} is not one of {', '.join(KINDS)}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "slurm_kind" not in metafunc.fixturenames:
+        return
+    asked = metafunc.config.getoption("--slurm")
+    kinds = [asked] if asked is not None else metafunc.config.getini("slurm_kinds")
+    params = []
+    for kind in kinds:
+        reason = None if asked is not None else _missing(kind)
+        marks = () if reason is None else (pytest.mark.skip(reason=f"--slurm={kind} was not asked for, and: {reason}"),)
+        params.append(pytest.param(kind, marks=marks))
+    metafunc.parametrize("slurm_kind", params, indirect=True, scope="session")
+
+
+def _missing(kind: str) -> str | None:
+    """Why this machine cannot be `kind`, None when it can."""
+    if kind == "real":
+        from fakeslurm.throwaway import unavailable_reason
+
+        return unavailable_reason()
+    if kind == "site":
+        import shutil
+
+        return None if shutil.which("sbatch") else "there is no sbatch on PATH"
+    return None
+
+
+def _fake(request: pytest.FixtureRequest, **defaults: Any) -> FakeSlurm:
+    from fakeslurm import FakeSlurm
+
+    marker = request.node.get_closest_marker("fake_slurm")
+    arguments = {**defaults, **(marker.kwargs if marker else {})}
+    version = request.config.getoption("--slurm-version")
+    if version is not None:
+        arguments.setdefault("version", version)
+    if marker and marker.args:
+        raise pytest.UsageError(
+            f"the fake_slurm marker takes keywords only (nodes=, cpus_per_node=, ...), not {marker.args!r}"
+        )
+    return FakeSlurm(**arguments)
+
+
+@pytest.fixture
+def fake_slurm(request: pytest.FixtureRequest) -> Iterator[FakeSlurm]:
+    """A fresh `FakeSlurm` for this test, built with the arguments of the marker ``@pytest.mark.fake_slurm(...)``."""
+    with _fake(request) as slurm:
+        yield slurm
+
+
+@pytest.fixture(scope="session")
+def fake_slurm_session(request: pytest.FixtureRequest) -> Iterator[FakeSlurm]:
+    """One `FakeSlurm` with default arguments for the whole session."""
+    with _fake(request) as slurm:
+        yield slurm
+
+
+@pytest.fixture(scope="session")
+def slurm_kind(request: pytest.FixtureRequest) -> str:
+    """Which cluster this run is on: fake, fake-cli, real or site."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture(scope="session")
+def _real_slurm(slurm_kind: str) -> Iterator[Any]:
+    """The throwaway Slurm of the session, None when the run is not on one."""
+    if slurm_kind != "real":
+        yield None
+        return
+    from fakeslurm.throwaway import ThrowawaySlurm
+
+    with ThrowawaySlurm() as real:
+        yield real
+
+
+@pytest.fixture
+def slurm(
+    request: pytest.FixtureRequest, slurm_kind: str, _real_slurm: Any, tmp_path: Path
+) -> Iterator[SlurmUnderTest]:
+    """The Slurm under test, whichever it is: `run(argv)`, `sbatch(script)`, `wait(job_id)`, `backend()`, `version`, `workdir`."""
+    from fakeslurm.contract.harness import SlurmUnderTest
+
+    if request.node.get_closest_marker("slurm_real_only") and slurm_kind not in ("real", "site"):
+        pytest.skip("slurm_real_only: needs --slurm=real or --slurm=site")
+    if slurm_kind == "real":
+        under_test = SlurmUnderTest.on_real(_real_slurm, workdir=tmp_path)
+    elif slurm_kind == "site":
+        under_test = SlurmUnderTest.on_site(workdir=_site_workdir(request, tmp_path))
+    else:
+        under_test = SlurmUnderTest.on_fake(_fake(request), workdir=tmp_path, commands=slurm_kind == "fake-cli")
+    with under_test:
+        if marker := request.node.get_closest_marker("slurm_version"):
+            _skip_unless_version(under_test.version, **marker.kwargs)
+        if under_test.is_real:
+            under_test.wait_idle()
+        yield under_test
+
+
+@pytest.fixture
+def slurm_cluster(slurm: SlurmUnderTest) -> Iterator[Cluster]:
+    """A `slurmkit.Cluster` on the Slurm under test, with its job root in the test's own directory."""
+    from slurmkit import Cluster
+
+    with Cluster(slurm.backend(), job_root=slurm.workdir / "jobs") as cluster:
+        yield cluster
+
+
+def _site_workdir(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    shared: Path | None = request.config.getoption("--slurm-workdir")
+    if shared is None:
+        return tmp_path
+    workdir = shared / tmp_path.relative_to(tmp_path.parents[1])
+    workdir.mkdir(parents=True)
+    return workdir
+
+
+def _skip_unless_version(version: str, *, min: str | None = None, max: str | None = None) -> None:
+    from fakeslurm.contract.harness import release
+
+    if (min is not None and release(version) < release(min)) or (max is not None and release(version) > release(max)):
+        pytest.skip(f"slurm_version: this is Slurm {version}, the test is for {min or 'any'} to {max or 'any'}")

@@ -1,0 +1,169 @@
+"""The controller behind a Unix socket, and the directory of commands that lead to it.
+
+The commands (`fakeslurm.shim`) find the socket through the script they are called by, never through ``SLURM_*``
+variables: programs that scrub those still find their cluster. One thread per call; a call ends when its handler has
+returned the exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from fakeslurm.commands.base import COMMANDS
+from fakeslurm.steps import program
+from fakeslurm.wire import receive, send
+
+__all__ = ["LONGEST_DIRECTORY", "Caller", "Server"]
+
+LONGEST_DIRECTORY = 80
+"""Bytes in the path of the directory: a socket's path has 104 at most on macOS, 108 on Linux."""
+
+
+class Caller(Protocol):
+    """Who called a command, wherever it is: a program, or this process."""
+
+    argv: tuple[str, ...]
+    """The arguments with the command's name in front."""
+    cwd: str
+    environ: Mapping[str, str]
+    umask: int
+    fds: tuple[int, int, int]
+    """Its standard descriptors, open here too; the caller closes them."""
+
+    def read(self, path: str | None) -> bytes:
+        """A file as the caller sees it, None for its standard input. Raises OSError."""
+
+    def print(self, fd: int, text: str) -> None:
+        """Write on its stdout (1) or stderr (2). Harmless when it is gone."""
+
+    def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
+        """From now on, tell the signals that the caller was sent, and when it has died; on another thread."""
+
+
+Handler = Callable[[Caller], int]
+
+
+class RemoteCaller:
+    """A command on PATH, at the other end of a connection."""
+
+    def __init__(self, connection: socket.socket, request: Mapping[str, Any], fds: list[int]) -> None:
+        self._connection = connection
+        self.argv: tuple[str, ...] = tuple(request["argv"])
+        self.cwd: str = request["cwd"]
+        self.environ: Mapping[str, str] = request["environ"]
+        self.umask: int = request["umask"]
+        self.fds = (fds[0], fds[1], fds[2])
+        self._listener: threading.Thread | None = None
+        self._over = False
+
+    def read(self, path: str | None) -> bytes:
+        with contextlib.suppress(BrokenPipeError):
+            send(self._connection, ("read", path))
+        received = receive(self._connection)
+        if received is None:
+            raise ConnectionResetError(f"{self.argv[0]} was killed")
+        content, errno, words = received[0]
+        if content is None:
+            raise OSError(errno, words, path)
+        data: bytes = content
+        return data
+
+    def print(self, fd: int, text: str) -> None:
+        if text:
+            with contextlib.suppress(BrokenPipeError):
+                send(self._connection, ("print", fd, text))
+
+    def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
+        def run() -> None:
+            while (received := receive(self._connection)) is not None:
+                on_signal(received[0][1])
+            if not self._over:
+                on_gone()
+
+        self._listener = threading.Thread(target=run, name=f"fakeslurm-{self.argv[0]}-signals", daemon=True)
+        self._listener.start()
+
+    def finish(self, code: int) -> None:
+        """The call has ended: tell the return code."""
+        with contextlib.suppress(BrokenPipeError):
+            send(self._connection, ("exit", code))
+        if self._listener is not None:
+            self._over = True
+            with contextlib.suppress(OSError):  # the caller is gone
+                self._connection.shutdown(socket.SHUT_RDWR)
+            self._listener.join()
+
+
+class Server:
+    """Listens in `directory`, whose ``bin`` holds the commands."""
+
+    def __init__(self, directory: Path, handler: Handler) -> None:
+        self._handler = handler
+        self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._path = str(directory / "socket")
+        self._socket.bind(self._path)
+        self._socket.listen(128)
+        self.bin = directory / "bin"
+        self._make_commands()
+        self._closing = False
+        self._thread = threading.Thread(target=self._accept, name="fakeslurm-server", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more calls; those that wait end with an error."""
+        self._closing = True
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as visitor:
+            visitor.connect(self._path)  # closing a socket does not wake the thread that waits in accept()
+        self._thread.join()
+        self._socket.close()
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):  # the caller is gone
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _make_commands(self) -> None:
+        self.bin.mkdir()
+        first, *others = (self.bin / name for name in COMMANDS)
+        words = " ".join(shlex.quote(word) for word in [*program("shim"), self._path])
+        # Through /bin/sh: a #! line has no room for a long path, nor for one with blanks.
+        first.write_text(f'#!/bin/sh\nexec {words} "$0" "$@"\n')
+        first.chmod(0o755)
+        for other in others:
+            other.hardlink_to(first)  # a symbolic link costs 0.2 ms on ext4, this next to nothing
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            if self._closing:
+                connection.close()
+                return
+            threading.Thread(target=self._serve, args=(connection,), name="fakeslurm-call", daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            with self._lock:
+                self._connections.add(connection)
+            fds: list[int] = []
+            try:
+                received = receive(connection)
+                if received is None:
+                    return
+                request, fds = received
+                caller = RemoteCaller(connection, request, fds)
+                caller.finish(self._handler(caller))
+            except ConnectionResetError:
+                pass  # the caller was killed before it had asked completely
+            finally:
+                with self._lock:
+                    self._connections.discard(connection)
+                for fd in fds:
+                    os.close(fd)

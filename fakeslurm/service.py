@@ -1,0 +1,163 @@
+"""What happens when a command is called, from this process or from a program."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from fakeslurm.commands import sbatch, srun
+from fakeslurm.commands.base import Continuation, Invocation, Reply, command
+from fakeslurm.engine import Engine
+from fakeslurm.ledger import Call, Ledger
+from fakeslurm.local import LocalCaller
+from fakeslurm.server import Caller
+from fakeslurm.slurmctld import Controller
+
+__all__ = ["Service"]
+
+
+class Service:
+    """Answers calls: asks the command's function under the engine's lock, prints, and keeps the ledger."""
+
+    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._identity = _identity(engine)
+
+    def serve(self, caller: Caller) -> int:
+        """A command on PATH was called; its return code."""
+        try:
+            return self.call(caller, "shim")
+        except Exception:  # noqa: BLE001 (a bug of the fake must be seen by who called the command, not vanish)
+            name = caller.argv[0]
+            if self._engine.closed:
+                caller.print(2, f"{name}: error: Unable to contact slurm controller (connect failure)\n")
+            else:
+                caller.print(2, f"{name}: error: fakeslurm has failed\n{traceback.format_exc()}")
+            return 1
+
+    def call(self, caller: Caller, via: Literal["backend", "shim"], given_up: Callable[[], bool] | None = None) -> int:
+        """The return code. `given_up` tells whether the caller does not wait any more."""
+        call = Call(caller.argv[0], tuple(caller.argv[1:]), self._engine.clock.time(), via)
+        self._ledger.add(call)
+        invocation = evolve(
+            self._identity,
+            now=self._engine.clock.time(),
+            cwd=caller.cwd,
+            environ=caller.environ,
+            umask=caller.umask,
+        )
+        if call.command == "srun":
+            call.returncode = srun.run(caller, self._engine, invocation)
+        else:
+            call.returncode = self._answer(call, caller, invocation, given_up or _never)
+        return call.returncode
+
+    def call_in_time(self, caller: LocalCaller, timeout: float) -> int:
+        """`call` from this process, on a thread of its own, which is given up after `timeout` seconds: TimeoutError."""
+        codes: list[int] = []
+        errors: list[BaseException] = []
+        late = threading.Event()
+
+        def run() -> None:
+            try:
+                codes.append(self.call(caller, "backend", late.is_set))
+            except BaseException as error:  # noqa: BLE001 (raised again by who waits)
+                errors.append(error)
+
+        thread = threading.Thread(target=run, name=f"fakeslurm-{caller.argv[0]}", daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if thread.is_alive():
+            late.set()
+            caller.gone()
+            self._engine.notify()
+            raise TimeoutError(f"{caller.argv[0]} did not answer within {timeout:g} s")
+        if errors:
+            raise errors[0]
+        return codes[0]
+
+    def _answer(self, call: Call, caller: Caller, invocation: Invocation, given_up: Callable[[], bool]) -> int:
+        if call.command == "sbatch":
+            invocation = _with_script(invocation, call.argv, caller)
+        run, controller = command(call.command), self._engine.controller
+        do = self._engine.ask if _is_query(call) else self._engine.change
+        reply = do(lambda now: run(call.argv, evolve(invocation, now=now), controller))
+        while True:
+            caller.print(1, reply.stdout)
+            caller.print(2, reply.stderr)
+            if reply.then is None:
+                return reply.returncode
+            look = _Look(reply.then, self._engine.controller, given_up)
+            following = self._engine.wait(look)
+            if following is None:
+                raise RuntimeError("this FakeSlurm is closed")
+            reply = following
+
+
+@frozen
+class _Look:
+    """Whether a command that waits can go on."""
+
+    then: Continuation
+    controller: Controller
+    given_up: Callable[[], bool]
+
+    def __call__(self, now: float) -> Reply | None:
+        return Reply(returncode=1) if self.given_up() else self.then(self.controller, now)
+
+
+def _is_query(call: Call) -> bool:
+    return call.command in ("squeue", "sacct", "sinfo") or (call.command == "scontrol" and "show" in call.argv)
+
+
+def _never() -> bool:
+    return False
+
+
+def _with_script(invocation: Invocation, argv: tuple[str, ...], caller: Caller) -> Invocation:
+    """Read what sbatch is going to look at, before anybody holds the lock."""
+    files: dict[str, bytes | OSError] = {}
+    stdin = b""
+    for path in sbatch.candidates(argv, invocation):
+        if path is None:
+            stdin = caller.read(None)
+            continue
+        try:
+            files[path] = caller.read(path)
+            break
+        except OSError as error:
+            files[path] = error
+            if isinstance(error, IsADirectoryError):
+                break
+    return evolve(invocation, files=files, stdin=stdin)
+
+
+def _identity(engine: Engine) -> Invocation:
+    """What is the same for all calls: this process's user is who calls."""
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container without an entry for its user
+        user = str(uid)
+    try:
+        group = grp.getgrgid(gid).gr_name
+    except KeyError:
+        group = str(gid)
+    return Invocation(
+        now=0.0,
+        cwd="/",
+        user=user,
+        uid=uid,
+        group=group,
+        gid=gid,
+        host=engine.host,
+        version=engine.controller.settings.version,
+    )

@@ -1,0 +1,109 @@
+"""Slurm's commands on PATH: a program that hands itself to the controller's process (`fakeslurm.server`).
+
+Started as ``SOCKET COMMAND-AS-CALLED ARGS...`` by the scripts of ``<directory>/bin``. It sends its arguments, directory,
+environment, umask and standard descriptors, and does what the controller says: print, read a file, exit. What is
+printed is printed here, so that a full or a closed pipe is this process's affair.
+"""
+
+# contextlib is not imported here:
+# ruff: noqa: SIM105
+from __future__ import annotations
+
+import os
+import sys
+
+from fakeslurm.wire import receive, send
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the real ones cost 10 ms to import
+    import signal as _signal
+    import socket as _socket
+else:
+    import _signal
+    import _socket
+
+FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCONT")
+"""What srun does not let happen to itself, but decides upon."""
+
+
+def main() -> None:
+    path, called = sys.argv[1], sys.argv[2]
+    name = called.rpartition("/")[2]
+    for fd in (0, 1, 2):
+        _open_if_closed(fd)
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        channel.connect(path)
+    except OSError as error:
+        _exit(f"{name}: error: Unable to contact slurm controller (connect failure): {path}: {error.strerror}\n")
+    umask = os.umask(0)
+    os.umask(umask)
+    request = {
+        "argv": [name, *sys.argv[3:]],
+        "cwd": _cwd(),
+        "environ": {os.fsdecode(k): os.fsdecode(v) for k, v in os.environb.items()},
+        "umask": umask,
+    }
+    send(channel, request, (0, 1, 2))
+    if name == "srun":
+        for signal_name in FORWARDED:
+            _signal.signal(getattr(_signal, signal_name), lambda number, _frame: send(channel, ("signal", int(number))))
+    while True:
+        received = receive(channel)
+        if received is None:
+            return _exit(f"{name}: error: the controller is gone\n")
+        message, _ = received
+        what, *values = message
+        if what == "print":
+            _write(values[0], os.fsencode(values[1]))
+        elif what == "read":
+            send(channel, _read(*values))
+        elif what == "exit":
+            os._exit(values[0])
+
+
+def _forward(channel: _socket.socket, number: int) -> None:
+    try:
+        send(channel, ("signal", number))
+    except BrokenPipeError:
+        pass  # the step has ended; the return code is on its way
+
+
+def _open_if_closed(fd: int) -> None:
+    try:
+        os.fstat(fd)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 (pathlib is not imported here)
+    except FileNotFoundError:
+        return os.environ.get("PWD", "/")
+
+
+def _write(fd: int, data: bytes) -> None:
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except BrokenPipeError:  # Python ignores SIGPIPE, of which the real commands die
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+        os.kill(os.getpid(), _signal.SIGPIPE)
+
+
+def _read(path: str | None) -> tuple[bytes | None, int, str]:
+    """The content of a file, or of the standard input; or the errno and its words."""
+    parts: list[bytes] = []
+    try:
+        fd = 0 if path is None else os.open(path, os.O_RDONLY)
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+    except OSError as error:
+        return None, error.errno or 0, error.strerror or ""
+    return b"".join(parts), 0, ""
+
+
+def _exit(text: str) -> None:
+    _write(2, os.fsencode(text))
+    os._exit(1)

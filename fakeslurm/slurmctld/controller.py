@@ -1,0 +1,286 @@
+"""The controller: events and the time in, effects out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from signal import SIGKILL
+
+from attrs import frozen
+
+from fakeslurm import messages
+from fakeslurm.messages import Reason, SlurmError
+from fakeslurm.model import (
+    Effect,
+    Job,
+    JobDescription,
+    NodeRecord,
+    Partition,
+    Scope,
+    Settings,
+    Step,
+    StepId,
+    StepRequest,
+)
+from fakeslurm.slurmctld import admission
+from fakeslurm.slurmctld.running import Running
+from fakeslurm.slurmctld.scheduler import Scheduler
+from fakeslurm.slurmctld.selection import Share
+from fakeslurm.slurmctld.state import State
+from fakeslurm.slurmctld.steps import place_step
+from fakeslurm.slurmctld.waiting import Waiting
+from fakeslurm.slurmdbd import Accounting
+from slurmkit.slurm.states import JobState
+
+__all__ = ["Controller", "Forecast"]
+
+
+@frozen(kw_only=True)
+class Forecast:
+    """What ``--test-only`` answers."""
+
+    job_id: int
+    """The id that it used up."""
+    start: float
+    nodes: tuple[str, ...]
+    num_cpus: int
+    partition: str
+
+
+class Controller:
+    """The state of one cluster. Nothing in it reads a clock, starts a process or touches a file.
+
+    Call the method of what has happened, carry out `take_effects()`, and call `tick` at `next_deadline()`. `now` must not
+    go back. Not thread-safe: the caller holds a lock.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.partitions: Mapping[str, Partition] = {one.name: one for one in settings.partitions}
+        state = self._state = State(settings)
+        self._scheduler = Scheduler(settings.partitions, state.resources, state.jobs, state.running, self._start)
+        self._waiting = Waiting(state, self._scheduler)
+        self._running = Running(state)
+
+    @property
+    def jobs(self) -> Mapping[int, Job]:
+        """In memory, by id, ascending; finished ones stay for MinJobAge."""
+        return self._state.jobs
+
+    @property
+    def nodes(self) -> Mapping[str, NodeRecord]:
+        """By name, in the order of the configuration."""
+        return self._state.resources.nodes
+
+    @property
+    def accounting(self) -> Accounting:
+        """What sacct sees."""
+        return self._state.accounting
+
+    # Requests of the commands. Each raises SlurmError with Slurm's words when it is refused.
+
+    def submit(self, description: JobDescription, now: float) -> int:
+        """A batch job: its id. It may have started already."""
+        if description.script is None:
+            raise ValueError("submit: the description has no script; `allocate` is for jobs without one")
+        return self._submit(description, now)
+
+    def allocate(self, description: JobDescription, now: float) -> int:
+        """An allocation without a batch script, for srun outside a job: the job's id, pending or running.
+
+        Whoever asked has to call `release_allocation`.
+        """
+        if description.script is not None:
+            raise ValueError("allocate: the description has a script; `submit` is for batch jobs")
+        return self._submit(description, now)
+
+    def test_only(self, description: JobDescription, now: float) -> Forecast:
+        """When and where the job would start; nothing is kept but a job id is used up."""
+        self._advance(now)
+        partitions, demand = self._waiting.check(description)
+        job_id = self._waiting.take_id()
+        admission.check_features(description)
+        resources = self._state.resources
+        for partition in self._waiting.open_partitions(description, demand, partitions):
+            found = self._scheduler.forecast(demand, partition.name, now)
+            if found is not None:
+                shares, start = found
+                return Forecast(
+                    job_id=job_id,
+                    start=start,
+                    nodes=tuple(resources.by_index[share.index].node.name for share in shares),
+                    num_cpus=sum(share.cpus for share in shares),
+                    partition=partition.name,
+                )
+        raise SlurmError(messages.NODE_CONFIGURATION)
+
+    def cancel(
+        self, job_id: int, now: float, *, uid: int, signal: int | None = None, scope: Scope | None = None
+    ) -> None:
+        """End a job, or (`signal`) only send it a signal.
+
+        Without a signal: CANCELLED, with SIGCONT and SIGTERM now and SIGKILL after KillWait; with `scope` "batch" the batch
+        script's shell is killed. SIGKILL is the same as no signal (measured). Any other signal goes to the steps, or to what
+        `scope` says, and is refused for a pending job.
+        """
+        self._advance(now)
+        job = self._state.owned(job_id, uid)
+        if job.finished:
+            raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
+        if scope == "batch" and job.batch is not None and job.batch.running:
+            self._running.signal_job(job, SIGKILL if signal is None else signal, "batch")
+        elif signal is not None and signal != SIGKILL:
+            if job.state is JobState.PENDING:
+                raise SlurmError(messages.JOB_PENDING)
+            self._running.signal_job(job, signal, scope or "steps")
+        else:
+            job.cancelled_by = uid
+            if job.state is JobState.PENDING:
+                self._waiting.end(job, JobState.CANCELLED)
+            else:
+                self._running.terminate(job, JobState.CANCELLED, Reason.NONE, messages.CANCELLED_AT)
+        self._schedule()
+
+    def cancel_step(self, job_id: int, step_id: StepId, now: float, *, uid: int, signal: int | None = None) -> None:
+        """End one step, with SIGKILL at once, or (`signal`) only signal it."""
+        self._advance(now)
+        job = self._state.owned(job_id, uid)
+        step = job.step(step_id)
+        if step is None:
+            raise SlurmError(messages.INVALID_JOB_ID)
+        if not step.running:
+            raise SlurmError(messages.ALREADY_DONE)
+        if signal is None:
+            step.cancelled_by = uid
+        self._running.signal_step(job, step, SIGKILL if signal is None else signal, cancelled=signal is None)
+        self._schedule()
+
+    def hold(self, job_id: int, now: float, *, uid: int, by_user: bool = False) -> None:
+        """``scontrol hold`` (or uhold: `by_user`): the priority becomes 0."""
+        self._advance(now)
+        job = self._state.owned(job_id, uid)
+        self._waiting.hold(job, Reason.HELD_BY_USER if by_user or uid != 0 else Reason.HELD_BY_ADMIN)
+        self._schedule()
+
+    def release(self, job_id: int, now: float, *, uid: int) -> None:
+        """``scontrol release``: a held job gets the next priority. Nothing happens to one that is not held."""
+        self._advance(now)
+        self._waiting.release(self._state.owned(job_id, uid), uid)
+        self._schedule()
+
+    def create_step(self, job_id: int, request: StepRequest, now: float) -> Step | None:
+        """A step of a running job; None when its resources are busy: ask again when a step of the job has ended."""
+        self._advance(now)
+        self._schedule()
+        job = self._state.owned(job_id, request.uid)
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.JOB_PENDING)
+        if job.state is not JobState.RUNNING:
+            raise SlurmError(messages.ALREADY_DONE)
+        placement = place_step(job, request, self.nodes, self.settings)
+        return None if placement is None else self._running.add_step(job, request, placement)
+
+    def release_allocation(self, job_id: int, wait_status: int, now: float) -> None:
+        """srun outside a job has ended, with this highest status of its tasks: the allocation is over.
+
+        An allocation that is still pending is given up: CANCELLED. Nothing happens to one that has ended by itself.
+        """
+        self._advance(now)
+        job = self._state.known(job_id)
+        if job.state is JobState.PENDING:
+            job.cancelled_by = job.description.uid
+            self._waiting.end(job, JobState.CANCELLED)
+        elif job.state is JobState.RUNNING:
+            self._running.end_by_status(job, wait_status)
+        self._schedule()
+
+    # What the nodes report.
+
+    def batch_started(self, job_id: int, pid: int, now: float) -> None:
+        """The batch script runs, as this process."""
+        self._advance(now)
+        batch = self._state.known(job_id).batch
+        if batch is not None:
+            batch.pid = pid
+        self._schedule()
+
+    def batch_ended(self, job_id: int, wait_status: int, now: float) -> None:
+        """The batch script has ended. Its job ends with it."""
+        self._advance(now)
+        self._running.batch_ended(self._state.known(job_id), wait_status)
+        self._schedule()
+
+    def launch_failed(self, job_id: int, now: float) -> None:
+        """The script could not be started, for a file that cannot be opened or a missing directory: FAILED 0:53."""
+        self._advance(now)
+        self._running.launch_failed(self._state.known(job_id))
+        self._schedule()
+
+    def step_started(self, job_id: int, step_id: int, now: float) -> None:
+        """The tasks of a step run."""
+        self._advance(now)
+        self._state.step_of(job_id, step_id).start_time = now
+        self._schedule()
+
+    def step_ended(self, job_id: int, step_id: int, task_statuses: Sequence[int], now: float) -> None:
+        """All tasks of a step have ended: their wait statuses, by rank; empty when none could be started."""
+        self._advance(now)
+        step = self._state.step_of(job_id, step_id)
+        self._running.end_step(self._state.known(job_id), step, task_statuses)
+        self._schedule()
+
+    def processes_gone(self, job_id: int, now: float) -> None:
+        """Answer to `EndJob`: nothing of the job runs any more. COMPLETING ends, its nodes are free."""
+        self._advance(now)
+        job = self._state.known(job_id)
+        if job.completing:
+            self._running.gone(job)
+            self._waiting.tell_dependents(job_id)
+        self._schedule()
+
+    # Time.
+
+    def tick(self, now: float) -> None:
+        """Do what is due: start jobs, look at time limits, kill, forget. Harmless when nothing is."""
+        self._advance(now)
+        self._schedule()
+
+    def next_deadline(self) -> float | None:
+        """When to call `tick`, None when nothing is going to happen by itself."""
+        return self._state.next_deadline()
+
+    def take_effects(self) -> list[Effect]:
+        """What is to be done, in order; each effect is handed out once."""
+        effects, self._state.effects = self._state.effects, []
+        return effects
+
+    def _submit(self, description: JobDescription, now: float) -> int:
+        self._advance(now)
+        try:
+            return self._waiting.submit(description).job_id
+        finally:
+            self._schedule()
+
+    def _start(self, job_id: int, partition: str, shares: Sequence[Share]) -> None:
+        self._running.begin(self._state.jobs[job_id], self._waiting.start(job_id), partition, shares)
+        self._waiting.tell_dependents(job_id)
+
+    def _advance(self, now: float) -> None:
+        """What was due until now happens first."""
+        state = self._state
+        state.advance(now)
+        state.forget()
+        while (due := state.timers.pop_due(now)) is not None:
+            what, job_id = due
+            job = state.jobs[job_id]
+            match what:
+                case "begin" | "depend":
+                    self._waiting.consider(job)
+                case "limit":
+                    self._running.time_out(job)
+                case "warn":
+                    self._running.warn(job)
+                case "kill":
+                    self._running.kill(job)
+
+    def _schedule(self) -> None:
+        self._scheduler.run(self._state.now)

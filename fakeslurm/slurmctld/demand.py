@@ -1,0 +1,115 @@
+"""What a job needs of the nodes: the options of sbatch, completed with Slurm's defaults.
+
+The rules are those of the commands (``validate_options_salloc_sbatch_srun`` in src/common/slurm_opt.c) and of
+``_validate_min_mem_partition``/``job_create`` in slurmctld, as measured in docs/data/allocations-22.05.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+
+from attrs import frozen
+
+from fakeslurm import messages
+from fakeslurm.messages import SlurmError
+from fakeslurm.model import JobDescription, NodeRecord, Settings
+from slurmkit.slurm.hostlist import HostlistError, expand
+
+__all__ = ["Demand", "demand_of", "node_mask"]
+
+
+@frozen(kw_only=True)
+class Demand:
+    """The shape of an allocation. Node sets are bit masks over the places of the cluster's nodes."""
+
+    min_nodes: int
+    max_nodes: int | None
+    wanted_nodes: int
+    """As many nodes as there are up to this number; more than `min_nodes` for ``-N MIN-MAX``."""
+    num_tasks: int
+    min_cpus: int
+    min_cpus_per_node: int
+    cpus_per_task: int
+    ntasks_per_node: int | None
+    whole_nodes: bool
+    overcommit: bool
+    contiguous: bool
+    mem_per_node: int | None
+    """MB; None is not asked for, 0 is all of the node."""
+    mem_per_cpu: int | None
+    tmp_disk: int
+    required: int
+    excluded: int
+    tasks_given: bool
+    """Whether the number of tasks was asked for: SLURM_NTASKS."""
+
+
+def node_mask(text: str, nodes: Mapping[str, NodeRecord], settings: Settings) -> tuple[int, list[str]]:
+    """The nodes of a hostlist, as a mask and as names in the order written. Raises SlurmError for what is no node."""
+    try:
+        names = expand(text, suffixes=settings.profile.hostlist_suffixes)
+    except HostlistError:
+        raise SlurmError(messages.INVALID_NODE_NAME) from None
+    mask = 0
+    for name in names:
+        if name not in nodes:
+            raise SlurmError(messages.INVALID_NODE_NAME)
+        mask |= 1 << nodes[name].index
+    return mask, names
+
+
+def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], settings: Settings) -> Demand:
+    """What `description` comes down to on this cluster. Raises SlurmError for node names that do not exist."""
+    d = description
+    required, names = node_mask(d.nodelist, nodes, settings)
+    excluded, _ = node_mask(d.exclude, nodes, settings)
+    cpus_per_task = d.cpus_per_task or 1
+    min_nodes = max(len(set(names)), 1 if d.min_nodes is None else d.min_nodes)
+    max_nodes = d.max_nodes
+    if d.ntasks is not None and d.ntasks < min_nodes:
+        # "can't run 1 processes on 2 nodes, setting nnodes to 1"
+        min_nodes = d.ntasks
+        max_nodes = None if max_nodes is None else d.ntasks
+        required, _ = node_mask(",".join(names[:min_nodes]), nodes, settings)
+    per_node = d.ntasks_per_node
+    if d.ntasks is not None:
+        num_tasks = d.ntasks
+    elif per_node is not None:
+        num_tasks = min_nodes * per_node
+    elif d.sockets_per_node is not None and d.cores_per_socket is not None:
+        num_tasks = min_nodes * d.sockets_per_node * d.cores_per_socket * (d.threads_per_core or 1)
+    else:
+        num_tasks = min_nodes if max_nodes is None or max_nodes == min_nodes else 1
+    min_cpus = min_nodes * cpus_per_task if d.overcommit else num_tasks * cpus_per_task
+    tasks_on_a_node = min(per_node or 1, num_tasks)
+    min_cpus_per_node = max(d.mincpus or 1, tasks_on_a_node * cpus_per_task)
+    if d.spread_job and max_nodes is None:
+        max_nodes = len(nodes)
+    if max_nodes is not None and (d.ntasks is not None or d.spread_job):
+        max_nodes = max(min(max_nodes, num_tasks), min_nodes)
+    return Demand(
+        min_nodes=min_nodes,
+        max_nodes=max_nodes,
+        wanted_nodes=min_nodes if max_nodes is None or d.use_min_nodes else max_nodes,
+        num_tasks=num_tasks,
+        min_cpus=min_cpus,
+        min_cpus_per_node=min_cpus_per_node,
+        cpus_per_task=cpus_per_task,
+        ntasks_per_node=per_node,
+        whole_nodes=d.exclusive,
+        overcommit=d.overcommit,
+        contiguous=d.contiguous,
+        mem_per_node=d.mem_per_node,
+        mem_per_cpu=d.mem_per_cpu,
+        tmp_disk=d.tmp_disk or 0,
+        required=required,
+        excluded=excluded,
+        tasks_given=d.asks_for_tasks,
+    )
+
+
+def pending_nodes(demand: Demand, largest_node: int) -> int:
+    """The number of nodes that squeue shows for a pending job: a guess from the CPUs of the partition's largest node."""
+    per_node = largest_node // demand.cpus_per_task
+    return max(demand.min_nodes, ceil(demand.num_tasks / per_node) if per_node else 1)

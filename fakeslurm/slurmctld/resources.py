@@ -1,0 +1,146 @@
+"""Who holds what of the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import frozen
+
+from fakeslurm.model import NodeRecord, Partition, Settings
+from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.selection import Candidate, Share
+
+__all__ = ["Holding", "Resources", "bits"]
+
+
+def bits(mask: int) -> Iterable[int]:
+    """The places of the ones in a mask, ascending."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
+@frozen
+class Holding:
+    """What one job holds."""
+
+    shares: tuple[Share, ...]
+    memory: tuple[int, ...]
+    """MB on each of these nodes; zeros when memory is not consumed."""
+
+
+class Resources:
+    """The nodes with what is allocated of them. Every node set is a bit mask over their places."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.nodes: dict[str, NodeRecord] = {
+            node.name: NodeRecord(node=node, index=index) for index, node in enumerate(settings.nodes)
+        }
+        self.by_index: Sequence[NodeRecord] = tuple(self.nodes.values())
+        self.all = (1 << len(self.by_index)) - 1
+        self.partition_masks: Mapping[str, int] = {one.name: self._mask_of(one) for one in settings.partitions}
+        self.partition_cpus: Mapping[str, int] = {
+            name: sum(self.by_index[index].node.cpus for index in bits(mask))
+            for name, mask in self.partition_masks.items()
+        }
+        self.largest: Mapping[str, int] = {
+            name: max((self.by_index[index].node.cpus for index in bits(mask)), default=0)
+            for name, mask in self.partition_masks.items()
+        }
+        """CPUs of the largest node of each partition."""
+        self.most_cpus = max(node.cpus for node in settings.nodes)
+        self.most_memory = max(node.real_memory for node in settings.nodes)
+        self.most_tmp_disk = max(node.tmp_disk for node in settings.nodes)
+        self.free = self.all
+        """Nodes with a CPU left."""
+        self.idle = self.all
+        """Nodes of which nothing is allocated."""
+        self.free_cpus = sum(node.cpus for node in settings.nodes)
+        self.version = 0
+        """Counts up whenever something is released."""
+        self._memory_is_consumed = settings.memory_is_consumed
+        self._holdings: dict[int, Holding] = {}
+
+    def _mask_of(self, partition: Partition) -> int:
+        if partition.nodes is None:
+            return self.all
+        mask = 0
+        for name in partition.nodes:
+            mask |= 1 << self.nodes[name].index
+        return mask
+
+    def candidates(self, demand: Demand, mask: int, *, empty: bool = False) -> list[Candidate]:
+        """The nodes of `mask` that a job could use now, or (`empty`) if nothing else ran, with its CPUs there."""
+        mask &= ~demand.excluded
+        if not empty:
+            mask &= self.idle if demand.whole_nodes else self.free
+        found = []
+        for index in bits(mask):
+            record = self.by_index[index]
+            used_cpus, used_memory = (0, 0) if empty else (record.allocated_cpus, record.allocated_memory)
+            cpus = self.usable_cpus(demand, record, record.node.cpus - used_cpus, used_memory)
+            if cpus >= demand.min_cpus_per_node:
+                found.append(Candidate(index, cpus))
+        return found
+
+    def usable_cpus(self, demand: Demand, record: NodeRecord, cpus: int, used_memory: int) -> int:
+        """How many of the node's `cpus` free CPUs the job can use, for its tasks per node and for memory."""
+        node = record.node
+        if (demand.mem_per_node or 0) > node.real_memory or (demand.mem_per_cpu or 0) > node.real_memory:
+            return 0
+        if demand.tmp_disk > node.tmp_disk:
+            return 0
+        if demand.ntasks_per_node is not None and not demand.whole_nodes and not demand.overcommit:
+            cpus = min(cpus, demand.ntasks_per_node * demand.cpus_per_task)
+        if not self._memory_is_consumed:
+            return cpus
+        free_memory = node.real_memory - used_memory
+        if demand.mem_per_cpu:
+            return min(cpus, free_memory // demand.mem_per_cpu)
+        return cpus if (demand.mem_per_node or node.real_memory) <= free_memory else 0
+
+    def holding(self, demand: Demand, shares: Iterable[Share]) -> Holding:
+        shares = tuple(shares)
+        return Holding(shares, tuple(self._memory(demand, share) for share in shares))
+
+    def _memory(self, demand: Demand, share: Share) -> int:
+        if not self._memory_is_consumed:
+            return 0
+        if demand.mem_per_cpu:
+            return demand.mem_per_cpu * share.cpus
+        return demand.mem_per_node or self.by_index[share.index].node.real_memory
+
+    def take(self, job_id: int, holding: Holding) -> None:
+        self._holdings[job_id] = holding
+        for share, memory in zip(holding.shares, holding.memory, strict=True):
+            record = self.by_index[share.index]
+            record.allocated_cpus += share.cpus
+            record.allocated_memory += memory
+            record.jobs.add(job_id)
+            self.free_cpus -= share.cpus
+            self.idle &= ~(1 << share.index)
+            if record.allocated_cpus >= record.node.cpus:
+                self.free &= ~(1 << share.index)
+
+    def completing(self, job_id: int) -> None:
+        for share in self._holdings[job_id].shares:
+            self.by_index[share.index].completing += 1
+
+    def release(self, job_id: int) -> None:
+        """Give back what a completing job holds."""
+        holding = self._holdings.pop(job_id)
+        self.version += 1
+        for share, memory in zip(holding.shares, holding.memory, strict=True):
+            record = self.by_index[share.index]
+            record.allocated_cpus -= share.cpus
+            record.allocated_memory -= memory
+            record.jobs.discard(job_id)
+            record.completing -= 1
+            self.free_cpus += share.cpus
+            self.free |= 1 << share.index
+            if not record.jobs:
+                self.idle |= 1 << share.index
+
+    def held_by(self, job_id: int) -> Holding:
+        return self._holdings[job_id]

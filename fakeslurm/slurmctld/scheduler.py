@@ -1,0 +1,225 @@
+"""Which pending job starts next, and where: by priority, with backfill around the first job that has to wait.
+
+As in Slurm a job that cannot start holds up the jobs behind it in its partition, unless they are sure to be gone when it can
+start, or need nothing of what it will get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from heapq import merge
+
+from attrs import define, field
+
+from fakeslurm.messages import Reason
+from fakeslurm.model import Job, Partition
+from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.queue import Queue
+from fakeslurm.slurmctld.resources import Resources
+from fakeslurm.slurmctld.selection import Candidate, Share, select
+
+__all__ = ["Request", "Scheduler"]
+
+_DEPTH = 100
+"""How many jobs of a partition that have to wait are looked at in one pass (default_queue_depth)."""
+_YEAR = 365 * 24 * 3600.0
+"""What backfill takes for the length of a job without a limit (YEAR_SECONDS in slurmctld)."""
+_RESOLUTION = 60.0
+"""By how many seconds a job that overtakes may delay those ahead of it (bf_resolution)."""
+
+
+@define
+class Request:
+    """A pending job, as the scheduler sees it."""
+
+    demand: Demand
+    partitions: tuple[str, ...]
+    """Those whose queue it is in, in the order to be tried."""
+
+
+@define
+class _Reservation:
+    """What the first job that waits in a partition will get, and when. Worked out only when somebody asks."""
+
+    request: Request
+    partition: str
+    known: tuple[int, float] | None = field(default=None)
+
+
+class Scheduler:
+    """The queues. `start` is called with (job id, partition, shares) for each job that may start; it has to take them."""
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        resources: Resources,
+        jobs: Mapping[int, Job],
+        running: Mapping[int, Job],
+        start: Callable[[int, str, list[Share]], None],
+    ) -> None:
+        self._resources = resources
+        self._jobs = jobs
+        self._running = running
+        self._start = start
+        self._queues = {one.name: Queue() for one in partitions}
+        self._requests: dict[int, Request] = {}
+        self._changed = False
+        self._seen = 0
+        """The version of the resources at the last pass."""
+
+    def __contains__(self, job_id: int) -> bool:
+        return job_id in self._requests
+
+    def add(self, job: Job, request: Request) -> None:
+        """A job that could start, but for resources."""
+        self._requests[job.job_id] = request
+        for name in request.partitions:
+            self._queues[name].add(job.job_id, job.priority)
+        behind = all(self._queues[name].head != job.job_id for name in request.partitions)
+        if behind and request.demand.min_cpus > self._resources.free_cpus:
+            job.reason = Reason.PRIORITY
+        else:
+            self._changed = True
+
+    def remove(self, job_id: int) -> None:
+        """A job that is not to start any more; nothing when it is not here."""
+        request = self._requests.get(job_id)
+        if request is not None:
+            self._changed |= any(self._queues[name].head == job_id for name in request.partitions)
+            self._drop(job_id)
+
+    def _drop(self, job_id: int) -> None:
+        for name in self._requests.pop(job_id).partitions:
+            self._queues[name].remove(job_id)
+
+    def run(self, now: float) -> None:
+        """Start everything that may start. Costs nothing when nothing has changed since the last time."""
+        while self._changed or self._seen != self._resources.version:
+            self._changed = False
+            self._seen = self._resources.version
+            self._pass(now)
+
+    def _pass(self, now: float) -> None:
+        """Look at the first jobs of each partition once. A job that starts may let others into the queue: `_changed`."""
+        reservations: dict[str, _Reservation] = {}
+        looked_at: dict[str, int] = {}
+        for name, job_id in self._in_order(looked_at):
+            if not self._resources.free_cpus:
+                break
+            request = self._requests.get(job_id)
+            if request is None:
+                continue  # it was in another partition's queue, and has started
+            job = self._jobs[job_id]
+            shares = self._find(job, request, name, reservations.values(), now)
+            if shares is not None:
+                self._drop(job_id)
+                self._start(job_id, name, shares)
+                continue
+            looked_at[name] = looked_at.get(name, 0) + 1
+            if name in reservations:
+                job.reason = Reason.PRIORITY
+            else:
+                reservations[name] = _Reservation(request, name)
+        for queue in self._queues.values():
+            if queue.head is not None:
+                self._jobs[queue.head].reason = Reason.RESOURCES
+
+    def _in_order(self, looked_at: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """(partition, job id) of all queues together, by priority; of each until enough have been looked at in vain."""
+
+        def keyed(name: str, queue: Queue) -> Iterator[tuple[int, int, str]]:
+            for priority, job_id in queue:
+                if looked_at.get(name, 0) >= _DEPTH:
+                    return
+                yield priority, job_id, name
+
+        for _, job_id, name in merge(*(keyed(name, queue) for name, queue in self._queues.items() if queue)):
+            yield name, job_id
+
+    def _find(
+        self, job: Job, request: Request, partition: str, reservations: Collection[_Reservation], now: float
+    ) -> list[Share] | None:
+        demand = request.demand
+        if demand.min_cpus > self._resources.free_cpus:
+            return None
+        mask = self._resources.partition_masks[partition]
+        shares = select(demand, self._resources.candidates(demand, mask))
+        if shares is None or not reservations:
+            return shares
+        end = now + _length(job)
+        for reservation in reservations:
+            reserved, begin = self._reserve(reservation, now)
+            if begin + _RESOLUTION < end:
+                mask &= ~reserved
+        return select(demand, self._resources.candidates(demand, mask))
+
+    def _reserve(self, reservation: _Reservation, now: float) -> tuple[int, float]:
+        """The nodes that the job will get, and when, if every running job uses all of its time."""
+        if reservation.known is None:
+            reservation.known = self._foresee(reservation.request.demand, reservation.partition, now)
+        return reservation.known
+
+    def _foresee(self, demand: Demand, partition: str, now: float) -> tuple[int, float]:
+        mask = self._resources.partition_masks[partition]
+        ends = sorted((max(self._end(job), now), job_id) for job_id, job in self._running.items())
+        released = _Released(self._resources)
+        for place, (end, job_id) in enumerate(ends):
+            released.add(job_id)
+            if place + 1 < len(ends) and ends[place + 1][0] == end:
+                continue
+            shares = select(demand, released.candidates(demand, mask))
+            if shares is not None:
+                reserved = 0
+                for share in shares:
+                    reserved |= 1 << share.index
+                return reserved, end
+        return mask, now + _YEAR
+
+    def _end(self, job: Job) -> float:
+        if job.completing or job.start_time is None:
+            return 0.0
+        return job.start_time + _length(job)
+
+    def forecast(self, demand: Demand, partition: str, now: float) -> tuple[list[Share], float] | None:
+        """What a job that stands first in the queue would get, and when; None for never."""
+        mask = self._resources.partition_masks[partition]
+        shares = select(demand, self._resources.candidates(demand, mask))
+        if shares is not None:
+            return shares, now
+        reserved, begin = self._foresee(demand, partition, now)
+        shares = select(demand, self._resources.candidates(demand, reserved, empty=True))
+        return None if shares is None else (shares, begin)
+
+
+def _length(job: Job) -> float:
+    return _YEAR if job.time_limit is None else job.time_limit * 60.0
+
+
+class _Released:
+    """The nodes as they will be when some of the running jobs have ended."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._cpus: dict[int, int] = {}
+        self._memory: dict[int, int] = {}
+
+    def add(self, job_id: int) -> None:
+        holding = self._resources.held_by(job_id)
+        for share, memory in zip(holding.shares, holding.memory, strict=True):
+            self._cpus[share.index] = self._cpus.get(share.index, 0) + share.cpus
+            self._memory[share.index] = self._memory.get(share.index, 0) + memory
+
+    def candidates(self, demand: Demand, mask: int) -> list[Candidate]:
+        mask &= ~demand.excluded
+        found = []
+        for record in self._resources.by_index:
+            if not mask >> record.index & 1:
+                continue
+            free = record.node.cpus - record.allocated_cpus + self._cpus.get(record.index, 0)
+            if demand.whole_nodes and free < record.node.cpus:
+                continue
+            used = record.allocated_memory - self._memory.get(record.index, 0)
+            cpus = self._resources.usable_cpus(demand, record, free, used)
+            if cpus >= demand.min_cpus_per_node:
+                found.append(Candidate(record.index, cpus))
+        return found

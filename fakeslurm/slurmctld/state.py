@@ -1,0 +1,94 @@
+"""What the controller knows: shared by the parts that decide about waiting and about running jobs."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from fakeslurm import messages
+from fakeslurm.messages import SlurmError
+from fakeslurm.model import Effect, Job, Settings, Step
+from fakeslurm.slurmctld.resources import Resources
+from fakeslurm.slurmctld.timers import Timers, next_scan
+from fakeslurm.slurmdbd import Accounting
+
+__all__ = ["State"]
+
+_PURGE_PERIOD = 60.0
+_SHORTEST_PURGE_PERIOD = 10.0
+
+
+class State:
+    """The job table, the nodes, the time, what is due, and what is to be done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.resources = Resources(settings)
+        self.accounting = Accounting(settings)
+        self.jobs: dict[int, Job] = {}
+        self.running: dict[int, Job] = {}
+        """Jobs that hold nodes, those completing among them."""
+        self.timers = Timers()
+        self.purges: deque[tuple[float, int]] = deque()
+        self.effects: list[Effect] = []
+        self._now: float | None = None
+        self._origin = 0.0
+
+    @property
+    def now(self) -> float:
+        assert self._now is not None, "no time before the first event"
+        return self._now
+
+    def advance(self, now: float) -> None:
+        """It is `now`. The periodic scans count from the first time that is told."""
+        if self._now is None:
+            self._origin = now
+        elif now < self._now:
+            raise ValueError(f"now={now!r} is before {self._now!r}: the controller's time does not go back")
+        self._now = now
+
+    def next_scan(self, time: float, period: float) -> float:
+        """The first of the scans every `period` seconds that is not before `time`."""
+        return next_scan(time, self._origin, period)
+
+    def changed(self, job: Job) -> None:
+        """Tell accounting."""
+        self.accounting.changed(job, self.now)
+
+    def known(self, job_id: int) -> Job:
+        """Raises SlurmError when there is no such job in memory."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise SlurmError(messages.INVALID_JOB_ID)
+        return job
+
+    def owned(self, job_id: int, uid: int) -> Job:
+        """Like `known`, for the job's user or root alone."""
+        job = self.known(job_id)
+        if uid not in (0, job.description.uid):
+            raise SlurmError(messages.ACCESS_DENIED)
+        return job
+
+    def step_of(self, job_id: int, step_id: int) -> Step:
+        step = self.known(job_id).steps.get(step_id)
+        if step is None:
+            raise LookupError(f"job {job_id} has no step {step_id}")
+        return step
+
+    def forget_later(self, job: Job) -> None:
+        """A job is over for good: MinJobAge begins. The scan takes place every 60 s, or less for a small MinJobAge (controller.c)."""
+        age = self.settings.min_job_age
+        if age > 0 and job.end_time is not None:
+            period = _PURGE_PERIOD if age >= _PURGE_PERIOD else max(_SHORTEST_PURGE_PERIOD, age)
+            self.purges.append((self.next_scan(max(job.end_time + age, self.now), period), job.job_id))
+
+    def forget(self) -> None:
+        """Drop the jobs whose time has come."""
+        while self.purges and self.purges[0][0] <= self.now:
+            del self.jobs[self.purges.popleft()[1]]
+
+    def next_deadline(self) -> float | None:
+        timer = self.timers.next()
+        if not self.purges:
+            return timer
+        purge = self.purges[0][0]
+        return purge if timer is None else min(timer, purge)

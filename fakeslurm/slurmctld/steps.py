@@ -1,0 +1,145 @@
+"""Where the tasks of a step run: srun's requests inside a job, as measured in docs/data/steps-22.05.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+from fakeslurm import messages
+from fakeslurm.messages import SlurmError, unsupported
+from fakeslurm.model import Job, NodeRecord, Settings, StepRequest
+from fakeslurm.slurmctld.demand import node_mask
+from fakeslurm.slurmctld.selection import deal
+
+__all__ = ["Placement", "check_distribution", "number_tasks", "place_step"]
+
+_DISTRIBUTIONS = ("block", "cyclic", "plane")
+
+
+@frozen(kw_only=True)
+class Placement:
+    """Nodes, the ranks on each, the CPUs that the step has on each, and how the ranks were numbered."""
+
+    nodes: tuple[str, ...]
+    tasks: tuple[tuple[int, ...], ...]
+    cpus_per_node: tuple[int, ...]
+    distribution: str
+
+
+@frozen(kw_only=True)
+class _Place:
+    name: str
+    cpus: int
+    """The job's CPUs on the node."""
+    free: int
+    """Those of them that no other step has."""
+
+
+def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], settings: Settings) -> Placement | None:
+    """Where a step of a running job goes; None when it has to wait for other steps. Raises SlurmError."""
+    required, excluded = (_names(text, job, nodes, settings) for text in (request.nodelist, request.exclude))
+    if not required <= set(job.nodes):
+        raise SlurmError(messages.NODE_CONFIGURATION)
+    exact = request.exact or request.cpus_per_task is not None
+    cpus_per_task = request.cpus_per_task or 1
+    ntasks, count = _size(job, request, cpus_per_task)
+    busy = {} if request.overlap else _busy(job)
+    candidates = [
+        _Place(name=name, cpus=cpus, free=cpus - busy.get(name, 0))
+        for name, cpus in list(zip(job.nodes, job.cpus_per_node, strict=True))[request.relative or 0 :]
+        if name not in excluded
+    ]
+    least = 1 if request.overcommit else cpus_per_task
+    fitting = [one for one in candidates if one.cpus >= least]
+    if len(fitting) < count:
+        raise SlurmError(messages.NODE_CONFIGURATION if len(candidates) < count else messages.MORE_PROCESSORS)
+    needed = count if request.overcommit else ntasks * cpus_per_task
+    if sum(one.cpus for one in _choose(fitting, required, count)) < needed:
+        raise SlurmError(messages.MORE_PROCESSORS)
+    free = [one for one in fitting if (one.free >= least if exact else one.free == one.cpus)]
+    chosen = _choose(free, required, count)
+    if len(chosen) < count or not required <= {one.name for one in chosen}:
+        return None
+    room = [one.free if exact else one.cpus for one in chosen]
+    if sum(room) < needed:
+        return None
+    counts = deal([max(cpus // cpus_per_task, 1) for cpus in room], ntasks)
+    asked = min(request.min_nodes or count, count)
+    distribution = request.distribution or ("block" if ntasks > asked else "cyclic")
+    tasks = number_tasks(counts, distribution)
+    # 22.05: --cpus-per-task counts only when every node of the job has as many CPUs (measured: SLURM_CPUS_ON_NODE).
+    each = cpus_per_task if min(job.cpus_per_node) >= cpus_per_task else 1
+    held = [min(cpus, many * each) if exact else cpus for cpus, many in zip(room, counts, strict=True)]
+    return Placement(
+        nodes=tuple(one.name for one in chosen),
+        tasks=tuple(tasks),
+        cpus_per_node=tuple(held),
+        distribution=distribution.partition("=")[0],
+    )
+
+
+def number_tasks(counts: Sequence[int], distribution: str) -> list[tuple[int, ...]]:
+    """The ranks of each node: `counts` tasks each, numbered along the nodes (block), across them (cyclic, plane=SIZE)."""
+    check_distribution(distribution)
+    kind, _, size = distribution.partition("=")
+    kind = kind.partition(":")[0]
+    run = {"block": max(counts, default=1), "cyclic": 1}.get(kind) or int(size or 1)
+    ranks: list[list[int]] = [[] for _ in counts]
+    rank = 0
+    while rank < sum(counts):
+        for place, count in enumerate(counts):
+            here = min(run, count - len(ranks[place]))
+            ranks[place].extend(range(rank, rank + here))
+            rank += here
+    return [tuple(some) for some in ranks]
+
+
+def check_distribution(distribution: str) -> None:
+    """Raises SlurmError for a distribution that the fake has not."""
+    if distribution.partition("=")[0].partition(":")[0] not in _DISTRIBUTIONS:
+        raise unsupported(f"--distribution={distribution}")
+
+
+def _names(text: str, job: Job, nodes: Mapping[str, NodeRecord], settings: Settings) -> set[str]:
+    try:
+        _, names = node_mask(text, nodes, settings)
+    except SlurmError:
+        raise SlurmError(messages.NODE_CONFIGURATION) from None
+    return set(names)
+
+
+def _size(job: Job, request: StepRequest, cpus_per_task: int) -> tuple[int, int]:
+    """Tasks and nodes of the step. srun's own defaults inside a job are SLURM_NTASKS and SLURM_NNODES."""
+    count = request.max_nodes or request.min_nodes or len(job.nodes) - (request.relative or 0)
+    count = min(count, max(len(job.nodes), request.min_nodes or 1))
+    if request.ntasks is not None:
+        return request.ntasks, min(count, request.ntasks)
+    if request.ntasks_per_node is not None:
+        return count * request.ntasks_per_node, count
+    if request.cpus_per_task is not None:
+        return max(sum(job.cpus_per_node) // cpus_per_task, 1), count
+    return count, count
+
+
+def _busy(job: Job) -> dict[str, int]:
+    """CPUs by node that running steps keep to themselves."""
+    busy: dict[str, int] = {}
+    for step in job.steps.values():
+        if step.running and step.exclusive:
+            for name, cpus in zip(step.nodes, step.cpus_per_node, strict=True):
+                busy[name] = busy.get(name, 0) + cpus
+    return busy
+
+
+def _choose(candidates: Sequence[_Place], required: set[str], count: int) -> list[_Place]:
+    """The required nodes and the first of the others, in the order of the job's nodes."""
+    others = max(count - len(required), 0)
+    chosen = []
+    for one in candidates:
+        if one.name in required:
+            chosen.append(one)
+        elif others > 0:
+            chosen.append(one)
+            others -= 1
+    return chosen

@@ -1,0 +1,286 @@
+"""Jobs that wait: how they are submitted, what they wait for, and how they end without having run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from fakeslurm import messages
+from fakeslurm.messages import Reason, SlurmError
+from fakeslurm.model import Job, JobDescription, Partition
+from fakeslurm.slurmctld import admission
+from fakeslurm.slurmctld.demand import Demand, demand_of, pending_nodes
+from fakeslurm.slurmctld.dependencies import Dependencies, Verdict, parse_dependency
+from fakeslurm.slurmctld.scheduler import Request, Scheduler
+from fakeslurm.slurmctld.selection import select
+from fakeslurm.slurmctld.state import State
+from slurmkit.slurm.states import JobState
+
+__all__ = ["Waiting"]
+
+_FIRST_PRIORITY = 4294901759
+"""Of the first job with priority/basic; every further one gets one less (measured)."""
+_REFUSED = 1
+"""The wait status of a job that was refused although it had an id already: scontrol shows 0:1 (measured)."""
+
+
+class Waiting:
+    """Decides about pending jobs until the scheduler starts them."""
+
+    def __init__(self, state: State, scheduler: Scheduler) -> None:
+        self._state = state
+        self._scheduler = scheduler
+        self._partitions: Mapping[str, Partition] = {one.name: one for one in state.settings.partitions}
+        self._fits_empty = lru_cache(maxsize=1024)(self._could_run)
+        """The answer depends on nothing that changes, and most jobs are alike."""
+        self._demands: dict[int, Demand] = {}
+        self._dependencies: dict[int, Dependencies] = {}
+        self._dependents: dict[int, set[int]] = {}
+        self._next_job_id = state.settings.first_job_id
+        self._next_priority = _FIRST_PRIORITY
+
+    # Submission
+
+    def check(self, description: JobDescription) -> tuple[tuple[Partition, ...], Demand]:
+        """What is refused before a job id is used up. Raises SlurmError."""
+        partitions = admission.partitions_of(description, self._state.settings)
+        admission.check_names(description, self._state.settings)
+        return partitions, demand_of(description, self._state.resources.nodes, self._state.settings)
+
+    def _problem(
+        self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
+    ) -> SlurmError | None:
+        """Why the job could never run, not even if the limits of its partitions were others."""
+        if set(self._obstacles(description, demand, partitions)) != {Reason.BAD_CONSTRAINTS}:
+            return None
+        misfit = admission.misfit(description, demand, self._state.resources)
+        return misfit or SlurmError(messages.NODE_CONFIGURATION)
+
+    def open_partitions(
+        self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
+    ) -> list[Partition]:
+        """Those of the partitions in which the job may be queued."""
+        obstacles = self._obstacles(description, demand, partitions)
+        return [one for one, reason in zip(partitions, obstacles, strict=True) if reason is None]
+
+    def _obstacles(
+        self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
+    ) -> list[Reason | None]:
+        """What keeps the job from each of the partitions."""
+        resources = self._state.resources
+        if admission.misfit(description, demand, resources) is not None:
+            return [Reason.BAD_CONSTRAINTS] * len(partitions)
+        profile = self._state.settings.profile
+        return [
+            admission.obstacle(description, demand, one, resources, profile, self._fits_empty) for one in partitions
+        ]
+
+    def _could_run(self, demand: Demand, partition: str) -> bool:
+        """Whether a job could run in the partition if nothing else ran."""
+        resources = self._state.resources
+        mask = resources.partition_masks[partition]
+        shares = select(demand, resources.candidates(demand, mask, empty=True))
+        most = self._partitions[partition].max_nodes
+        return shares is not None and (most is None or len(shares) <= most)
+
+    def take_id(self) -> int:
+        job_id = self._next_job_id
+        self._next_job_id += 1
+        return job_id
+
+    def submit(self, description: JobDescription) -> Job:
+        """A new job, pending. Raises SlurmError; some refusals leave a FAILED job behind, as Slurm does."""
+        state = self._state
+        if len(state.jobs) + 1 >= state.settings.max_job_count:  # measured: one less than MaxJobCount says
+            raise SlurmError(messages.MAX_JOB_COUNT)
+        partitions, demand = self.check(description)
+        job_id = self.take_id()
+        dependencies = self._parse(description)
+        admission.check_features(description)
+        problem = None if description.hold else self._problem(description, demand, partitions)
+        job = self._make_job(job_id, description, demand, partitions)
+        state.jobs[job_id] = job
+        if problem is not None:
+            job.reason = Reason.BAD_CONSTRAINTS
+            job.wait_status = _REFUSED
+            job.eligible_time = state.now
+            self.end(job, JobState.FAILED)
+            raise problem
+        self._demands[job_id] = demand
+        if dependencies is not None:
+            self._dependencies[job_id] = dependencies
+            for other in dependencies.watched:
+                self._dependents.setdefault(other, set()).add(job_id)
+        self.consider(job)
+        state.changed(job)
+        return job
+
+    def _parse(self, description: JobDescription) -> Dependencies | None:
+        if not description.dependency:
+            return None
+        spec = parse_dependency(description.dependency)
+        if self._state.settings.profile.refuses_unknown_dependency:
+            for kind, job_id, _ in spec.terms:
+                if kind in ("afterok", "afternotok") and job_id not in self._state.jobs:
+                    raise SlurmError(messages.DEPENDENCY_PROBLEM)
+        return Dependencies(spec, lambda: self._unfinished_namesakes(description))
+
+    def _unfinished_namesakes(self, description: JobDescription) -> list[int]:
+        mine = (description.name, description.uid)
+        return [
+            job.job_id
+            for job in self._state.jobs.values()
+            if (job.description.name, job.description.uid) == mine and (not job.finished or job.completing)
+        ]
+
+    def _make_job(
+        self, job_id: int, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
+    ) -> Job:
+        state = self._state
+        largest = max(state.resources.largest[one.name] for one in partitions)
+        accounting = state.settings.accounting
+        return Job(
+            job_id=job_id,
+            description=description,
+            partition=",".join(one.name for one in partitions),
+            submit_time=state.now,
+            eligible_time=None,
+            priority=0 if description.hold else self.priority_of(description),
+            time_limit=admission.time_limit_of(description, partitions[0]),
+            num_nodes=pending_nodes(demand, largest),
+            num_cpus=demand.min_cpus,
+            num_tasks=demand.num_tasks,
+            requested_nodes=demand.min_nodes,
+            requested_cpus=demand.min_cpus,
+            account=description.account or ("root" if accounting and description.uid == 0 else None),
+            qos=description.qos or ("normal" if accounting else None),
+        )
+
+    def priority_of(self, description: JobDescription) -> int:
+        """The priority asked for, or the next one."""
+        if description.priority is not None:
+            return description.priority
+        priority = self._next_priority
+        self._next_priority -= 1
+        return max(priority - description.nice, 1)
+
+    # Waiting
+
+    def consider(self, job: Job) -> None:
+        """Queue a pending job, or say why it has to wait."""
+        job_id = job.job_id
+        if job_id in self._dependencies and not self._is_independent(job):
+            return
+        if job.priority == 0:
+            self._explain_hold(job)
+            return
+        state = self._state
+        description = job.description
+        if description.begin is not None and description.begin > state.now:
+            self._wait(job, Reason.BEGIN_TIME)
+            job.eligible_time = description.begin
+            state.timers.set("begin", job_id, description.begin)
+            return
+        if job.eligible_time is None:
+            job.eligible_time = state.now
+        demand = self._demands[job_id]
+        partitions = [self._partitions[name] for name in job.partition.split(",")]
+        obstacles = self._obstacles(description, demand, partitions)
+        usable = tuple(one.name for one, reason in zip(partitions, obstacles, strict=True) if reason is None)
+        others = [reason for reason in obstacles if reason is not None and reason is not Reason.BAD_CONSTRAINTS]
+        if usable:
+            job.reason = Reason.NONE
+            self._scheduler.add(job, Request(demand=demand, partitions=usable))
+        elif others:
+            self._wait(job, others[0])
+        else:
+            job.reason = Reason.BAD_CONSTRAINTS
+            job.priority = 0
+
+    def _is_independent(self, job: Job) -> bool:
+        """Whether the dependencies are satisfied; if not, why is in the job."""
+        dependencies = self._dependencies[job.job_id]
+        verdict = dependencies.evaluate(self._state.jobs.get, self._state.now)
+        job.dependency = str(dependencies)
+        if verdict is Verdict.SATISFIED:
+            self._drop_dependencies(job.job_id)
+            return True
+        if verdict is Verdict.FAILED:
+            self._wait(job, Reason.DEPENDENCY_NEVER_SATISFIED)
+            kill = job.description.kill_on_invalid_dep
+            if self._state.settings.kill_invalid_dependency if kill is None else kill:
+                self.end(job, JobState.CANCELLED)
+            return False
+        due = dependencies.due(self._state.jobs.get)
+        if due is not None:
+            self._state.timers.set("depend", job.job_id, due)
+        if job.priority == 0:
+            self._explain_hold(job)
+        else:
+            self._wait(job, Reason.DEPENDENCY)
+        return False
+
+    def _explain_hold(self, job: Job) -> None:
+        if job.reason != Reason.HELD_BY_ADMIN:
+            self._wait(job, Reason.HELD_BY_USER)
+
+    def _wait(self, job: Job, reason: Reason) -> None:
+        """Say why a job waits, if it is not for its turn: sacct keeps that (measured)."""
+        job.reason = job.waited_for = reason
+
+    def _drop_dependencies(self, job_id: int) -> None:
+        for other in self._dependencies.pop(job_id).watched:
+            dependents = self._dependents[other]
+            dependents.discard(job_id)
+            if not dependents:
+                del self._dependents[other]
+
+    def tell_dependents(self, job_id: int) -> None:
+        """A job has started, or is over for good: look again at those that wait for it."""
+        for dependent in sorted(self._dependents.get(job_id, ())):
+            if dependent in self._dependencies:
+                self.consider(self._state.jobs[dependent])
+
+    def hold(self, job: Job, reason: Reason) -> None:
+        """Not to start until it is released. A running job is held for the case that it is requeued (measured)."""
+        if job.finished:
+            raise SlurmError(messages.JOB_FINISHED)
+        job.priority = 0
+        self._wait(job, reason)
+        self._scheduler.remove(job.job_id)
+        self._state.timers.clear("begin", job.job_id)
+
+    def release(self, job: Job, uid: int) -> None:
+        """Undo `hold`; nothing happens to a job that is not held."""
+        if job.finished:
+            raise SlurmError(messages.JOB_FINISHED)
+        if job.reason == Reason.HELD_BY_ADMIN and uid != 0:
+            raise SlurmError(messages.ACCESS_DENIED)
+        if job.priority != 0:
+            return
+        job.priority = self.priority_of(job.description)
+        if job.state is JobState.PENDING:
+            self.consider(job)
+        else:
+            job.reason = Reason.NONE
+
+    # Ceasing to wait
+
+    def start(self, job_id: int) -> Demand:
+        """A job waits no more: it starts. What it needs."""
+        return self._demands.pop(job_id)
+
+    def end(self, job: Job, state: JobState) -> None:
+        """A job that never ran is over."""
+        job_id = job.job_id
+        self._scheduler.remove(job_id)
+        self._demands.pop(job_id, None)
+        self._state.timers.clear("begin", job_id)
+        self._state.timers.clear("depend", job_id)
+        if job_id in self._dependencies:
+            self._drop_dependencies(job_id)
+        job.state = state
+        job.start_time = job.end_time = self._state.now
+        self._state.changed(job)
+        self._state.forget_later(job)
+        self.tell_dependents(job_id)

@@ -1,0 +1,156 @@
+"""slurmd: carries out the controller's effects, and tells it what became of them.
+
+Each step of a job, the batch script among them, is one step process (`fakeslurm.slurmstepd`). The caller of `Slurmd`
+holds the engine's lock; what the steps report arrives through `report`, which takes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from fakeslurm import environment, filenames
+from fakeslurm.home import Home
+from fakeslurm.model import BATCH, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.processes import remove_tree
+from fakeslurm.slurmctld import Controller
+from fakeslurm.steps import File, RunningStep, StepListener, StepSpec, Task
+
+__all__ = ["Report", "Slurmd", "open_flags"]
+
+Report = Callable[[Callable[[float], None]], None]
+"""Calls a function with the time, under the engine's lock, and has its consequences carried out."""
+
+
+def open_flags(open_mode: str | None) -> int:
+    """How an output file is opened. O_APPEND in both modes (measured: /proc/self/fdinfo)."""
+    return os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if open_mode == "append" else os.O_TRUNC)
+
+
+class Slurmd:
+    """The nodes' side of one fake cluster."""
+
+    def __init__(self, controller: Controller, home: Home, report: Report, *, host: str) -> None:
+        self._controller = controller
+        self._home = home
+        self._report = report
+        self._host = host
+        self._running: dict[tuple[int, StepId], RunningStep] = {}
+        self._ending: set[int] = set()
+        """Jobs of which the controller waits to hear that nothing runs any more."""
+
+    def carry_out(self, effect: Effect) -> None:
+        match effect:
+            case StartBatch(job_id=job_id):
+                self._start_batch(self._controller.jobs[job_id])
+            case SignalStep(job_id=job_id, step_id=step_id, signal=number, scope=scope):
+                step = self._running.get((job_id, step_id))
+                if step is not None:
+                    step.signal(number, scope)
+            case JobError(job_id=job_id, step_id=step_id, text=text):
+                step = self._running.get((job_id, step_id))
+                if step is not None:
+                    step.write(text)
+            case EndJob(job_id=job_id):
+                self._ending.add(job_id)
+                self._look_for_end(job_id)
+
+    def launch(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> RunningStep:
+        """Start the tasks of a step. Whoever listens calls `forget` when it has ended."""
+        step = self._home.steps.launch(spec, listener)
+        self._running[job_id, step_id] = step
+        return step
+
+    def forget(self, job_id: int, step_id: StepId) -> None:
+        """A step has ended, and the controller knows."""
+        self._running.pop((job_id, step_id), None)
+        self._look_for_end(job_id)
+
+    def environment_with_commands(self, variables: dict[str, str]) -> dict[str, str]:
+        """The fake's commands in front of PATH, unless they are on it; a job without PATH stays without (measured).
+
+        SLURM_CONF names this cluster, whatever the submitter's said.
+        """
+        conf = self._controller.settings.conf or str(self._home.directory / "slurm.conf")
+        variables = {**variables, "SLURM_CONF": conf}
+        path = variables.get("PATH")
+        commands = str(self._home.bin)
+        if path is None or commands in path.split(os.pathsep):
+            return variables
+        return {**variables, "PATH": f"{commands}{os.pathsep}{path}"}
+
+    def _look_for_end(self, job_id: int) -> None:
+        if job_id in self._ending and not any(job == job_id for job, _ in self._running):
+            self._ending.discard(job_id)
+            # Not at once: the controller is in the middle of handing out its effects.
+            self._report(lambda now: self._controller.processes_gone(job_id, now))
+
+    def _start_batch(self, job: Job) -> None:
+        asked = job.description
+        files = filenames.of_batch_script(job, self._host, self._controller.settings.version)
+        script = self._write_script(job)
+        flags = open_flags(asked.open_mode)
+        if self._controller.settings.profile.makes_output_directories:
+            # Where that is impossible, opening the file fails next, and says why.
+            with contextlib.suppress(OSError):
+                for name in {files.output, files.error}:
+                    Path(name).parent.mkdir(parents=True, exist_ok=True)
+        variables = self.environment_with_commands(environment.batch_environment(job, self._controller.settings))
+        spec = StepSpec(
+            name=f"{job.job_id}.batch",
+            tasks=[Task((str(script), *asked.argv[1:]), stdio=(0, 1, 2), label=f"slurmstepd-{job.nodes[0]}")],
+            files=[File(files.input), File(files.output, flags), File(files.error, flags)],
+            environ=variables,
+            cwd=asked.work_dir,
+            umask=asked.umask,
+        )
+        self.launch(job.job_id, BATCH, spec, _BatchListener(self, self._controller, self._report, job.job_id, script))
+
+    def _write_script(self, job: Job) -> Path:
+        """Where the real slurmd has it: ``<spool>/<node>/job00007/slurm_script``, mode 0700."""
+        directory = self._home.directory / "spool" / job.nodes[0] / f"job{job.job_id:05d}"
+        remove_tree(str(directory))
+        directory.mkdir(parents=True)
+        script = directory / "slurm_script"
+        script.write_bytes(job.description.script or b"")
+        script.chmod(0o700)
+        return script
+
+
+class _BatchListener:
+    """Tells the controller about one run of a batch script."""
+
+    def __init__(self, slurmd: Slurmd, controller: Controller, report: Report, job_id: int, script: Path) -> None:
+        self._slurmd = slurmd
+        self._controller = controller
+        self._report = report
+        self._job_id = job_id
+        self._script = script
+        self._failed = False
+        self._wait_status = int(signal.SIGKILL)
+        """What it is when the step process was killed with all its tasks, and nobody saw how the script ended."""
+
+    def failed(self, file: int, errno: int) -> None:
+        self._failed = True
+
+    def started(self, pids: list[int]) -> None:
+        self._report(lambda now: self._controller.batch_started(self._job_id, pids[0], now))
+
+    def task_ended(self, index: int, wait_status: int, max_rss: int) -> None:
+        self._wait_status = wait_status
+
+    def ended(self) -> None:
+        """The script has ended and what it left behind is gone; this is when slurmstepd reports (batch_finish)."""
+        remove_tree(str(self._script.parent))
+
+        def tell(now: float) -> None:
+            self._slurmd.forget(self._job_id, BATCH)
+            if self._failed:
+                self._controller.launch_failed(self._job_id, now)
+            else:
+                self._controller.batch_ended(self._job_id, self._wait_status, now)
+
+        self._report(tell)

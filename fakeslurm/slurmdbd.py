@@ -1,0 +1,200 @@
+"""slurmdbd without a database: the job and step records that sacct prints, derived from what the controller did."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from fakeslurm.model import BATCH, Job, Settings, Step, StepId
+from slurmkit.slurm.states import JobState
+
+__all__ = ["Accounting", "JobRecord", "StepRecord", "record_of"]
+
+_REFUSED = 1 << 8
+"""Exit code 1: of a job that was refused after it had its id."""
+
+
+@frozen(kw_only=True)
+class StepRecord:
+    """A row ``123.batch`` or ``123.0``."""
+
+    step_id: StepId
+    name: str
+    """``batch`` for the batch script, else the base name of the program."""
+    state: str
+    """A base state's word; sacct adds ``by UID`` of `cancelled_by`."""
+    cancelled_by: int | None
+    wait_status: int
+    start: float
+    end: float | None
+    nodes: tuple[str, ...]
+    ntasks: int
+    num_cpus: int
+    distribution: str
+    """sacct's Layout."""
+    submit_line: str
+
+
+@frozen(kw_only=True)
+class JobRecord:
+    """A row ``123``. `state` is a base state's word; sacct adds ``by UID`` of `cancelled_by`."""
+
+    job_id: int
+    array_job_id: int | None
+    array_task_id: int | None
+    name: str
+    user: str
+    uid: int
+    group: str
+    gid: int
+    account: str | None
+    qos: str | None
+    partition: str
+    state: str
+    cancelled_by: int | None
+    wait_status: int
+    derived_wait_status: int
+    submit: float
+    eligible: float | None
+    start: float | None
+    end: float | None
+    time_limit: int | None
+    nodes: tuple[str, ...]
+    """Empty when it never started."""
+    num_nodes: int
+    """NNodes: allocated, or asked for."""
+    requested_nodes: int
+    allocated_cpus: int
+    requested_cpus: int
+    requested_memory: str
+    """ReqMem, as sacct prints it: ``500M``."""
+    priority: int
+    reason: str
+    restart_count: int
+    work_dir: str
+    submit_line: str
+    steps: tuple[StepRecord, ...]
+    """The batch step first."""
+
+
+class Accounting:
+    """What slurmdbd knows at a time. The controller reports every change of a job; jobs stay here for ever."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.enabled = settings.accounting
+        self._settings = settings
+        self._lag = settings.accounting_lag
+        self._jobs: dict[int, Job] = {}
+        """Without a lag the jobs themselves, from which the records are made when somebody asks."""
+        self._records: dict[int, JobRecord] = {}
+        self._coming: deque[tuple[float, JobRecord]] = deque()
+
+    def changed(self, job: Job, now: float) -> None:
+        """Something of this job is different now."""
+        if not self.enabled:
+            return
+        if self._lag:
+            self._coming.append((now + self._lag, record_of(job, self._settings)))
+        else:
+            self._jobs[job.job_id] = job
+
+    def records(self, now: float, job_ids: Iterable[int] | None = None) -> list[JobRecord]:
+        """The records of these jobs (None: all), by job id; unknown ids are left out."""
+        while self._coming and self._coming[0][0] <= now:
+            record = self._coming.popleft()[1]
+            self._records[record.job_id] = record
+        known = self._records if self._lag else self._jobs
+        chosen = sorted(known if job_ids is None else {one for one in job_ids if one in known})
+        return [self._records[one] if self._lag else record_of(self._jobs[one], self._settings) for one in chosen]
+
+
+def record_of(job: Job, settings: Settings) -> JobRecord:
+    """The job's record as it is now."""
+    description = job.description
+    steps = [job.batch] if job.batch is not None else []
+    steps += job.steps.values()
+    ran = bool(job.nodes)
+    return JobRecord(
+        job_id=job.job_id,
+        array_job_id=job.array_job_id,
+        array_task_id=job.array_task_id,
+        name=description.name,
+        user=description.user,
+        uid=description.uid,
+        group=description.group,
+        gid=description.gid,
+        account=job.account,
+        qos=job.qos,
+        partition=job.partition,
+        state=job.state.value,
+        cancelled_by=job.cancelled_by,
+        wait_status=_wait_status(job),
+        derived_wait_status=job.derived_wait_status,
+        submit=job.submit_time,
+        eligible=job.eligible_time,
+        start=job.start_time if ran or job.state is JobState.FAILED else None,
+        end=job.end_time,
+        time_limit=job.time_limit,
+        nodes=job.nodes,
+        num_nodes=len(job.nodes) if ran else job.requested_nodes,
+        requested_nodes=job.requested_nodes,
+        allocated_cpus=job.num_cpus,
+        requested_cpus=job.requested_cpus,
+        requested_memory=_requested_memory(job, settings),
+        priority=job.priority,
+        reason=job.waited_for,
+        restart_count=job.restart_count,
+        work_dir=description.work_dir,
+        submit_line=description.submit_line,
+        steps=tuple(_step_record(step, job) for step in steps),
+    )
+
+
+def _wait_status(job: Job) -> int:
+    """A job that was ended from outside has no exit code here, and one that was refused has 1 (measured: sacct, scontrol)."""
+    if job.state in (JobState.CANCELLED, JobState.TIMEOUT):
+        return 0
+    return _REFUSED if job.state is JobState.FAILED and not job.nodes else job.wait_status
+
+
+def _step_record(step: Step, job: Job) -> StepRecord:
+    """A step that still runs when its job has ended is shown with the job's state and end."""
+    state, end = step.state, step.end_time
+    if step.running and job.finished:
+        state, end = job.state, job.end_time
+    return StepRecord(
+        step_id=step.step_id,
+        name=step.name,
+        state=state.value,
+        cancelled_by=step.cancelled_by,
+        wait_status=step.wait_status,
+        start=step.start_time,
+        end=end,
+        nodes=step.nodes,
+        ntasks=step.ntasks,
+        num_cpus=sum(step.cpus_per_node),
+        distribution="" if step.step_id == BATCH else step.distribution,
+        submit_line=step.request.submit_line if step.request is not None else "",
+    )
+
+
+def _requested_memory(job: Job, settings: Settings) -> str:
+    """sacct's ReqMem: of all nodes together; what is not asked for is all of a node's (measured)."""
+    description = job.description
+    if description.mem_per_cpu:
+        total = description.mem_per_cpu * job.requested_cpus
+    else:
+        total = (description.mem_per_node or settings.nodes[0].real_memory) * job.requested_nodes
+    return _megabytes(total)
+
+
+def _megabytes(amount: int) -> str:
+    """``2000M``, ``1G``: as Slurm shortens it, in units that leave no rest."""
+    units = "MGT"
+    place = 0
+    while amount and amount % 1024 == 0 and place + 1 < len(units):
+        amount //= 1024
+        place += 1
+    return f"{amount}{units[place]}"

@@ -1,0 +1,183 @@
+"""The configuration of a throwaway Slurm as text: pure functions of a version and a few values.
+
+Which lines matter was measured on 22.05.8 and 24.11.5: see docs/slurm-measurements.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+# Lines that may occur several times in one slurm.conf: they add, they do not replace.
+_REPEATABLE = frozenset(
+    {"nodename", "partitionname", "nodeset", "downnodes", "frontendname", "include", "slurmctldhost"}
+)
+
+
+# Without this cgroup.conf slurmd of 24.11 looks for cgroups, which an ordinary user may not have.
+CGROUP_CONF = "CgroupPlugin=disabled\n"
+CGROUP_CONF_SINCE = (23, 11)
+
+# A subdirectory of MariaDB's data directory is a database. It has to be there first: of the client library of Debian 13
+# (11.8.9) no query works on a connection that failed once, and slurmdbd's does before it has made its database.
+DATABASE = "slurm_acct_db"
+
+
+@frozen
+class Layout:
+    """What the files of one cluster say: where it lives, its ports, how big it is."""
+
+    directory: str
+    cluster_name: str
+    user: str
+    host: str
+    """Short name of this machine: slurmctld refuses to run when SlurmctldHost is not the host it is on."""
+    nodes: int
+    cpus_per_node: int
+    memory_mb: int
+    accounting: bool
+    slurmctld_port: int
+    slurmdbd_port: int
+    slurmd_ports: tuple[int, ...]
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+
+
+def parse_version(text: str) -> str:
+    """``"slurm-wlm 22.05.8"`` to ``"22.05.8"``; ValueError when there is no version in it."""
+    found = re.search(r"\b(\d+\.\d+(?:\.\d+)?)", text)
+    if found is None:
+        raise ValueError(f"no Slurm version in {text!r}; expected e.g. 'slurm-wlm 22.05.8'")
+    return found[1]
+
+
+def release(version: str) -> tuple[int, int]:
+    """``"22.05.8"`` to ``(22, 5)``: what configuration differs by."""
+    year, month = version.split(".")[:2]
+    return int(year), int(month)
+
+
+def slurm_conf(layout: Layout, version: str, extra: Mapping[str, str] | Sequence[str] = ()) -> str:
+    """The text of slurm.conf. `extra` replaces a line of the same key, or adds one.
+
+    `extra` is ``{"MinJobAge": "300"}`` or whole lines ``["MinJobAge=300", "PartitionName=two Nodes=n1"]``.
+    """
+    home = layout.directory
+    settings = {
+        "ClusterName": layout.cluster_name,
+        "SlurmctldHost": f"{layout.host}(127.0.0.1)",
+        "SlurmctldPort": str(layout.slurmctld_port),
+        "SlurmUser": layout.user,
+        "SlurmdUser": layout.user,
+        # Nobody is authenticated, therefore nothing listens beyond the loopback interface.
+        "AuthType": "auth/none",
+        "CredType": "cred/none",
+        "AuthInfo": "cred_expire=5",  # seconds; a requeued job waits for one more (121 s by default)
+        "CommunicationParameters": "NoInAddrAny,NoCtldInAddrAny",
+        "StateSaveLocation": f"{home}/state",
+        "SlurmdSpoolDir": f"{home}/spool/%n",
+        "SlurmctldPidFile": f"{home}/run/slurmctld.pid",
+        "SlurmdPidFile": f"{home}/run/%n.pid",
+        "SlurmctldLogFile": f"{home}/log/slurmctld.log",
+        "SlurmdLogFile": f"{home}/log/slurmd.%n.log",
+        "ProctrackType": "proctrack/linuxproc",
+        "SelectType": "select/cons_tres",
+        "SelectTypeParameters": "CR_Core",
+        "PriorityType": "priority/basic",
+        "JobAcctGatherType": "jobacct_gather/linux",
+        "SlurmdParameters": "config_overrides",  # believe the CPU counts below, not those of this machine
+        "ReturnToService": "2",
+        "MailProg": "/bin/true",
+        # Speed: schedule at once, requeue soon, kill soon, forget finished jobs soon.
+        "SchedulerParameters": "sched_interval=1,sched_min_interval=0,bf_interval=1",
+        "KillWait": "5",
+        "MinJobAge": "20",
+    }
+    if release(version) < (23, 11):
+        settings["SwitchType"] = "switch/none"
+        settings["MpiDefault"] = "none"
+        settings["TaskPlugin"] = "task/none"
+    if layout.accounting:
+        settings |= {
+            "AccountingStorageType": "accounting_storage/slurmdbd",
+            "AccountingStorageHost": "127.0.0.1",
+            "AccountingStoragePort": str(layout.slurmdbd_port),
+        }
+    added: list[str] = []
+    lines = [f"{key}={value}" for key, value in extra.items()] if isinstance(extra, Mapping) else list(extra)
+    known = {key.lower(): key for key in settings}
+    for line in lines:
+        key, equals, value = line.partition("=")
+        if not equals or not re.fullmatch(r"\s*\w+\s*", key):
+            raise ValueError(f"extra_conf: {line!r} is not a line of slurm.conf; expected 'Key=value'")
+        key = key.strip()
+        if key.lower() in known and key.lower() not in _REPEATABLE:
+            settings[known[key.lower()]] = value.strip()
+        else:
+            added.append(line)
+    ports = layout.slurmd_ports
+    names = layout.node_names
+    size = f"CPUs={layout.cpus_per_node} RealMemory={layout.memory_mb} State=UNKNOWN"
+    return "\n".join(
+        [
+            *(f"{key}={value}" for key, value in settings.items()),
+            *(
+                f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} {size}"
+                for name, port in zip(names, ports, strict=True)
+            ),
+            "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP",
+            *added,
+            "",
+        ]
+    )
+
+
+def slurmdbd_conf(layout: Layout) -> str:
+    """The text of slurmdbd.conf, which Slurm wants with mode 0600 beside slurm.conf."""
+    home = layout.directory
+    return "\n".join(
+        [
+            "AuthType=auth/none",
+            "DbdHost=localhost",
+            "DbdAddr=127.0.0.1",
+            f"DbdPort={layout.slurmdbd_port}",
+            f"SlurmUser={layout.user}",
+            f"LogFile={home}/log/slurmdbd.log",
+            f"PidFile={home}/run/slurmdbd.pid",
+            "StorageType=accounting_storage/mysql",
+            "StorageHost=localhost",  # "localhost" is the socket named by MYSQL_UNIX_PORT: no TCP port to collide on
+            "StorageUser=slurm",
+            f"StorageLoc={DATABASE}",
+            "CommunicationParameters=NoInAddrAny",
+            "",
+        ]
+    )
+
+
+def mariadbd_options(layout: Layout) -> list[str]:
+    """Options that let mariadbd start on an *empty* data directory in a quarter of a second.
+
+    Without grant tables there is nothing to install first (mariadb-install-db takes seconds); it listens on a socket
+    inside the private directory only. Nothing survives the cluster, so nothing is flushed to disk.
+    """
+    home = layout.directory
+    return [
+        "--no-defaults",
+        f"--datadir={home}/db",
+        f"--socket={home}/run/db.sock",
+        f"--pid-file={home}/run/mariadbd.pid",
+        "--skip-networking",
+        "--skip-grant-tables",
+        "--performance-schema=0",
+        "--innodb-flush-method=nosync",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-log-file-size=4M",
+        "--innodb-autoextend-increment=4",  # MB; the default writes 64 MB of zeros at once
+        "--innodb-buffer-pool-size=32M",
+        "--innodb-lock-wait-timeout=900",  # what slurmdbd wants to see
+        *(["--user=root"] if layout.user == "root" else []),
+    ]
