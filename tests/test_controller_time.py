@@ -1,0 +1,204 @@
+"""Time limits, MinJobAge, and allocations without a script."""
+
+from __future__ import annotations
+
+from signal import SIGCONT, SIGTERM, SIGUSR1
+
+import pytest
+from controllers import NOW, cluster, describe, finish, step_request, submit
+
+from fakeslurm.messages import SlurmError
+from fakeslurm.model import (
+    BATCH,
+    EndJob,
+    JobError,
+    Partition,
+    SignalSpec,
+    SignalStep,
+)
+
+PARTITIONS = [
+    Partition("debug", default=True),
+    Partition("short", nodes=["n1", "n2"], max_time=10, default_time=5, max_nodes=1),
+    Partition("down", nodes=["n1"], state="DOWN"),
+    Partition("inactive", nodes=["n1"], state="INACTIVE"),
+    Partition("drained", nodes=["n1"], state="DRAIN"),
+]
+
+
+NODES = "Requested node configuration is not available"
+
+# Time limits
+
+
+def test_time_limit() -> None:
+    """The limit of a minute is enforced by the first scan after it; scans are every 30 s from the start of the controller."""
+    controller = cluster()
+    controller.tick(NOW - 20)
+    job = submit(controller, "-t1")
+    controller.take_effects()
+    assert controller.next_deadline() == NOW + 70
+    controller.tick(NOW + 69)
+    assert job.state == "RUNNING"
+    controller.tick(NOW + 70)
+    assert (job.shown_state, job.state, job.reason, job.end_time) == ("COMPLETING", "TIMEOUT", "TimeLimit", NOW + 70)
+    said, *effects = controller.take_effects()
+    assert isinstance(said, JobError)
+    assert said.text.endswith(" DUE TO TIME LIMIT ***\n")
+    assert effects == [SignalStep(1, BATCH, SIGCONT), SignalStep(1, BATCH, SIGTERM)]
+    controller.batch_ended(1, 15, NOW + 71)
+    controller.processes_gone(1, NOW + 71)
+    assert (job.shown_state, job.wait_status) == ("TIMEOUT", 15)
+
+
+def test_a_job_that_ends_after_its_limit_but_before_the_scan() -> None:
+    controller = cluster()
+    job = submit(controller, "-t1")
+    controller.batch_ended(1, 0, NOW + 65)
+    assert (job.state, job.reason, job.wait_status) == ("TIMEOUT", "TimeLimit", 0)
+
+
+def test_over_time_limit() -> None:
+    controller = cluster(over_time_limit=2)
+    submit(controller, "-t1")
+    assert controller.next_deadline() == NOW + 180
+
+
+@pytest.mark.parametrize(
+    ("partition", "text", "limit"),
+    [("debug", "", None), ("debug", "-t 7", 7), ("debug", "-t 0", None), ("short", "", 5), ("short", "-t 7", 7)],
+)
+def test_where_the_limit_comes_from(partition: str, text: str, limit: int | None) -> None:
+    assert submit(cluster(partitions=PARTITIONS), text, partition=partition).time_limit == limit
+
+
+def test_a_partition_without_default_time_gives_its_maximum() -> None:
+    assert submit(cluster(partitions=[Partition("p", max_time=9)])).time_limit == 9
+
+
+def test_a_job_without_limit_has_no_deadline() -> None:
+    controller = cluster()
+    submit(controller)
+    assert controller.next_deadline() is None
+
+
+def test_no_limit_is_enforced_on_a_job_that_has_ended() -> None:
+    controller = cluster(min_job_age=0.0)
+    finish(controller, submit(controller, "-t1"), NOW + 1)
+    assert controller.next_deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "reached"),
+    [
+        (SignalSpec(SIGUSR1, 60, batch=True), [SignalStep(1, BATCH, s, "tasks") for s in (SIGCONT, SIGUSR1)]),
+        (SignalSpec(SIGUSR1, 60), [SignalStep(1, 0, s) for s in (SIGCONT, SIGUSR1)]),
+    ],
+)
+def test_a_signal_before_the_limit(spec: SignalSpec, reached: list[SignalStep]) -> None:
+    """-t2 --signal=USR1@60: at the first scan 90 s before the end or later, here 30 s after the start (52 s measured)."""
+    controller = cluster()
+    job = submit(controller, "-t2", signal=spec)
+    controller.create_step(1, step_request("", job), NOW)
+    controller.take_effects()
+    assert controller.next_deadline() == NOW + 30
+    controller.tick(NOW + 30)
+    assert controller.take_effects() == reached
+    assert controller.next_deadline() == NOW + 120
+
+
+# Memory and time
+
+
+@pytest.mark.parametrize(
+    ("age", "forgotten"),
+    [(300.0, NOW + 360), (20.0, NOW + 40), (5.0, NOW + 20), (60.0, NOW + 120)],
+)
+def test_min_job_age(age: float, forgotten: float) -> None:
+    """A scan every 60 s, or every max(10, MinJobAge) for less: MinJobAge=20 forgets within 40 s (30 s measured)."""
+    controller = cluster(min_job_age=age)
+    finish(controller, submit(controller), NOW + 7)
+    assert controller.next_deadline() == forgotten
+    controller.tick(forgotten - 0.1)
+    assert 1 in controller.jobs
+    controller.tick(forgotten)
+    assert 1 not in controller.jobs
+    assert [record.job_id for record in controller.accounting.records(forgotten)] == [1]
+
+
+def test_min_job_age_0_keeps_jobs_for_ever() -> None:
+    controller = cluster(min_job_age=0.0)
+    finish(controller, submit(controller), NOW)
+    controller.tick(NOW + 1e9)
+    assert 1 in controller.jobs
+
+
+def test_a_completing_job_is_not_forgotten() -> None:
+    controller = cluster(min_job_age=20.0)
+    submit(controller)
+    controller.batch_ended(1, 0, NOW)
+    controller.tick(NOW + 1000)
+    assert 1 in controller.jobs
+    controller.processes_gone(1, NOW + 1001)
+    assert controller.next_deadline() == NOW + 1020
+
+
+def test_time_does_not_go_back() -> None:
+    controller = cluster()
+    controller.tick(NOW)
+    with pytest.raises(ValueError, match="time does not go back"):
+        controller.tick(NOW - 1)
+
+
+# Allocations without a script
+
+
+def test_an_allocation_for_srun() -> None:
+    controller = cluster()
+    job = controller.jobs[controller.allocate(describe("-n2", script=None), NOW)]
+    assert job.state == "RUNNING"
+    assert job.batch is None
+    assert controller.take_effects() == []
+    step = controller.create_step(1, step_request("-n2", job), NOW)
+    assert step is not None
+    controller.step_ended(1, 0, [2 << 8, 0], NOW + 1)
+    controller.release_allocation(1, 2 << 8, NOW + 1)
+    assert (job.state, job.reason, job.wait_status) == ("FAILED", "NonZeroExitCode", 2 << 8)
+    assert controller.take_effects() == [EndJob(1)]
+    controller.processes_gone(1, NOW + 1)
+    assert job.shown_state == "FAILED"
+
+
+def test_an_allocation_that_is_given_up_while_it_waits() -> None:
+    controller = cluster()
+    submit(controller, "--exclusive -N4")
+    job = controller.jobs[controller.allocate(describe(script=None, uid=1000), NOW)]
+    controller.release_allocation(2, 15, NOW + 1)
+    assert (job.state, job.cancelled_by) == ("CANCELLED", 1000)
+    controller.release_allocation(2, 15, NOW + 1)
+    assert job.state == "CANCELLED"
+
+
+def test_an_allocation_that_is_cancelled() -> None:
+    controller = cluster()
+    job = controller.jobs[controller.allocate(describe(script=None), NOW)]
+    controller.create_step(1, step_request("", job), NOW)
+    controller.cancel(1, NOW, uid=0)
+    effects = [effect for effect in controller.take_effects() if not isinstance(effect, JobError)]
+    assert effects == [SignalStep(1, 0, SIGCONT), SignalStep(1, 0, SIGTERM), EndJob(1)]
+    controller.release_allocation(1, 15, NOW)
+    assert job.state == "CANCELLED"
+
+
+def test_test_only() -> None:
+    controller = cluster()
+    forecast = controller.test_only(describe("-N2 -n3"), NOW)
+    assert (forecast.job_id, forecast.start, forecast.nodes) == (1, NOW, ("n1", "n2"))
+    assert (forecast.num_cpus, forecast.partition) == (3, "debug")
+    submit(controller, "-t 10 --exclusive -N4")
+    assert controller.test_only(describe("-n2"), NOW).start == NOW + 600
+    assert sorted(controller.jobs) == [2]
+    for text in ("-N9", "--mem=9999"):
+        with pytest.raises(SlurmError, match=rf"^{NODES}$"):
+            controller.test_only(describe(text), NOW)
+    assert submit(controller).job_id == 6

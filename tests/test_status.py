@@ -1,0 +1,559 @@
+"""What is true of a job (arbitration), and what it costs to know it (the status service)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurmkit.backends.base import Record
+from slurmkit.backends.parse import FIELDS, record
+from slurmkit.clock import SystemClock
+from slurmkit.errors import SchedulerError, SchedulerNotFound
+from slurmkit.polling.arbitration import (
+    LOST,
+    UNASKED,
+    Answer,
+    Belief,
+    JournalEnd,
+    Round,
+    Rules,
+    Snapshot,
+    arbitrate,
+)
+from slurmkit.polling.status import MAX_SHOWS, StatusService
+
+SUBMITTED = "2026-01-02T03:04:05"
+NEW = Belief("7", token="tok", created=0.0)
+RULES = Rules()
+
+
+def row(state: str, *, restarts: str = "0", comment: str = "tok", submitted: str = SUBMITTED, **fields: str) -> Record:
+    return record(JobId="7", JobState=state, Restarts=restarts, Comment=comment, SubmitTime=submitted, **fields)
+
+
+def booked(state: str, *, submitted: str = SUBMITTED, exit_code: str = "0:0") -> Record:
+    return record(JobId="7", JobState=state, SubmitTime=submitted, ExitCode=exit_code)
+
+
+def believe(*rounds: Round, belief: Belief = NEW, every: float = 1.0, rules: Rules = RULES) -> Belief:
+    for number, answers in enumerate(rounds):
+        belief = arbitrate(belief, answers, number * every, rules)
+    return belief
+
+
+def told(belief: Belief) -> tuple[str, bool, str] | None:
+    snapshot = belief.snapshot
+    return None if snapshot is None else (snapshot.state, snapshot.is_terminal, snapshot.source)
+
+
+# --- arbitration ------------------------------------------------------------------------------------------------------
+
+
+def test_squeue_comes_first() -> None:
+    answers = Round(
+        queue=row("RUNNING"),
+        accounting=booked("COMPLETED"),
+        shown=row("FAILED"),
+        journal=JournalEnd(0, "FAILED", "1:0"),
+    )
+    assert told(believe(answers)) == ("RUNNING", False, "squeue")
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY"],
+)
+def test_every_end_is_an_end(state: str) -> None:
+    assert told(believe(Round(queue=row(state)))) == (state, True, "squeue")
+    assert told(believe(Round(queue=None, accounting=booked(state)))) == (state, True, "sacct")
+
+
+@pytest.mark.parametrize(
+    "state", ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SPECIAL_EXIT", "REVOKED", "MARTIAN"]
+)
+def test_everything_else_is_not(state: str) -> None:
+    """A state that nobody has heard of is reported as it is."""
+    assert told(believe(Round(queue=row(state)))) == (state, False, "squeue")
+    assert told(believe(*[Round(queue=None, accounting=booked(state))] * 50)) is None
+
+
+def test_sacct_knows_what_squeue_has_lost() -> None:
+    belief = believe(Round(queue=row("RUNNING")), Round(queue=None, accounting=booked("FAILED", exit_code="3:0")))
+    assert told(belief) == ("FAILED", True, "sacct")
+    assert belief.snapshot is not None
+    assert (belief.snapshot.status["ExitCode"], belief.snapshot.status["Restarts"]) == ("3:0", "0")
+    assert tuple(belief.snapshot.status) == FIELDS
+
+
+def test_a_reused_id_is_another_job() -> None:
+    stranger = row("COMPLETED", comment="other")
+    assert told(believe(Round(queue=stranger))) is None
+    old = booked("COMPLETED", submitted="2020-01-01T00:00:00")
+    assert told(believe(Round(queue=row("RUNNING")), Round(queue=None, accounting=old))) == ("RUNNING", False, "squeue")
+    created = 1_767_000_000.0  # December 2025
+    assert told(believe(Round(queue=None, accounting=old), belief=attrs.evolve(NEW, created=created))) is None
+
+
+def test_an_accounting_record_of_the_attempt_before_is_old() -> None:
+    again = row("PENDING", restarts="1", submitted="2026-01-02T04:00:00")
+    rounds = [Round(queue=row("RUNNING")), Round(queue=again), Round(queue=None, accounting=booked("NODE_FAIL"))]
+    assert told(believe(*rounds)) == ("PENDING", False, "squeue")
+    later = booked("COMPLETED", submitted="2026-01-02T04:00:00")
+    assert told(believe(*rounds, Round(queue=None, accounting=later))) == ("COMPLETED", True, "sacct")
+
+
+def test_an_end_is_final_within_its_attempt() -> None:
+    belief = believe(Round(queue=row("FAILED")), Round(queue=row("RUNNING")), Round(queue=row("COMPLETED")))
+    assert told(belief) == ("FAILED", True, "squeue")
+    belief = believe(Round(queue=row("PENDING", restarts="1")), belief=belief)
+    assert told(belief) == ("PENDING", False, "squeue")
+    assert belief.attempt == 1
+    assert told(believe(Round(queue=row("COMPLETED", restarts="0")), belief=belief)) == ("PENDING", False, "squeue")
+
+
+def test_a_source_that_failed_has_said_nothing() -> None:
+    belief = believe(Round(queue=row("RUNNING")))
+    assert believe(Round(queue=UNASKED), belief=belief) == belief
+    waiting = believe(*[Round(queue=None, accounting=UNASKED)] * 50, belief=belief)
+    assert told(waiting) == ("RUNNING", False, "squeue")
+
+
+GONE = Round(queue=None, accounting=None, shown=None)
+NO_ACCOUNTING = Round(queue=None, accounting=UNASKED, has_accounting=False, shown=None)
+
+
+@pytest.mark.parametrize("answers", [GONE, NO_ACCOUNTING])
+def test_lost_by_everybody_for_the_grace_period(answers: Round) -> None:
+    rules = Rules(grace=10.0)
+    running = believe(Round(queue=row("RUNNING", NodeList="n1")), rules=rules)
+    assert told(believe(*[answers] * 10, belief=running, rules=rules)) == ("RUNNING", False, "squeue")
+    lost = believe(*[answers] * 11, belief=running, rules=rules)
+    assert told(lost) == (LOST, True, "nobody")
+    assert lost.snapshot is not None
+    assert lost.snapshot.status["NodeList"] == "n1"
+    assert told(believe(*[answers] * 11, rules=rules)) == (LOST, True, "nobody"), "also when it was never seen"
+
+
+def test_the_grace_period_needs_more_than_two_looks() -> None:
+    """A client that was asleep for a day has not observed anything in the meantime."""
+    rules = Rules(grace=10.0)
+    assert told(believe(GONE, GONE, every=86400.0, rules=rules)) is None
+    assert told(believe(GONE, GONE, GONE, every=86400.0, rules=rules)) == (LOST, True, "nobody")
+
+
+def test_a_job_that_turns_up_again_was_not_lost() -> None:
+    rules = Rules(grace=10.0)
+    belief = believe(*[GONE] * 10, Round(queue=row("RUNNING")), *[GONE] * 10, rules=rules)
+    assert told(belief) == ("RUNNING", False, "squeue")
+    shown = Round(queue=None, accounting=None, shown=row("RUNNING"))
+    assert told(believe(*[GONE] * 10, shown, *[GONE] * 10, rules=rules)) == ("RUNNING", False, "scontrol")
+
+
+def test_scontrol_has_to_be_heard_before_a_job_is_lost() -> None:
+    unheard = Round(queue=None, accounting=None, shown=UNASKED)
+    assert told(believe(*[unheard] * 1000)) is None
+    assert told(believe(*[unheard] * 1000, GONE)) == (LOST, True, "nobody")
+
+
+def test_the_journal_speaks_where_nobody_else_does() -> None:
+    end = JournalEnd(0, "FAILED", "1:0", time=1.0)
+    at_once = attrs.evolve(NO_ACCOUNTING, journal=end)
+    assert told(believe(at_once)) == ("FAILED", True, "journal")
+    rules = Rules(grace=10.0)
+    patient = attrs.evolve(GONE, journal=end)
+    assert told(believe(*[patient] * 10, rules=rules)) is None, "sacct may still learn of it"
+    belief = believe(*[patient] * 11, rules=rules)
+    assert told(belief) == ("FAILED", True, "journal")
+    assert belief.snapshot is not None
+    assert belief.snapshot.status["ExitCode"] == "1:0"
+    older = believe(Round(queue=row("RUNNING", restarts="1")), belief=NEW)
+    assert told(believe(at_once, belief=older)) == ("RUNNING", False, "squeue"), "that was the attempt before"
+
+
+@pytest.mark.parametrize("accounting", [booked("RUNNING"), UNASKED])
+def test_accounting_is_given_time_to_catch_up_but_not_for_ever(accounting: Answer) -> None:
+    rules = Rules(grace=10.0, accounting_lag=100.0)
+    answers = Round(queue=None, accounting=accounting, shown=None)
+    running = believe(Round(queue=row("RUNNING")))
+    assert told(believe(*[answers] * 100, belief=running, rules=rules)) == ("RUNNING", False, "squeue")
+    assert told(believe(*[answers] * 101, belief=running, rules=rules)) == (LOST, True, "nobody")
+    assert told(
+        believe(*[answers] * 100, Round(queue=None, accounting=booked("TIMEOUT")), belief=running, rules=rules)
+    ) == (
+        "TIMEOUT",
+        True,
+        "sacct",
+    )
+
+
+# A history of a job as Slurm lives through it, and what lossy, laggy observers see of it.
+
+ENDS = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"]
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[tuple[str, int]]:
+    """(state, attempt), legal and with an end."""
+    attempts = draw(st.integers(min_value=0, max_value=2))
+    life: list[tuple[str, int]] = []
+    for attempt in range(attempts + 1):
+        states = draw(st.sampled_from([["PENDING"], ["PENDING", "RUNNING"], ["PENDING", "RUNNING", "COMPLETING"]]))
+        life.extend((state, attempt) for state in states)
+    return [*life, (draw(st.sampled_from(ENDS)), attempts)]
+
+
+def submitted_at(attempt: int) -> str:
+    return f"2026-01-02T03:0{attempt}:00"
+
+
+@st.composite
+def rounds(draw: st.DrawFn) -> tuple[list[tuple[str, int]], list[Round]]:
+    """A life, and rounds of answers about it: each source lags by any amount, fails, or has lost the job once it is over."""
+    life = draw(lives())
+    seen: list[Round] = []
+    now = 0
+    booking = False  # once accounting exists, it does
+    has_accounting = draw(st.booleans())
+    for _ in range(draw(st.integers(min_value=1, max_value=30))):
+        now = min(now + draw(st.integers(min_value=0, max_value=2)), len(life) - 1)
+        over = now == len(life) - 1
+
+        def view(lag: int) -> tuple[str, int]:
+            return life[max(0, now - lag)]  # noqa: B023
+
+        state, attempt = view(draw(st.integers(0, 3)))
+        current = row(state, restarts=str(attempt), submitted=submitted_at(attempt))
+        queue: Answer = draw(
+            st.sampled_from([current, current, UNASKED, None] if over else [current, current, UNASKED])
+        )
+        state, attempt = view(draw(st.integers(0, 5)))
+        kept = booked(state, submitted=submitted_at(attempt))
+        booking = booking or draw(st.booleans())
+        accounting: Answer = draw(st.sampled_from([kept, UNASKED] if booking else [None, UNASKED]))
+        shown: Answer = draw(st.sampled_from([None, UNASKED] if queue is None else [UNASKED]))
+        final_state, final_attempt = life[-1]
+        journal = JournalEnd(final_attempt, final_state, "0:0") if over and draw(st.booleans()) else None
+        seen.append(
+            Round(
+                queue=queue,
+                accounting=accounting if has_accounting else UNASKED,
+                has_accounting=has_accounting,
+                shown=shown,
+                journal=journal,
+            )
+        )
+    return life, seen
+
+
+@given(rounds())
+def test_no_history_of_observations_invents_an_outcome(case: tuple[list[tuple[str, int]], list[Round]]) -> None:
+    """Whatever a lossy and laggy observer sees: an end that is believed is the job's own end (or LOST), attempts never go back, and the end of
+    an attempt is not taken back."""
+    life, seen = case
+    belief = NEW
+    for number, answers in enumerate(seen):
+        before = belief
+        belief = arbitrate(before, answers, number * 1.0)
+        assert belief.attempt >= before.attempt
+        if belief.snapshot is None:
+            assert before.snapshot is None
+            continue
+        if belief.is_over:
+            assert belief.snapshot.state in (life[-1][0], LOST)
+            if belief.snapshot.state == "COMPLETED":
+                assert life[-1][0] == "COMPLETED"
+        else:
+            assert (belief.snapshot.state, belief.snapshot.attempt) in life
+        if before.is_over and belief.attempt == before.attempt:
+            assert belief.snapshot == before.snapshot
+
+
+@given(rounds(), st.booleans())
+def test_no_history_makes_a_waiter_hang(case: tuple[list[tuple[str, int]], list[Round]], has_accounting: bool) -> None:
+    """Once the controller has lost the job for good, the wait ends, whatever was seen before."""
+    _, seen = case
+    gone = attrs.evolve(GONE, has_accounting=has_accounting, accounting=None if has_accounting else UNASKED)
+    belief = believe(*seen, *[gone] * 400)
+    assert belief.is_over
+
+
+# --- the service ------------------------------------------------------------------------------------------------------
+
+
+class Slurm:
+    """A scheduler with the given states; counts what it is asked, can fail, and can be held up."""
+
+    name = "counted"
+
+    def __init__(self, states: Mapping[str, str], booked: Mapping[str, str] | None = None) -> None:
+        self.states = dict(states)
+        self.booked = None if booked is None else dict(booked)
+        self.asked: list[tuple[str, int]] = []
+        self.failure: SchedulerError | None = None
+        self.accounting_failure: SchedulerError | None = None
+        self.gate: threading.Event | None = None
+        self.entered = threading.Event()
+
+    def count(self, command: str) -> int:
+        return sum(1 for name, _ in self.asked if name == command)
+
+    def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
+        wanted = list(job_ids)
+        self.asked.append(("squeue", len(wanted)))
+        answer = {
+            job_id: record(JobId=job_id, JobState=self.states[job_id], Restarts="0")
+            for job_id in wanted
+            if job_id in self.states
+        }
+        self.entered.set()
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        if self.failure is not None:
+            raise self.failure
+        return answer
+
+    def accounting(self, job_ids: Iterable[str]) -> Mapping[str, Record] | None:
+        wanted = list(job_ids)
+        self.asked.append(("sacct", len(wanted)))
+        if self.accounting_failure is not None:
+            raise self.accounting_failure
+        if self.booked is None:
+            return None
+        return {
+            job_id: record(JobId=job_id, JobState=self.booked[job_id], SubmitTime=SUBMITTED)
+            for job_id in wanted
+            if job_id in self.booked
+        }
+
+    def show(self, job_id: str) -> Record | None:
+        self.asked.append(("scontrol", 1))
+        return None
+
+    def submit(self, script: Any, *, cwd: Any) -> Any:
+        raise NotImplementedError
+
+    def find(self, token: str) -> str | None:
+        raise NotImplementedError
+
+    def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:
+        raise NotImplementedError
+
+
+class ManualClock:
+    """Time passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        return condition.wait(0.05)
+
+
+def service(slurm: Slurm, *jobs: str, clock: Any = None, listener: Any = None) -> StatusService:
+    status = StatusService(slurm, clock or ManualClock(), uniform=lambda low, high: 1.0)
+    for job_id in jobs:
+        status.track(job_id, token="", created=0.0, listener=listener or (lambda snapshot: None), journal=lambda: None)
+    return status
+
+
+@pytest.mark.parametrize("number", [1, 2, 50, 2000])
+def test_one_squeue_however_many_jobs(number: int) -> None:
+    jobs = [str(n) for n in range(number)]
+    slurm = Slurm(dict.fromkeys(jobs, "RUNNING"))
+    clock = ManualClock()
+    status = service(slurm, *jobs, clock=clock)
+    for _ in range(5):
+        for job_id in jobs:
+            assert status.snapshot([job_id], max_age=1.0)[job_id].state == "RUNNING"
+        clock.now += 1.0
+    assert slurm.asked == [("squeue", number)] * 5
+
+
+def test_age_is_respected() -> None:
+    slurm = Slurm({"1": "PENDING"})
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    status.snapshot(["1"], max_age=10)
+    slurm.states["1"] = "RUNNING"
+    clock.now += 5
+    assert status.snapshot(["1"], max_age=10)["1"].state == "PENDING"
+    assert status.snapshot(["1"], max_age=5)["1"].state == "RUNNING"
+    assert status.snapshot(["1"], max_age=0)["1"].state == "RUNNING"
+    assert slurm.count("squeue") == 3
+    status.snapshot(["1"], max_age=100)
+    status.expire("1")
+    status.snapshot(["1"], max_age=100)
+    assert slurm.count("squeue") == 4
+    assert status.snapshot(["unknown"], max_age=0) == {}
+    assert slurm.count("squeue") == 4
+
+
+def test_whoever_comes_meanwhile_shares_the_next_request() -> None:
+    """Single flight: while one request is under way twenty more want news; one more request serves them all."""
+    slurm = Slurm({"1": "RUNNING"})
+    slurm.gate = threading.Event()
+    clock = CountingClock()
+    status = service(slurm, "1", clock=clock)
+    seen: list[Snapshot] = []
+    threads = [threading.Thread(target=lambda: seen.append(status.snapshot(["1"], max_age=0)["1"])) for _ in range(21)]
+    threads[0].start()
+    assert slurm.entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    assert clock.all_wait.wait(10)
+    slurm.gate.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(seen) == 21
+    assert slurm.count("squeue") == 2
+
+
+class CountingClock(SystemClock):
+    """Says when twenty threads wait on it."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.all_wait = threading.Event()
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        self.waiting += 1  # the caller holds the condition
+        if self.waiting == 20:
+            self.all_wait.set()
+        return super().wait(condition, timeout)
+
+
+def test_a_request_under_way_is_too_old_for_who_cancels_meanwhile() -> None:
+    slurm = Slurm({"1": "RUNNING"})
+    slurm.gate = threading.Event()
+    status = service(slurm, "1", clock=SystemClock())
+    first = threading.Thread(target=lambda: status.snapshot(["1"], max_age=0))
+    first.start()
+    assert slurm.entered.wait(10)
+    slurm.states["1"] = "CANCELLED"
+    status.expire("1")
+    slurm.gate.set()
+    assert status.snapshot(["1"], max_age=1000)["1"].state == "CANCELLED"
+    first.join(10)
+    assert slurm.count("squeue") == 2
+
+
+def test_one_sacct_for_everything_that_squeue_has_lost() -> None:
+    jobs = [str(n) for n in range(30)]
+    slurm = Slurm(dict.fromkeys(jobs[:10], "RUNNING"), booked=dict.fromkeys(jobs[10:], "COMPLETED"))
+    status = service(slurm, *jobs)
+    states = {job_id: snapshot.state for job_id, snapshot in status.snapshot(jobs, max_age=0).items()}
+    assert states == {job_id: "RUNNING" if job_id in slurm.states else "COMPLETED" for job_id in jobs}
+    assert slurm.asked == [("squeue", 30), ("sacct", 20)]
+    status.snapshot(jobs, max_age=0)
+    assert slurm.count("sacct") == 1, "what is over is not asked about again"
+
+
+def test_scontrol_is_asked_a_few_times_a_round_and_once_a_job() -> None:
+    jobs = [str(n) for n in range(3 * MAX_SHOWS)]
+    slurm = Slurm({}, booked={})
+    clock = ManualClock()
+    status = service(slurm, *jobs, clock=clock)
+    for number in range(1, 6):
+        status.snapshot(jobs, max_age=0)
+        assert slurm.count("scontrol") == min(number, 3) * MAX_SHOWS
+        clock.now += 1
+    clock.now += 100
+    assert {snapshot.state for snapshot in status.snapshot(jobs, max_age=0).values()} == {LOST}
+
+
+def test_no_accounting_is_asked_about_once() -> None:
+    slurm = Slurm({"1": "RUNNING"})
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    status.snapshot(["1"], max_age=0)
+    del slurm.states["1"]
+    for _ in range(5):
+        clock.now += 1
+        assert status.snapshot(["1"], max_age=0)["1"].state == "RUNNING"
+    assert slurm.count("sacct") == 1
+    clock.now += 100
+    assert status.snapshot(["1"], max_age=0)["1"].state == LOST
+
+
+def test_a_failing_scheduler_is_left_alone_and_nothing_is_made_up(caplog: pytest.LogCaptureFixture) -> None:
+    """P7."""
+    slurm = Slurm({"1": "RUNNING"})
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    before = status.snapshot(["1"], max_age=0)["1"]
+    slurm.failure = SchedulerError("squeue failed")
+    clock.now += 1
+    asked = []
+    for _ in range(300):
+        assert status.snapshot(["1"], max_age=0)["1"] == before
+        asked.append(slurm.count("squeue"))
+        clock.now += 1
+    assert status.error is slurm.failure
+    assert 8 <= asked[-1] <= 14, "1, 2, 4, ... s, then every minute"
+    assert len([r for r in caplog.records if "squeue failed" in r.getMessage()]) == asked[-1] - 1
+    slurm.failure = None
+    slurm.states["1"] = "COMPLETED"
+    clock.now = status.retry_at
+    assert status.snapshot(["1"], max_age=0)["1"].state == "COMPLETED"
+    assert status.error is None
+
+
+def test_a_failing_sacct_does_not_stop_squeue() -> None:
+    slurm = Slurm({"1": "RUNNING"}, booked={})
+    slurm.accounting_failure = SchedulerError("sacct failed")
+    clock = ManualClock()
+    status = service(slurm, "1", "2", clock=clock)
+    for _ in range(10):
+        assert status.snapshot(["1", "2"], max_age=0)["1"].state == "RUNNING"
+        clock.now += 1
+    assert slurm.count("squeue") == 10
+    assert slurm.count("sacct") == 4, "after 1, 2, 4 s"
+
+
+def test_no_slurm_at_all_is_an_error() -> None:
+    slurm = Slurm({"1": "RUNNING"})
+    slurm.failure = SchedulerNotFound("no squeue")
+    with pytest.raises(SchedulerNotFound):
+        service(slurm, "1").snapshot(["1"], max_age=0)
+
+
+def test_transitions_are_told_whoever_asked() -> None:
+    slurm = Slurm({"1": "PENDING", "2": "RUNNING"})
+    heard: list[tuple[str, str]] = []
+    clock = ManualClock()
+    status = service(slurm, "1", "2", clock=clock, listener=lambda s: heard.append((s.job_id, s.state)))
+    for state in ("PENDING", "RUNNING", "RUNNING", "COMPLETED", "COMPLETED"):
+        slurm.states["1"] = state
+        status.snapshot(["2"], max_age=0)
+        clock.now += 1
+    assert heard == [("1", "PENDING"), ("2", "RUNNING"), ("1", "RUNNING"), ("1", "COMPLETED")]
+    status.forget("1")
+    assert status.snapshot(["1", "2"], max_age=0).keys() == {"2"}
+
+
+def test_hurrying_costs_one_percent() -> None:
+    class Slow(Slurm):
+        def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
+            clock.now += 0.2
+            return super().queue(job_ids)
+
+    clock = ManualClock()
+    status = service(Slow({"1": "RUNNING"}), "1", clock=clock)
+    assert status.can_hurry
+    for _ in range(3):
+        status.snapshot(["1"], max_age=0)
+    assert not status.can_hurry
+    clock.now += 11
+    assert status.can_hurry

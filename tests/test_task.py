@@ -1,0 +1,303 @@
+"""`@task` and `Task`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import math
+import pickle
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+import pytest
+
+import slurmkit
+from slurmkit import BaseCallback, CallbackError, JobContext, OptionError, Task, task
+from slurmkit.task import as_task
+
+
+@task
+def bare(a: int, b: int = 2) -> int:
+    """Adds."""
+    return a + b
+
+
+@task(time="00:10:00", nodes=2, ntasks_per_node=4, mem="2G", exclusive=True)
+def train(cfg: dict[str, float], *, job: JobContext) -> str:
+    return f"{cfg['lr']} on rank {job.rank} of {job.world_size}"
+
+
+variant = bare.with_options(time=5)
+
+
+class Holder:
+    """Its method is a task."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    @task(time=1)
+    def times(self, x: int) -> int:
+        return self.factor * x
+
+    @staticmethod
+    @task
+    def static(x: int) -> int:
+        return x + 1
+
+    def plain(self, x: int) -> int:
+        return self.factor - x
+
+
+def test_a_task_is_a_function_with_options() -> None:
+    assert isinstance(bare, Task)
+    assert isinstance(train, Task)
+    assert (bare(1), bare(1, b=3), bare.options) == (3, 4, {})
+    assert train.options == {
+        "time": "00:10:00",
+        "nodes": "2",
+        "ntasks_per_node": "4",
+        "mem": "2G",
+        "exclusive": True,
+    }
+    assert (bare.__name__, bare.__qualname__, bare.__module__, bare.__doc__) == ("bare", "bare", __name__, "Adds.")
+    assert bare.__wrapped__ is bare.func
+    assert str(inspect.signature(bare)) == "(a: 'int', b: 'int' = 2) -> 'int'"
+    assert repr(train).startswith(f"<Task {__name__}.train time=00:10:00 nodes=2")
+    assert len({bare, bare, train}) == 2
+    with pytest.raises(TypeError):
+        train.options["time"] = "1"  # type: ignore[index]
+
+
+def test_a_local_call_has_a_context_of_one_process() -> None:
+    assert train({"lr": 0.5}) == "0.5 on rank 0 of 1"
+    assert train({"lr": 0.5}, job=JobContext.fake(tasks_per_node=[2, 1], rank=2)) == "0.5 on rank 2 of 3"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tiem": 1}, r"@task .*f: unknown option 'tiem'; did you mean 'time'\?"),
+        ({"nodes": "many"}, "@task .*f: option 'nodes' is 'many'"),
+        ({"nodes": 0}, "valid: a number of nodes"),
+        ({"comment": "x"}, "cannot be set"),
+        ({"job_name": "a\nb"}, "line break"),
+    ],
+)
+def test_a_wrong_option_is_an_error_where_it_is_written(options: dict[str, Any], words: str) -> None:
+    def f() -> None: ...
+
+    with pytest.raises(OptionError, match=words):
+        task(**options)(f)
+    with pytest.raises(OptionError):
+        bare.with_options(**options)
+
+
+def test_with_options_leaves_the_original_alone() -> None:
+    other = train.with_options(nodes=3, mem=None, requeue=False)
+    assert other.options == {
+        "time": "00:10:00",
+        "ntasks_per_node": "4",
+        "exclusive": True,
+        "nodes": "3",
+        "no_requeue": True,
+    }
+    assert train.options["nodes"] == "2"
+    assert other.func is train.func
+    assert other.with_options(requeue=True).options["requeue"] is True
+    assert "no_requeue" not in other.with_options(requeue=True).options
+    assert "no_requeue" not in other.with_options(requeue=None).options
+
+
+class Quiet(BaseCallback):
+    pass
+
+
+def test_callbacks_of_a_task() -> None:
+    one, two = Quiet(), Quiet()
+    made = task(callbacks=[one])(lambda: None)
+    assert made.callbacks == (one,)
+    assert made.with_options(time=1).callbacks == (one,)
+    assert made.with_callbacks(two, one).callbacks == (one, two)
+    with pytest.raises(CallbackError, match="Quiet is a class"):
+        task(callbacks=[Quiet])(lambda: None)  # type: ignore[list-item]
+
+
+def test_after() -> None:
+    jobs: Any = [SimpleNamespace(job_id="11"), SimpleNamespace(job_id="12")]
+    assert bare.after(*jobs).options == {"dependency": "afterok:11:12"}
+    assert bare.after(13, when="any").options == {"dependency": "afterany:13"}
+    assert bare.after("14_2", when="not_ok").options == {"dependency": "afternotok:14_2"}
+    assert bare.after(*jobs, when="start").options == {"dependency": "after:11:12"}
+    both = bare.with_options(dependency="singleton").after(jobs[0]).after(15, when="any")
+    assert both.options == {"dependency": "singleton,afterok:11,afterany:15"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: bare.after(), "no job is given"),
+        (lambda: bare.after("abc"), "'abc' is neither a Job nor a job id"),
+        (lambda: bare.after(1, when="corr"), "when is 'corr'; valid: 'ok', 'any', 'not_ok', 'start'"),  # type: ignore[arg-type]
+        (lambda: bare.with_options(dependency="afterok:1?afterok:2").after(3), "alternative"),
+    ],
+)
+def test_after_what(wrong: Any, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        wrong()
+
+
+async def coroutine() -> None: ...
+
+
+def generator() -> Iterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (coroutine, "coroutine is asynchronous.*asyncio.run"),
+        (generator, "generator is a generator.*return a list"),
+        (Holder, "Holder is a class"),
+        (bare, "bare is a task already: use its with_options"),
+        (staticmethod(len), "put @task below @staticmethod"),
+        (classmethod(lambda cls: None), "put @task below @classmethod"),
+        (functools.partial(bare.func, 1), "is no function"),
+        (3, "3 is no function"),
+    ],
+)
+def test_what_cannot_be_a_task(wrong: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        task(wrong)
+    with pytest.raises(TypeError, match=words):
+        task(time=1)(wrong)
+    asyncio.run(coroutine())
+
+
+def test_any_function_can_be_submitted() -> None:
+    assert as_task(bare) is bare
+    assert as_task(math.sqrt)(4.0) == 2.0
+    assert as_task(Holder(5).plain)(2) == 3
+    with pytest.raises(TypeError, match="is a class"):
+        as_task(Holder)
+
+
+def test_methods() -> None:
+    holder = Holder(3)
+    assert holder.times(4) == 12
+    assert holder.times.options == {"time": "1"}
+    assert Holder.times.__qualname__ == "Holder.times"
+    assert Holder.static(1) == holder.static(1) == 2
+
+
+def test_pickling_is_by_reference_where_that_leads_back() -> None:
+    assert pickle.loads(pickle.dumps(bare)) is bare
+    assert pickle.loads(cloudpickle.dumps(train)) is train
+    assert b"cfg" not in pickle.dumps(train)
+    again = pickle.loads(pickle.dumps(variant))
+    assert again.func is bare.func
+    assert again.options == {"time": "5"}
+
+    @task(time=7)
+    def local(x: int) -> int:
+        return x
+
+    copy = pickle.loads(cloudpickle.dumps(local))
+    assert (copy(3), copy.options, copy.__name__) == (3, {"time": "7"}, "local")
+
+
+def test_pickling_a_recursive_task_of_main() -> None:
+    program = """
+        import pickle, cloudpickle, subprocess, sys
+        from slurmkit import task
+
+        @task(time=1)
+        def down(n):
+            return n if n == 0 else down(n - 1)
+
+        sys.stdout.buffer.write(cloudpickle.dumps(down))
+    """
+    made = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=60, check=True)
+    again = pickle.loads(made.stdout)
+    assert isinstance(again, Task)
+    assert (again(5), again.options) == (0, {"time": "1"})
+
+
+SAMPLE = """
+from __future__ import annotations
+from slurmkit import Cluster, Job, JobContext, Task, task
+
+@task
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+@task(time=3)
+def train(cfg: dict[str, float], *, job: JobContext) -> float:
+    return job.rank
+
+@task
+def where(job: JobContext) -> str:
+    return job.hostname
+
+def plain(text: str) -> bytes:
+    return text.encode()
+
+def good(cluster: Cluster) -> None:
+    one: Job[int] = cluster.submit(add, 1, b=2)
+    two: Job[float] = cluster.submit(train, {"lr": 1.0})
+    three: Job[str] = cluster.submit(where.with_options(nodes=2).after(one))
+    four: Job[bytes] = cluster.submit(plain, "x")
+    number: int = one.result(timeout=3) + add(1)
+    numbers: list[float] = two.results()
+    again: Task[[str], bytes] = task(plain)
+    text: str = train({"lr": 1.0}).hex() + where()
+
+async def awaited(job: Job[int]) -> int:
+    return await job
+
+def bad(cluster: Cluster) -> None:
+    cluster.submit(add, "x")                            # E
+    cluster.submit(add, 1, c=2)                         # E
+    cluster.submit(plain, 3)                            # E
+    wrong: Job[str] = cluster.submit(add, 1)            # E
+    text: str = cluster.submit(add, 1).result()         # E
+    add("x")                                            # E
+    add.after(1, when="sometimes")                      # E
+    Cluster("slrum")                                    # E
+    task(callbacks=[3])                                 # E
+"""
+
+
+def test_types_flow(tmp_path: Path) -> None:
+    """mypy --strict accepts the right use, and refuses each wrong one."""
+    sample = tmp_path / "sample.py"
+    sample.write_text(SAMPLE)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--no-error-summary",
+            "--cache-dir",
+            str(tmp_path / "cache"),
+            str(sample),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        cwd=tmp_path,
+        env={"MYPYPATH": str(Path(slurmkit.__file__).parents[1]), "PATH": "/usr/bin:/bin"},
+    )
+    wanted = {number for number, line in enumerate(SAMPLE.splitlines(), start=1) if line.endswith("# E")}
+    found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    assert found == wanted, done.stdout + done.stderr
