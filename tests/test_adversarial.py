@@ -306,7 +306,7 @@ def test_a_forked_child_can_ask_while_the_parent_was_asking(tmp_path: Path, slur
         if child == 0:
             code = 1
             try:
-                job.result(timeout=10)
+                job.result(timeout=60)
             except ConnectionError:
                 code = 0
             finally:

@@ -312,7 +312,7 @@ def test_an_answer_that_is_lost_is_found_by_the_token(
     with Cluster(slurm, job_root=root) as cluster:
         job = cluster.submit(double, 21)
         slurm.run(job.job_id)
-        assert job.result(timeout=10) == 42
+        assert job.result(timeout=60) == 42
     assert slurm.calls["sbatch"] == 1
 
 
@@ -330,13 +330,13 @@ def test_an_id_that_cannot_be_noted_is_no_reason_to_lose_the_job(
     job = cluster.submit(double, 1)
     assert "no space left" in caplog.text
     slurm.run(job.job_id)
-    assert job.result(timeout=10) == 2
+    assert job.result(timeout=60) == 2
 
 
 def test_builtins_and_context_by_hand(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(math.sqrt, 16.0)
     slurm.run(job.job_id)
-    assert job.result(timeout=10) == 4.0
+    assert job.result(timeout=60) == 4.0
     given = cluster.submit(train, 1, job=JobContext.fake([2], rank=1))
     assert json.loads((given.job_dir / "job.json").read_text())["inject"] == []
 
@@ -355,7 +355,7 @@ def test_attach(slurm: StubSlurm, root: Path) -> None:
         by_id = second.attach(int(jobs[1].job_id))
         by_directory = second.attach(jobs[2].job_dir)
         assert second.attach(str(jobs[1].job_dir)) is by_id
-        assert by_id.result(timeout=10) == 2
+        assert by_id.result(timeout=60) == 2
         assert by_directory.state == "PENDING"
         assert second.jobs() == [by_id, by_directory]
         with pytest.raises(slurmkit.UnknownJob, match="there is no job 99 in"):
@@ -464,7 +464,7 @@ def test_closing_asks_nobody_when_everything_is_known(slurm: StubSlurm, root: Pa
     with Cluster(slurm, job_root=root) as cluster:
         job = cluster.submit(double, 1)
         slurm.run(job.job_id)
-        job.result(timeout=10)
+        job.result(timeout=60)
         asked = slurm.calls["squeue"]
     assert slurm.calls["squeue"] == asked
 
@@ -490,11 +490,11 @@ def test_jobs_that_are_over_are_not_asked_about(cluster: Cluster, slurm: StubSlu
     cluster.refresh()
     assert slurm.asked_about == {first.job_id, second.job_id}
     slurm.run(first.job_id)
-    first.result(timeout=10)
+    first.result(timeout=60)
     cluster.refresh()
     assert slurm.asked_about == {second.job_id}
     slurm.run(second.job_id)
-    second.result(timeout=10)
+    second.result(timeout=60)
     asked = slurm.calls["squeue"]
     cluster.refresh()
     assert slurm.calls["squeue"] == asked

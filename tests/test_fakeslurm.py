@@ -281,7 +281,7 @@ def test_close_is_quick_and_complete(tmp_path: Path) -> None:
     directory = slurm.directory
     begun = time.monotonic()
     slurm.close()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30, "far from the 1000 s that the processes would take"
     assert not any(map(alive, victims))
     assert not directory.exists()
     slurm.close()
@@ -360,8 +360,8 @@ def test_execute(slurm: FakeSlurm, tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(TimeoutError, match=r"sbatch did not answer within 0\.2 s"):
         slurm.execute(["sbatch", "-W", "-H", "--wrap=true"], cwd=tmp_path, timeout=0.2)
-    assert time.monotonic() - begun < 5
-    assert slurm.execute(["squeue", "-h", "-o", "%i"], timeout=5) == CommandResult(0, "1\n", "")
+    assert time.monotonic() - begun < 30, "sbatch -W of a held job would wait for ever"
+    assert slurm.execute(["squeue", "-h", "-o", "%i"], timeout=60) == CommandResult(0, "1\n", "")
 
 
 def test_execute_scrubs_an_outer_job(slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

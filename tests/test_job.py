@@ -85,7 +85,7 @@ def later(do: Callable[[], object], seconds: float = 0.05) -> threading.Timer:
 def test_result(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(double, 21)
     slurm.run(job.job_id)
-    assert job.result(timeout=10) == 42
+    assert job.result(timeout=60) == 42
     assert (job.results(), job.exception(), job.state, job.done()) == ([42], None, "COMPLETED", True)
     assert not job.running()
     assert not job.cancelled()
@@ -95,14 +95,14 @@ def test_result(cluster: Cluster, slurm: StubSlurm) -> None:
 def test_one_result_per_rank(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(double, 1)
     slurm.run(job.job_id, world_size=3)
-    assert job.results(timeout=10) == [2, 2, 2]
+    assert job.results(timeout=60) == [2, 2, 2]
 
 
 def test_the_users_exception_is_raised_as_its_own_type(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(fail, "no such thing")
     slurm.run(job.job_id)
     with pytest.raises(LookupError, match="no such thing") as caught:
-        job.result(timeout=10)
+        job.result(timeout=60)
     assert type(caught.value) is LookupError
     assert isinstance(caught.value.__cause__, slurmkit.RemoteTraceback)
     text = "".join(traceback.format_exception(caught.value))
@@ -115,7 +115,7 @@ def test_an_exception_that_cannot_come_back_is_described(cluster: Cluster, slurm
     job = cluster.submit(fail_locally)
     slurm.run(job.job_id)
     with pytest.raises(slurmkit.JobFailed, match="rank 0 raised Local: a") as caught:
-        job.result(timeout=10)
+        job.result(timeout=60)
     assert isinstance(caught.value.__cause__, slurmkit.RemoteTraceback)
 
 
@@ -127,7 +127,7 @@ def test_the_first_failing_rank_counts(cluster: Cluster, slurm: StubSlurm) -> No
     slurm.end(job.job_id, "FAILED", "137:0", "NonZeroExitCode")
     (job.job_dir / "stderr").write_text("one\nkilled here\n")
     with pytest.raises(slurmkit.JobFailed, match="rank 0 ended without leaving a result") as caught:
-        job.results(timeout=10)
+        job.results(timeout=60)
     assert "killed here" in str(caught.value)
     assert (caught.value.state, caught.value.exit_code, caught.value.reason) == ("FAILED", "137:0", "NonZeroExitCode")
 
@@ -142,7 +142,7 @@ def test_sys_exit_is_a_failure_that_says_so(
     job = cluster.submit(leave, code)
     slurm.run(job.job_id)
     with pytest.raises(slurmkit.JobFailed, match=words) as caught:
-        job.result(timeout=10)
+        job.result(timeout=60)
     assert caught.value.state == state
 
 
@@ -165,7 +165,7 @@ def test_each_end_has_its_error(
     monkeypatch.setattr(watch, "START_GRACE", 0.0)
     job = cluster.submit(double, 1)
     slurm.end(job.job_id, state, "0:15", "Whatever")
-    caught = job.exception(timeout=10)
+    caught = job.exception(timeout=60)
     assert type(caught) is error
     assert isinstance(caught, slurmkit.JobFailed)
     assert (caught.job_id, caught.state, caught.exit_code, caught.reason) == (job.job_id, state, "0:15", "Whatever")
@@ -176,7 +176,7 @@ def test_each_end_has_its_error(
 def test_what_slurm_did_wins_over_what_the_task_raised_meanwhile(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(fail, "while it was ended")
     slurm.run(job.job_id, state="TIMEOUT")
-    caught = job.exception(timeout=10)
+    caught = job.exception(timeout=60)
     assert type(caught) is slurmkit.JobTimedOut
     assert isinstance(caught.__cause__, LookupError)
 
@@ -186,12 +186,12 @@ def test_results_that_show_up_late(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(double, 21)
     slurm.end(job.job_id, "COMPLETED")
     timer = later(lambda: slurm.run(job.job_id), 0.3)
-    assert job.result(timeout=10) == 42
+    assert job.result(timeout=60) == 42
     timer.join()
     failing = cluster.submit(fail, "late")
     slurm.end(failing.job_id, "FAILED", "1:0")
     timer = later(lambda: slurm.run(failing.job_id), 0.3)
-    assert isinstance(failing.exception(timeout=10), LookupError)
+    assert isinstance(failing.exception(timeout=60), LookupError)
     timer.join()
 
 
@@ -200,7 +200,7 @@ def test_a_result_that_is_missing(cluster: Cluster, slurm: StubSlurm, monkeypatc
     job = cluster.submit(double, 1)
     slurm.end(job.job_id, "COMPLETED")
     with pytest.raises(slurmkit.ResultError, match=r"result\.0\.pkl"):
-        job.result(timeout=10)
+        job.result(timeout=60)
 
 
 def test_a_result_that_cannot_be_unpickled(cluster: Cluster, slurm: StubSlurm) -> None:
@@ -209,7 +209,7 @@ def test_a_result_that_cannot_be_unpickled(cluster: Cluster, slurm: StubSlurm) -
     path = job.job_dir / "result.0.pkl"
     path.write_bytes(path.read_bytes()[:-3] + b"\xff")
     with pytest.raises(slurmkit.ResultError, match=r"result\.0\.pkl"):
-        job.result(timeout=10)
+        job.result(timeout=60)
 
 
 def test_a_result_that_others_could_have_written(cluster: Cluster, slurm: StubSlurm) -> None:
@@ -217,7 +217,7 @@ def test_a_result_that_others_could_have_written(cluster: Cluster, slurm: StubSl
     slurm.run(job.job_id)
     (job.job_dir / "result.0.pkl").chmod(0o666)
     with pytest.raises(slurmkit.JobDirectoryError, match="others can write it"):
-        job.result(timeout=10)
+        job.result(timeout=60)
 
 
 def test_the_result_of_an_earlier_attempt_is_not_the_result(
@@ -228,7 +228,7 @@ def test_the_result_of_an_earlier_attempt_is_not_the_result(
     slurm.requeue(job.job_id)
     slurm.start(job.job_id)
     slurm.end(job.job_id, "FAILED", "0:9")
-    caught = job.exception(timeout=10)
+    caught = job.exception(timeout=60)
     assert type(caught) is slurmkit.JobFailed
 
 
@@ -264,7 +264,7 @@ def test_the_end_is_noticed_soon_and_with_few_questions(cluster: Cluster, slurm:
         moments.append(time.monotonic())
 
     timer = later(finish)
-    assert job.result(timeout=10) == 2
+    assert job.result(timeout=60) == 2
     noticed = time.monotonic()
     timer.join()
     assert noticed - moments[0] < 0.5
@@ -272,11 +272,11 @@ def test_the_end_is_noticed_soon_and_with_few_questions(cluster: Cluster, slurm:
 
 
 def test_the_end_of_an_old_job_is_noticed_soon_too(slurm: StubSlurm, tmp_path: Path) -> None:
-    """After half a minute Slurm is asked every three seconds only: it is the journal that tells."""
+    """After some minutes Slurm is asked every ten seconds only: it is the journal that tells."""
     with Cluster(slurm, job_root=tmp_path) as cluster:
         job = cluster.submit(double, 1)
     record = jobdir.read_job(job.job_dir)
-    jobdir.write_job(job.job_dir, {**record, "created": time.time() - 30})
+    jobdir.write_job(job.job_dir, {**record, "created": time.time() - 300})
     slurm.start(job.job_id)
     with Cluster(slurm, job_root=tmp_path) as cluster:
         again = cluster.attach(job.job_id)
@@ -285,8 +285,8 @@ def test_the_end_of_an_old_job_is_noticed_soon_too(slurm: StubSlurm, tmp_path: P
         asked = slurm.calls["squeue"]
         slurm.run(job.job_id)
         began = time.monotonic()
-        assert again.result(timeout=10) == 2
-        assert time.monotonic() - began < 2
+        assert again.result(timeout=60) == 2
+        assert time.monotonic() - began < 9
         assert slurm.calls["squeue"] - asked <= 2
 
 
@@ -295,7 +295,7 @@ def test_many_waiters_cost_what_one_costs(cluster: Cluster, slurm: StubSlurm) ->
     for job in jobs:
         slurm.run(job.job_id)
     before = slurm.calls["squeue"]
-    assert [job.result(timeout=10) for job in jobs] == [2 * n for n in range(50)]
+    assert [job.result(timeout=60) for job in jobs] == [2 * n for n in range(50)]
     assert slurm.calls["squeue"] - before <= 3
     assert slurm.calls["sacct"] == slurm.calls["scontrol"] == 0
 
@@ -329,7 +329,7 @@ def test_a_scheduler_that_does_not_answer_is_waited_for(
     with pytest.raises(slurmkit.WaitTimeout):
         job.wait(timeout=0.5)
     slurm.failure = None
-    assert job.result(timeout=10) == 2
+    assert job.result(timeout=60) == 2
     assert job.status()["JobState"] == "COMPLETED"
     assert "squeue is down" in caplog.text
 
@@ -348,7 +348,7 @@ def test_cancel(cluster: Cluster, slurm: StubSlurm) -> None:
     assert job.state == "PENDING"
     assert job.cancel()
     assert job.state == "CANCELLED"
-    assert isinstance(job.exception(timeout=10), concurrent.futures.CancelledError)
+    assert isinstance(job.exception(timeout=60), concurrent.futures.CancelledError)
     assert job.cancelled()
     assert not job.cancel()
     assert slurm.calls["scancel"] == 2
@@ -368,7 +368,7 @@ def test_completion_is_delivered_once_whoever_sees_it(
     elif through == "callback":
         called = threading.Event()
         job.add_done_callback(lambda job: called.set())
-        assert called.wait(10)
+        assert called.wait(60)
     elif through == "state":
         assert job.state == "COMPLETED"
     elif through == "done":
@@ -378,7 +378,7 @@ def test_completion_is_delivered_once_whoever_sees_it(
     else:
         getattr(job, through)()
     assert len(heard.completed) == 1
-    job.wait(timeout=10)
+    job.wait(timeout=60)
     assert job.status()["JobState"] == "COMPLETED"
     cluster.close()
     assert len(heard.completed) == 1
@@ -397,7 +397,7 @@ def test_completion_is_delivered_once_whoever_sees_it(
 def test_completion_of_a_failure(cluster: Cluster, slurm: StubSlurm, heard: Heard) -> None:
     job = cluster.submit(fail, "why")
     slurm.run(job.job_id)
-    job.wait(timeout=10)
+    job.wait(timeout=60)
     (ctx,) = heard.completed
     assert (ctx.job_state, ctx.exit_code, ctx.error_type, ctx.error_message) == ("FAILED", "1:0", "LookupError", "why")
     assert ctx.traceback is not None
@@ -421,7 +421,7 @@ def test_threads_that_see_the_end_at_the_same_moment(cluster: Cluster, slurm: St
     start = threading.Barrier(4)
 
     def look() -> None:
-        start.wait(10)
+        start.wait(60)
         for job in jobs:
             job.done()
 
@@ -445,7 +445,7 @@ def test_a_hook_may_ask_for_the_result(slurm: StubSlurm, tmp_path: Path) -> None
     with Cluster(slurm, callbacks=[Asks()], job_root=tmp_path) as cluster:
         job = cluster.submit(double, 4)
         slurm.run(job.job_id)
-        job.wait(timeout=10)
+        job.wait(timeout=60)
     assert results == [8]
 
 
@@ -460,8 +460,8 @@ def test_an_interrupted_hook_does_not_block_the_others(slurm: StubSlurm, tmp_pat
         job = cluster.submit(double, 4)
         slurm.run(job.job_id)
         with pytest.raises(KeyboardInterrupt):
-            job.wait(timeout=10)
-        assert job.result(timeout=10) == 8
+            job.wait(timeout=60)
+        assert job.result(timeout=60) == 8
     assert len(hook.completed) == 1
 
 
@@ -479,7 +479,7 @@ def test_done_callbacks(cluster: Cluster, slurm: StubSlurm, heard: Heard, caplog
     names = [thread.name for thread in threading.enumerate()]
     assert names.count("slurmkit-follower") == 1
     slurm.run(job.job_id)
-    assert called.wait(10)
+    assert called.wait(60)
     assert calls == [(job.job_id, 1)], "after on_completed_ctx"
     job.add_done_callback(lambda job: calls.append(("now", 0)))
     assert calls[-1] == ("now", 0)
@@ -498,7 +498,7 @@ def test_the_follower_is_one_thread_and_ends(cluster: Cluster, slurm: StubSlurm)
     for job in jobs:
         slurm.run(job.job_id)
     for _ in jobs:
-        assert left.acquire(timeout=10)
+        assert left.acquire(timeout=60)
     thread.join(10)
     assert not thread.is_alive()
     assert slurm.calls["squeue"] - before <= 20
@@ -566,7 +566,7 @@ def test_the_tail_of_a_gigabyte_is_short(cluster: Cluster, slurm: StubSlurm) -> 
         file.seek(0, 2)
         file.write(b"\n" + b"".join(b"line %d\n" % n for n in range(100)))
     slurm.end(job.job_id, "TIMEOUT", "0:0", "TimeLimit")
-    message = str(job.exception(timeout=10))
+    message = str(job.exception(timeout=60))
     assert "line 99" in message
     assert "line 79" not in message
     assert len(message) < 5000
@@ -576,7 +576,7 @@ def test_repr_and_pickling(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(double, 1)
     assert repr(job) == f"<Job {job.job_id} submitted {str(job.job_dir)!r}>"
     slurm.run(job.job_id)
-    job.wait(timeout=10)
+    job.wait(timeout=60)
     assert "COMPLETED" in repr(job)
     with pytest.raises(TypeError, match=f"Job {job.job_id}.*cannot be pickled"):
         pickle.dumps(job)
@@ -589,5 +589,5 @@ def test_no_thread_without_need(cluster: Cluster, slurm: StubSlurm) -> None:
     before = threading.active_count()
     job = cluster.submit(double, 1)
     slurm.run(job.job_id)
-    job.result(timeout=10)
+    job.result(timeout=60)
     assert threading.active_count() == before

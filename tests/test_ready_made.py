@@ -100,7 +100,7 @@ def follow(callback: BaseCallback, tmp_path: Path, function: Any = double, *args
         slurm.start(job.job_id)
         cluster.refresh()
         slurm.run(job.job_id)
-        job.exception(timeout=10)
+        job.exception(timeout=60)
         return job.job_id
 
 
@@ -246,7 +246,7 @@ def test_progress_shows_a_line_per_job(tmp_path: Path) -> None:
         slurm.end(held.job_id, "PENDING", reason="JobHeldUser")
         for job in jobs:
             slurm.run(job.job_id)
-            job.exception(timeout=10)
+            job.exception(timeout=60)
         threading.Event().wait(0.1)
     lines = text.getvalue().splitlines()
     assert lines[0].strip() == "3 of 4 jobs done"
@@ -280,7 +280,7 @@ def test_progress_of_many_jobs_is_short(tmp_path: Path) -> None:
     ):
         jobs = [cluster.submit(double, n) for n in range(10)]
         slurm.run(jobs[0].job_id)
-        jobs[0].result(timeout=10)
+        jobs[0].result(timeout=60)
     lines = [line.split() for line in text.getvalue().splitlines()]
     assert [line[0] for line in lines[2:] if line] == ["2", "3", "4", "..."]
     assert lines[5] == ["...", "7", "more"]

@@ -313,7 +313,7 @@ class Slurm:
         }
         self.entered.set()
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(60)
         if self.failure is not None:
             raise self.failure
         return answer
@@ -409,10 +409,10 @@ def test_whoever_comes_meanwhile_shares_the_next_request() -> None:
     seen: list[Snapshot] = []
     threads = [threading.Thread(target=lambda: seen.append(status.snapshot(["1"], max_age=0)["1"])) for _ in range(21)]
     threads[0].start()
-    assert slurm.entered.wait(10)
+    assert slurm.entered.wait(60)
     for thread in threads[1:]:
         thread.start()
-    assert clock.all_wait.wait(10)
+    assert clock.all_wait.wait(60)
     slurm.gate.set()
     for thread in threads:
         thread.join(10)
@@ -440,7 +440,7 @@ def test_a_request_under_way_is_too_old_for_who_cancels_meanwhile() -> None:
     status = service(slurm, "1", clock=SystemClock())
     first = threading.Thread(target=lambda: status.snapshot(["1"], max_age=0))
     first.start()
-    assert slurm.entered.wait(10)
+    assert slurm.entered.wait(60)
     slurm.states["1"] = "CANCELLED"
     status.expire("1")
     slurm.gate.set()

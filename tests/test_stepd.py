@@ -333,7 +333,7 @@ def test_close_kills_what_runs(tmp_path: Path) -> None:
     pids = read(tmp_path / "pids").split()
     begun = time.monotonic()
     daemon.close()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30, "far from the 1000 s that the processes would take"
     assert heard.over.is_set()
     assert not any(alive(int(pid)) for pid in pids)
     assert not directory.exists()

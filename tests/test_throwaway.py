@@ -329,7 +329,7 @@ def test_a_start_timeout_is_kept() -> None:
     begin = time.monotonic()
     with pytest.raises(SlurmUnavailable, match="not ready in time"):
         ThrowawaySlurm(nodes=1, accounting=False, start_timeout=0.05).start()
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
 
 
 @needs_slurm
