@@ -71,7 +71,7 @@ class ProgressCallback(BaseCallback):
             if live is not None:
                 atexit.unregister(self.stop)
         if live is not None:
-            live.stop()  # joins rich's thread, which takes our lock to draw
+            live.stop()  # draws once more, for which it takes our lock
             if not live.console.is_terminal:
                 live.console.line()  # rich ends the last line on a terminal only
         with self._lock:
