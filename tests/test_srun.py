@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fakeslurm.commands.srun_step import exit_messages, ranks_text, return_code
+from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
 from fakeslurm.fake import FakeSlurm
 from fakeslurm.model import Step
 from slurmkit.backends.execute import CommandResult

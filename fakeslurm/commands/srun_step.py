@@ -13,17 +13,17 @@ from attrs import define, field
 from fakeslurm import environment
 from fakeslurm.commands.base import Invocation
 from fakeslurm.commands.srun_options import StepWishes
+from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
 from fakeslurm.filenames import FileNames
 from fakeslurm.model import Step, StepRequest
 from fakeslurm.stepio import Rank, StepIO, Wanted
 from fakeslurm.steps import RunningStep, StepSpec, Task
-from slurmkit.slurm.states import ExitCode
 
 if TYPE_CHECKING:
     from fakeslurm.engine import Engine
     from fakeslurm.server import Caller
 
-__all__ = ["StepRun", "exit_messages", "ranks_text"]
+__all__ = ["StepRun"]
 
 _DEBUG = 3
 """SRUN_DEBUG without -v and -Q."""
@@ -33,63 +33,6 @@ _GATHER = 0.05
 """Seconds for which endings are gathered into one message, as srun does with those that arrive together."""
 _PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 _FORCED = (signal.SIGTERM, signal.SIGKILL)
-
-_SIGNAL_WORDS = {
-    signal.SIGHUP: "Hangup",
-    signal.SIGINT: "Interrupt",
-    signal.SIGQUIT: "Quit",
-    signal.SIGILL: "Illegal instruction",
-    signal.SIGTRAP: "Trace/breakpoint trap",
-    signal.SIGABRT: "Aborted",
-    signal.SIGBUS: "Bus error",
-    signal.SIGFPE: "Floating point exception",
-    signal.SIGKILL: "Killed",
-    signal.SIGUSR1: "User defined signal 1",
-    signal.SIGSEGV: "Segmentation fault",
-    signal.SIGUSR2: "User defined signal 2",
-    signal.SIGPIPE: "Broken pipe",
-    signal.SIGALRM: "Alarm clock",
-    signal.SIGTERM: "Terminated",
-}
-"""glibc's strsignal(), which other C libraries word differently."""
-
-
-def ranks_text(ranks: list[int]) -> str:
-    """``task 0``, ``tasks 0-1,3``."""
-    runs: list[list[int]] = []
-    for rank in sorted(ranks):
-        if runs and rank == runs[-1][-1] + 1:
-            runs[-1].append(rank)
-        else:
-            runs.append([rank])
-    text = ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
-    return f"task{'s' if len(ranks) > 1 else ''} {text}"
-
-
-def exit_messages(step: Step, statuses: dict[int, int]) -> list[str]:
-    """What srun says about tasks that ended badly, by node and by how they ended."""
-    lines: list[str] = []
-    for node, ranks in zip(step.nodes, step.tasks, strict=True):
-        by_status: dict[int, list[int]] = {}
-        for rank in ranks:
-            if statuses.get(rank):
-                by_status.setdefault(statuses[rank], []).append(rank)
-        for status, some in by_status.items():
-            code = ExitCode.from_wait_status(status)
-            words = f"Exited with exit code {code.code}"
-            if code.signal:
-                words = _SIGNAL_WORDS.get(signal.Signals(code.signal), f"Unknown signal {code.signal}")
-            if os.WCOREDUMP(status):
-                words += " (core dumped)"
-            lines.append(f"error: {node}: {ranks_text(some)}: {words}")
-    return lines
-
-
-def return_code(statuses: dict[int, int]) -> int:
-    """The highest exit code; 128 + signal when any task died of one, which counts above all exit codes (measured)."""
-    codes = [ExitCode.from_wait_status(status) for status in statuses.values()]
-    highest_signal = max((code.signal for code in codes), default=0)
-    return 128 + highest_signal if highest_signal else max((code.code for code in codes), default=0)
 
 
 @define
@@ -113,6 +56,8 @@ class StepRun:
     _statuses: dict[int, int] = field(factory=dict)
     _told: set[int] = field(factory=set)
     _over: bool = False
+    _cut_short: bool = False
+    """Whether somebody else had ended the step, or its job, by the time it was over."""
     _open_error: tuple[int, int] | None = None
     _aborted: bool = False
     """srun itself gave the step up, or the controller did."""
@@ -228,6 +173,7 @@ class StepRun:
             self.engine.slurmd.forget(self.job_id, self._step_id)
             ordered = [self._statuses[rank] for rank in range(self.step.ntasks)]
             self.engine.controller.step_ended(self.job_id, self._step_id, ordered, now)
+            self._cut_short = self._cancelled
             self._over = True
 
         self.engine.report(tell)
@@ -258,17 +204,19 @@ class StepRun:
                 return
             while self.signals:
                 self._on_signal(self.signals.popleft())
-            if not self._over and self._cancelled and not self._aborted:
-                self._abort()
-            if len(self._statuses) > len(self._told):
-                self._tell_endings()
+            self._tell_news()
             if self._give_up_at is not None and self.engine.clock.monotonic() >= self._give_up_at:
                 self._give_up()
-        if len(self._statuses) > len(self._told):
-            self._tell_endings()
+        self._tell_news()
         assert self._io is not None
         self._io.close()
         self._finish()
+
+    def _tell_news(self) -> None:
+        if not self._aborted and (self._cut_short if self._over else self._cancelled):
+            self._abort()
+        if len(self._statuses) > len(self._told):
+            self._tell_endings()
 
     def _something_new(self) -> bool:
         new = len(self._statuses) > len(self._told) or bool(self.signals) or self._over

@@ -1,0 +1,68 @@
+"""What srun says about the ends of its tasks, and the return code that it makes of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from fakeslurm.model import Step
+from slurmkit.slurm.states import ExitCode
+
+__all__ = ["exit_messages", "ranks_text", "return_code"]
+
+_SIGNAL_WORDS = {
+    signal.SIGHUP: "Hangup",
+    signal.SIGINT: "Interrupt",
+    signal.SIGQUIT: "Quit",
+    signal.SIGILL: "Illegal instruction",
+    signal.SIGTRAP: "Trace/breakpoint trap",
+    signal.SIGABRT: "Aborted",
+    signal.SIGBUS: "Bus error",
+    signal.SIGFPE: "Floating point exception",
+    signal.SIGKILL: "Killed",
+    signal.SIGUSR1: "User defined signal 1",
+    signal.SIGSEGV: "Segmentation fault",
+    signal.SIGUSR2: "User defined signal 2",
+    signal.SIGPIPE: "Broken pipe",
+    signal.SIGALRM: "Alarm clock",
+    signal.SIGTERM: "Terminated",
+}
+"""glibc's strsignal(), which other C libraries word differently."""
+
+
+def ranks_text(ranks: list[int]) -> str:
+    """``task 0``, ``tasks 0-1,3``."""
+    runs: list[list[int]] = []
+    for rank in sorted(ranks):
+        if runs and rank == runs[-1][-1] + 1:
+            runs[-1].append(rank)
+        else:
+            runs.append([rank])
+    text = ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+    return f"task{'s' if len(ranks) > 1 else ''} {text}"
+
+
+def exit_messages(step: Step, statuses: dict[int, int]) -> list[str]:
+    """What srun says about tasks that ended badly, by node and by how they ended."""
+    lines: list[str] = []
+    for node, ranks in zip(step.nodes, step.tasks, strict=True):
+        by_status: dict[int, list[int]] = {}
+        for rank in ranks:
+            if statuses.get(rank):
+                by_status.setdefault(statuses[rank], []).append(rank)
+        for status, some in by_status.items():
+            code = ExitCode.from_wait_status(status)
+            words = f"Exited with exit code {code.code}"
+            if code.signal:
+                words = _SIGNAL_WORDS.get(signal.Signals(code.signal), f"Unknown signal {code.signal}")
+            if os.WCOREDUMP(status):
+                words += " (core dumped)"
+            lines.append(f"error: {node}: {ranks_text(some)}: {words}")
+    return lines
+
+
+def return_code(statuses: dict[int, int]) -> int:
+    """The highest exit code; 128 + signal when any task died of one, which counts above all exit codes (measured)."""
+    codes = [ExitCode.from_wait_status(status) for status in statuses.values()]
+    highest_signal = max((code.signal for code in codes), default=0)
+    return 128 + highest_signal if highest_signal else max((code.code for code in codes), default=0)
