@@ -372,6 +372,8 @@ class Job:
     nodes: tuple[str, ...] = ()
     """In the order of the cluster's nodes; stays after the job has ended."""
     cpus_per_node: tuple[int, ...] = ()
+    cpu_ids: tuple[tuple[int, ...], ...] = ()
+    """Which CPUs of each node it has: the numbers that ``scontrol show job -d`` prints."""
     tasks_per_node: tuple[int, ...] = ()
     wait_status: int = 0
     derived_wait_status: int = 0
@@ -414,6 +416,8 @@ class NodeRecord:
     index: int
     """Its place in the order of the cluster's nodes."""
     allocated_cpus: int = 0
+    cpus_in_use: int = 0
+    """A bit mask of the same CPUs."""
     allocated_memory: int = 0
     jobs: set[int] = field(factory=set)
     """Jobs that hold CPUs of it, those completing among them."""

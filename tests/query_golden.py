@@ -45,6 +45,13 @@ def run(argv: Sequence[str], controller: Any, now: float = T0 + 91, environ: Map
     return command(argv[0])(argv[1:], invocation, controller)
 
 
+CPU_IDS: Mapping[int, tuple[tuple[int, ...], ...]] = {
+    **{1: ((0, 1), (0,)), 2: ((2,),), 3: ((2,),), 4: ((2, 3),), 10: ((2,),), 11: ((3,),), 12: ((2,),)},
+    **{13: ((0, 1, 2, 3),), 14: ((3,),), 16: ((0, 1),), 19: ((2,),)},
+}
+"""By job, for each of its nodes."""
+
+
 class _Jobs(dict[int, Job]):
     """Jobs by id; `add` makes the next one out of what sbatch was asked for and what became of it."""
 
@@ -301,6 +308,8 @@ def jobs() -> dict[int, Job]:
         end_time=9,
         **one | {"nodes": ("n4",)},
     )
+    for job_id, cpu_ids in CPU_IDS.items():
+        table[job_id].cpu_ids = cpu_ids
     return dict(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -9,6 +10,7 @@ from attrs import frozen
 from fakeslurm.commands import jobtexts
 from fakeslurm.commands.jobsizes import (
     allocated_tres,
+    memory_on_node,
     memory_text,
     min_cpus_per_node,
     requested_tres,
@@ -16,6 +18,7 @@ from fakeslurm.commands.jobsizes import (
 )
 from fakeslurm.commands.jobtexts import NEW, NULL
 from fakeslurm.model import BATCH
+from slurmkit.slurm import hostlist
 from slurmkit.slurm.durations import format_elapsed, format_time_limit
 from slurmkit.slurm.states import ExitCode, JobState
 
@@ -113,14 +116,24 @@ class Reporter:
             *self._tres(job),
             f"Socks/Node={_star(asked.sockets_per_node)} "
             f"NtasksPerN:B:S:C={asked.ntasks_per_node or 0}:0:{per_socket}:{per_core} CoreSpec=*",
-            # Slurm goes on with a line for each node; which of its CPUs a job has, the fake does not know.
-            *(["JOB_GRES=(null)"] if self.detail and job.nodes else []),
+            *(self._allocation(job) if self.detail and job.nodes else []),
             f"MinCPUsNode={min_cpus_per_node(job)} {self._memory(job)} "
             f"MinTmpDiskNode={memory_text(asked.tmp_disk or 0)}",
             "Features=(null) DelayBoot=00:00:00",
             f"OverSubscribe={jobtexts.over_subscribe(job)} Contiguous={asked.contiguous:d} Licenses=(null) "
             "Network=(null)",
         ]
+
+    def _allocation(self, job: Job) -> list[str]:
+        """What the job has of each node; a line of its own for all that follow one another and have the same CPUs."""
+        held = [
+            (name, f"CPU_IDs={jobtexts.ranges(cpu_ids)} Mem={memory_on_node(job, index, self.settings)} GRES=")
+            for index, (name, cpu_ids) in enumerate(zip(job.nodes, job.cpu_ids, strict=True))
+        ]
+        lines = ["JOB_GRES=(null)"]
+        for what, group in groupby(held, key=lambda pair: pair[1]):
+            lines.append(f"  Nodes={hostlist.compress(name for name, _ in group)} {what}")
+        return lines
 
     def _node_range(self, job: Job) -> str:
         asked = job.description

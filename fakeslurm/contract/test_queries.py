@@ -212,3 +212,23 @@ def test_unknown_option(slurm: SlurmUnderTest, command: str) -> None:
     assert done.returncode != 0
     assert f"{command}: unrecognized option '--bogus'" in done.stderr
     assert (f'Try "{command} --help" for more information' in done.stderr) == (command != "sacct")
+
+
+def test_which_cpus_of_which_nodes(slurm: SlurmUnderTest) -> None:
+    """``-d``: the first free ones, and a line for all neighbours that have the same."""
+    gate = "until [ -e go ]; do sleep 0.05; done"
+    jobs = [slurm.sbatch(gate, *options) for options in (["-N2", "-n2"], ["-n7", "--mem=100"], ["-n1"])]
+    for job_id in jobs:
+        slurm.wait(job_id, ["RUNNING"])
+    reports = [slurm.run("scontrol", "show", "job", "-d", job_id).stdout for job_id in jobs]
+    allocations = [re.findall(r"\n {5}(Nodes=.*)", report) for report in reports]
+    assert allocations == [
+        ["Nodes=n[1-2] CPU_IDs=0 Mem=0 GRES="],
+        ["Nodes=n[1-2] CPU_IDs=1-3 Mem=0 GRES=", "Nodes=n3 CPU_IDs=0 Mem=0 GRES="],
+        ["Nodes=n3 CPU_IDs=1 Mem=0 GRES="],
+    ]
+    one_line = slurm.run("scontrol", "show", "job", "-d", "-o", jobs[2]).stdout
+    assert " JOB_GRES=(null)   Nodes=n3 CPU_IDs=1 Mem=0 GRES= MinCPUsNode=1 " in one_line
+    (slurm.workdir / "go").touch()
+    slurm.wait(jobs[0])
+    assert "Nodes=n[1-2] CPU_IDs=0 Mem=0" in slurm.run("scontrol", "show", "job", "-d", jobs[0]).stdout

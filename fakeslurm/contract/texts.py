@@ -1,7 +1,7 @@
 """What two Slurms never agree on, taken out of the texts of their query commands, so that the rest can be compared.
 
-The fake and a real Slurm differ in what only a real machine knows (load, ports, process ids, which of its CPUs a job
-has), in what the backfill scheduler plans, and in which of its two schedulers started a job.
+The fake and a real Slurm differ in what only a real machine knows (load, ports, process ids), in what the backfill
+scheduler plans, and in which of its two schedulers started a job.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ _JOB = (
     (re.compile(r"AllocNode:Sid=\S+"), "AllocNode:Sid=*"),
     (re.compile(r"LastSchedEval=\S+ Scheduler=\S+"), "LastSchedEval=* Scheduler=*"),
     (re.compile(r" SchedNodeList=\S+"), ""),
-    (re.compile(r"\n     Nodes=\S+ CPU_IDs=\S* Mem=\d+ GRES=\S*"), ""),
-    (re.compile(r"   Nodes=\S+ CPU_IDs=\S* Mem=\d+ GRES=\S*"), ""),
 )
 _NODE = (
     (re.compile(r" Arch=\S+"), ""),
@@ -36,7 +34,7 @@ def _replaced(text: str, replacements: tuple[tuple[re.Pattern[str], str], ...]) 
 
 
 def job_report(text: str) -> str:
-    """``scontrol show job`` (also ``-o``, ``-d``) without session, scheduler, plans and the numbers of CPUs."""
+    """``scontrol show job`` (also ``-o``, ``-d``) without session, scheduler and plans."""
     return _replaced(text, _JOB)
 
 

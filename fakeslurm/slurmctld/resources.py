@@ -28,6 +28,8 @@ class Holding:
     shares: tuple[Share, ...]
     memory: tuple[int, ...]
     """MB on each of these nodes; zeros when memory is not consumed."""
+    cpus: tuple[int, ...]
+    """Which CPUs of each of these nodes: bit masks."""
 
 
 class Resources:
@@ -102,7 +104,22 @@ class Resources:
 
     def holding(self, demand: Demand, shares: Iterable[Share]) -> Holding:
         shares = tuple(shares)
-        return Holding(shares, tuple(self._memory(demand, share) for share in shares))
+        return Holding(
+            shares,
+            tuple(self._memory(demand, share) for share in shares),
+            tuple(self._lowest_free(share) for share in shares),
+        )
+
+    def _lowest_free(self, share: Share) -> int:
+        """The CPUs of a node that a job gets: the first ones that nobody has (measured: CPU_IDs of ``scontrol show job -d``)."""
+        record = self.by_index[share.index]
+        free = ~record.cpus_in_use
+        mask = 0
+        for _ in range(share.cpus):
+            lowest = free & -free
+            mask |= lowest
+            free ^= lowest
+        return mask
 
     def _memory(self, demand: Demand, share: Share) -> int:
         if not self._memory_is_consumed:
@@ -113,9 +130,10 @@ class Resources:
 
     def take(self, job_id: int, holding: Holding) -> None:
         self._holdings[job_id] = holding
-        for share, memory in zip(holding.shares, holding.memory, strict=True):
+        for share, memory, cpus in zip(holding.shares, holding.memory, holding.cpus, strict=True):
             record = self.by_index[share.index]
             record.allocated_cpus += share.cpus
+            record.cpus_in_use |= cpus
             record.allocated_memory += memory
             record.jobs.add(job_id)
             self.free_cpus -= share.cpus
@@ -131,9 +149,10 @@ class Resources:
         """Give back what a completing job holds."""
         holding = self._holdings.pop(job_id)
         self.version += 1
-        for share, memory in zip(holding.shares, holding.memory, strict=True):
+        for share, memory, cpus in zip(holding.shares, holding.memory, holding.cpus, strict=True):
             record = self.by_index[share.index]
             record.allocated_cpus -= share.cpus
+            record.cpus_in_use &= ~cpus
             record.allocated_memory -= memory
             record.jobs.discard(job_id)
             record.completing -= 1

@@ -22,6 +22,7 @@ from fakeslurm.model import (
 )
 from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.resources import bits
 from fakeslurm.slurmctld.selection import Share, deal
 from fakeslurm.slurmctld.state import State
 from fakeslurm.slurmctld.steps import Placement
@@ -48,7 +49,8 @@ class Running:
         """The scheduler's decision: the job runs, on these nodes."""
         state = self._state
         job_id = job.job_id
-        state.resources.take(job_id, state.resources.holding(demand, shares))
+        holding = state.resources.holding(demand, shares)
+        state.resources.take(job_id, holding)
         state.running[job_id] = job
         job.state = JobState.RUNNING
         job.reason = Reason.NONE
@@ -58,6 +60,7 @@ class Running:
         job.start_time = state.now
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
         job.cpus_per_node = tuple(share.cpus for share in shares)
+        job.cpu_ids = tuple(tuple(bits(mask)) for mask in holding.cpus)
         job.num_nodes = len(shares)
         job.num_cpus = sum(job.cpus_per_node)
         self._lay_out(job, demand)
