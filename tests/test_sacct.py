@@ -427,7 +427,7 @@ def test_layout(distribution: str, layout: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--json"], ["--yaml"], ["-v"], ["-T"], ["-B"], ["-c"], ["-f", "x"], ["--env-vars"], ["--reason=None"]],
+    [["--yaml"], ["-v"], ["-T"], ["-B"], ["-c"], ["-f", "x"], ["--env-vars"], ["--reason=None"]],
     ids=lambda arguments: arguments[0],
 )
 def test_refused(arguments: list[str]) -> None:

@@ -367,7 +367,7 @@ def test_steps_chosen() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--json"], ["--yaml"], ["-i", "5"], ["-v"], ["-P"], ["-O", "AllocSID"]],
+    [["--yaml"], ["-i", "5"], ["-v"], ["-P"], ["-O", "AllocSID"]],
     ids=lambda arguments: arguments[0],
 )
 def test_refused(arguments: list[str]) -> None:

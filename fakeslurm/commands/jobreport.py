@@ -136,10 +136,7 @@ class Reporter:
         return lines
 
     def _node_range(self, job: Job) -> str:
-        asked = job.description
-        most = asked.max_nodes
-        if self._new and asked.hold and not (most or asked.cpus_per_task or asked.ntasks_per_node):
-            most = job.num_nodes  # of a job that was submitted with -H, and even when it has been released since
+        most = jobtexts.most_nodes(job, self.settings)
         if job.state is not JobState.PENDING or not most:
             return f"{job.num_nodes}"
         return f"{min(job.num_nodes, most)}-{most}"

@@ -48,7 +48,7 @@ def megabytes(text: str) -> int:
 def tasks(job: Job) -> int | None:
     """Tasks of the job; None for one that never ran and did not say (``NumTasks=N/A``)."""
     asked = job.description
-    if job.finished and not job.nodes and asked.ntasks is None and asked.ntasks_per_node is None:
+    if job.finished and not job.nodes and not asked.asks_for_tasks:
         return None
     return job.num_tasks
 

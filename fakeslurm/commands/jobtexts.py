@@ -31,6 +31,7 @@ __all__ = [
     "host_order",
     "job_label",
     "last_evaluation",
+    "most_nodes",
     "named_nodes",
     "nodelist",
     "over_subscribe",
@@ -153,6 +154,17 @@ def accrue_time(job: Job) -> float | None:
 def last_evaluation(job: Job) -> float:
     """``LastSchedEval``: when it started, or while it waits when it came, which is when it was looked at for sure."""
     return job.submit_time if job.start_time is None or job.state is JobState.PENDING else job.start_time
+
+
+def most_nodes(job: Job, settings: Settings) -> int:
+    """The largest number of nodes that a pending job may get, 0 when that is not said."""
+    asked = job.description
+    if job.state is not JobState.PENDING and job.nodes:
+        return 0
+    if asked.max_nodes or settings.profile.release != NEW or not asked.hold:
+        return asked.max_nodes or 0
+    # Of a job that was submitted with -H, and even when it has been released since.
+    return 0 if asked.cpus_per_task or asked.ntasks_per_node or asked.ntasks_per_core else job.num_nodes
 
 
 def distribution_name(text: str) -> str:

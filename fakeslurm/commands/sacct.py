@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from fakeslurm.commands import accountfilter, answers
+from fakeslurm.commands import accountfilter, accountjson, answers, jsonshape
 from fakeslurm.commands.accountfields import BRIEF, DEFAULT, FIELDS, LONG, FieldError, Sheet, columns, help_text
 from fakeslurm.commands.accountrows import AccountTexts
 from fakeslurm.commands.answers import Stop, unsupported
@@ -18,6 +18,7 @@ from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError
 from fakeslurm.commands.stamps import Stamps
 
 if TYPE_CHECKING:
+    from fakeslurm.model import Settings
     from fakeslurm.slurmctld import Controller
 
 __all__ = ["OPTIONS", "run"]
@@ -98,7 +99,7 @@ This is fakeslurm: an option of sacct is carried out as Slurm does, or refused w
 """
 
 _REFUSED = frozenset(
-    {"batch-script", "completion", "env-vars", "file", "json", "yaml", "reason", "truncate", "verbose"}
+    {"batch-script", "completion", "env-vars", "file", "yaml", "reason", "truncate", "verbose"}
     | {option.identity for option in NEW_OPTIONS}
 )
 _NO_CHANGE = frozenset({"allclusters", "duplicates", "federation", "local", "use-local-uid", "whole-hetjob"})
@@ -127,7 +128,7 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         given, operands = parse_options(_PROGRAM, argv, table, suggest_help=False)
         request = _Request()
         for option in given:
-            _apply(request, option, invocation)
+            _apply(request, option, invocation, controller.settings)
         if operands:
             lines = "".join(f"{_PROGRAM}: error:  {operand}\n" for operand in operands)
             raise Stop(f"{_PROGRAM}: error: Unknown arguments:\n{lines}")
@@ -135,14 +136,14 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
             raise Stop("Slurm accounting storage is disabled\n")
         if "helpformat" in request.flags:
             return Reply(help_text(FIELDS[release]))
-        return _print(request, invocation, controller)
+        return _print(request, invocation, controller, [_PROGRAM, *argv])
     except UsageError as error:
         return error.reply(1)
     except Stop as stop:
         return stop.reply
 
 
-def _apply(request: _Request, option: Given, invocation: Invocation) -> None:
+def _apply(request: _Request, option: Given, invocation: Invocation, settings: Settings) -> None:
     key, value = option.key, option.value or ""
     if key in _NO_CHANGE:
         return
@@ -155,6 +156,9 @@ def _apply(request: _Request, option: Given, invocation: Invocation) -> None:
             raise Stop(stdout=USAGE, returncode=0)
         case "version":
             raise answers.version(invocation)
+        case "json":
+            jsonshape.check_parser(_PROGRAM, option.value, settings)
+            request.flags.add(key)
         case "brief":
             request.append("format", BRIEF)
         case "format" | "jobs":
@@ -173,7 +177,7 @@ def _apply(request: _Request, option: Given, invocation: Invocation) -> None:
             request.values[key] = value
 
 
-def _print(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
+def _print(request: _Request, invocation: Invocation, controller: Controller, words: list[str]) -> Reply:
     stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
     if "long" in request.flags:
         if "format" in request.values:
@@ -191,6 +195,10 @@ def _print(request: _Request, invocation: Invocation, controller: Controller) ->
         convert="noconvert" not in request.flags,
         unit=request.values.get("units", ""),
     )
+    records = controller.accounting.records(invocation.now, selection.job_ids)
+    rows = selection.rows(records, with_steps="allocations" not in request.flags)
+    if "json" in request.flags:
+        return Reply(accountjson.report(rows, texts, invocation, words))
     text = request.values.get("format", invocation.environ.get("SACCT_FORMAT", DEFAULT))
     try:
         chosen = columns(text, FIELDS[controller.settings.profile.release], texts.getter)
@@ -199,6 +207,4 @@ def _print(request: _Request, invocation: Invocation, controller: Controller) ->
     delimiter = None if request.trailing is None else request.values.get("delimiter", "|")
     sheet = Sheet(chosen, delimiter, bool(request.trailing))
     header = "" if "noheader" in request.flags else sheet.header()
-    records = controller.accounting.records(invocation.now, selection.job_ids)
-    body = sheet.rows(selection.rows(records, with_steps="allocations" not in request.flags))
-    return Reply(header + body, stamps.complaint)
+    return Reply(header + sheet.rows(rows), stamps.complaint)

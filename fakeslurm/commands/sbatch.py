@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -120,7 +119,7 @@ def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) ->
         description,
         script=script,
         argv=argv_of_job,
-        submit_line=shlex.join([_PROGRAM, *argv]),
+        submit_line=" ".join([_PROGRAM, *argv]),
         name_in_environment=bool(line.operands) or wishes.wrap is not None or wishes.job_name is not None,
     )
     try:

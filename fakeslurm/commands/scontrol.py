@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from fakeslurm.commands import answers, clusterreport, nodetexts, stepfields
+from fakeslurm.commands import answers, clusterreport, jobjson, jsonshape, nodetexts, stepfields
 from fakeslurm.commands.answers import Stop, unsupported, words
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.jobreport import Reporter
@@ -59,7 +59,7 @@ scontrol [<OPTION>] [<COMMAND>]
 This is fakeslurm: what else scontrol(1) can do is refused with "fakeslurm does not support ...".
 """
 
-_REFUSED = frozenset({"json", "uid", "verbose", "yaml"})
+_REFUSED = frozenset({"uid", "verbose", "yaml"})
 _NO_CHANGE = frozenset({"all", "federation", "future", "hide", "local", "sibling"})
 """One cluster in no federation, no hidden partition, no node in the state FUTURE: nothing to do."""
 
@@ -119,6 +119,8 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
                 raise Stop(stdout=USAGE, returncode=0)
             if option.key == "version":
                 raise answers.version(invocation)
+            if option.key == "json":
+                jsonshape.check_parser(_PROGRAM, option.value, controller.settings)
             if option.key == "clusters":
                 answers.check_clusters(_PROGRAM, option.value or "", "--cluster", controller)
         options = frozenset(option.key for option in given) - _NO_CHANGE
@@ -126,6 +128,8 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
             raise unsupported(_PROGRAM, "its interactive mode")
         name, action = _keyword(operands[0])
         quiet = "quiet" in options
+        if "json" in options and (action is not _show or not _shows_jobs(operands[1:])):
+            raise unsupported(_PROGRAM, f"--json of {' '.join(operands[:2])}")
         return _silenced(action(_Call(name, operands[1:], options, invocation, controller)), quiet)
     except UsageError as error:
         return error.reply(1)
@@ -267,6 +271,11 @@ def _show(call: _Call) -> Reply:
     return shown[entity](call, which)
 
 
+def _shows_jobs(arguments: Sequence[str]) -> bool:
+    entity = arguments[0].partition("=")[0].lower() if arguments else ""
+    return bool(entity) and ("jobs".startswith(entity) or "jobid".startswith(entity))
+
+
 def _show_config(call: _Call, which: str | None) -> Reply:
     if which is not None:
         raise unsupported(_PROGRAM, "show config of one parameter")
@@ -275,8 +284,6 @@ def _show_config(call: _Call, which: str | None) -> Reply:
 
 
 def _show_jobs(call: _Call, which: str | None) -> Reply:
-    stamps = call.stamps()
-    reporter = call.reporter(stamps)
     jobs = list(call.controller.jobs.values())
     if which:
         number, underscore, task = which.partition("_")
@@ -289,8 +296,13 @@ def _show_jobs(call: _Call, which: str | None) -> Reply:
             jobs = [job for job in found if _is(job, int(number), task)]
             if underscore and not jobs:
                 raise Stop(stdout=f"Job {which} not found\n")
+    if "json" in call.options:
+        words = [call.keyword, *call.arguments]
+        return Reply(jobjson.report(jobs, call.controller.settings, call.invocation, words))
     if not jobs:
         return Reply("No jobs in the system\n")
+    stamps = call.stamps()
+    reporter = call.reporter(stamps)
     return Reply("".join([reporter.job(job) for job in jobs]), stamps.complaint)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from fakeslurm.commands import answers, queuefilter, squeuefields, stepfields
+from fakeslurm.commands import answers, jobjson, jsonshape, queuefilter, squeuefields, stepfields
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.columns import Found, Table, format_table, long_format_table
@@ -19,6 +19,7 @@ from fakeslurm.commands.stamps import Stamps
 from fakeslurm.commands.stepfields import StepColumns
 
 if TYPE_CHECKING:
+    from fakeslurm.model import Job
     from fakeslurm.slurmctld import Controller
 
 __all__ = ["OPTIONS", "run"]
@@ -93,7 +94,7 @@ _LONG = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
 _START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
 _STEPS = "%.15i %.8j %.9P %.8u %.9M %N"
 
-_REFUSED = frozenset({"json", "yaml", "verbose", "priority"} | {option.identity for option in NEW_OPTIONS})
+_REFUSED = frozenset({"yaml", "verbose", "priority"} | {option.identity for option in NEW_OPTIONS})
 _NO_CHANGE = frozenset({"all", "array", "array-unique", "federation", "hide", "local", "sibling"})
 """One cluster in no federation, no hidden partition, every element of an array a job of its own: nothing to do."""
 
@@ -124,6 +125,7 @@ class _Request:
     long: bool = False
     start: bool = False
     convert: bool = True
+    json: bool = False
     complaints: str = ""
 
 
@@ -137,6 +139,8 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         for option in given:
             _apply(request, option, invocation, controller)
         _after(request, operands, invocation.environ)
+        if request.json:
+            return Reply(_json(request, invocation, controller, [_PROGRAM, *argv]))
         return _steps(request, invocation, controller) if request.of_steps else _jobs(request, invocation, controller)
     except UsageError as error:
         return error.reply(1)
@@ -186,6 +190,9 @@ def _apply(request: _Request, option: Given, invocation: Invocation, controller:
             request.header = False
         case "noconvert":
             request.convert = False
+        case "json":
+            jsonshape.check_parser(_PROGRAM, option.value, controller.settings)
+            request.json = True
         case "me":
             request.values["users"] = f"{invocation.uid}"
         case _:
@@ -236,13 +243,31 @@ def _after(request: _Request, operands: list[str], environ: Mapping[str, str]) -
         values.setdefault("states", "PD")
 
 
-def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
+def _json(request: _Request, invocation: Invocation, controller: Controller, words: list[str]) -> str:
+    """22.05 prints every job, whatever is asked for, also with ``--steps``; 24.11 those that are asked for, in the order of their ids."""
+    settings = controller.settings
+    jobs: Iterable[Job] = controller.jobs.values()
+    if settings.profile.release == NEW:
+        if request.of_steps:
+            raise unsupported(_PROGRAM, "--json with --steps")
+        tests, _ = queuefilter.predicates(request.values, controller, steps=False)
+        jobs = queuefilter.select(_asked_for(request, controller), tests)
+    return jobjson.report(jobs, settings, invocation, words)
+
+
+def _asked_for(request: _Request, controller: Controller) -> list[Job]:
+    """The jobs of ``--jobs``, or all."""
     jobs = list(controller.jobs.values())
-    if request.jobs is not None:
-        only = request.jobs.only
-        if only is not None and not any(only in (job.job_id, job.array_job_id) for job in jobs):
-            raise Stop("slurm_load_jobs error: Invalid job id specified\n")
-        jobs = [job for job in jobs if request.jobs.names(job)]
+    if request.jobs is None:
+        return jobs
+    only = request.jobs.only
+    if only is not None and not any(only in (job.job_id, job.array_job_id) for job in jobs):
+        raise Stop("slurm_load_jobs error: Invalid job id specified\n")
+    return [job for job in jobs if request.jobs.names(job)]
+
+
+def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
+    jobs = _asked_for(request, controller)
     tests, complaints = queuefilter.predicates(request.values, controller, steps=False)
     stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
     columns = JobColumns(controller.settings, invocation.now, stamps, request.convert)

@@ -7,7 +7,6 @@ Texts, return codes and what the signals do were measured on 22.05.8.
 from __future__ import annotations
 
 import posixpath
-import shlex
 import signal
 from collections import deque
 from collections.abc import Callable
@@ -253,7 +252,7 @@ class _Srun:
             mem_per_cpu=wishes.mem_per_cpu,
             time_limit=wishes.time,
             uid=self.invocation.uid,
-            submit_line=shlex.join(self.caller.argv),
+            submit_line=" ".join(self.caller.argv),
         )
 
     # Outside of a job
@@ -261,7 +260,7 @@ class _Srun:
     def _with_allocation(self) -> int:
         controller = self.engine.controller
         asked = sbatch.describe(self.wishes, self.invocation, name=posixpath.basename(self.command[0]))
-        asked = evolve(asked, submit_line=shlex.join(self.caller.argv))
+        asked = evolve(asked, submit_line=" ".join(self.caller.argv))
         try:
             job_id = self.engine.change(lambda now: controller.allocate(asked, now))
         except SlurmError as error:
