@@ -47,6 +47,15 @@ def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | N
         environment["SLURM_NODE_ALIASES"] = "(null)"
     if settings.profile.tres_per_task_in_environment and description.cpus_per_task is not None:
         environment["SLURM_TRES_PER_TASK"] = f"cpu={description.cpus_per_task}"
+    if job.array is not None:
+        environment |= {
+            "SLURM_ARRAY_JOB_ID": str(job.array.job_id),
+            "SLURM_ARRAY_TASK_ID": str(job.array_task_id),
+            "SLURM_ARRAY_TASK_COUNT": str(job.array.count),
+            "SLURM_ARRAY_TASK_MAX": str(job.array.highest),
+            "SLURM_ARRAY_TASK_MIN": str(job.array.lowest),
+            "SLURM_ARRAY_TASK_STEP": str(job.array.step),
+        }
     if description.dependency:
         environment["SLURM_JOB_DEPENDENCY"] = description.dependency
     if job.restart_count:

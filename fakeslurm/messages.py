@@ -67,6 +67,7 @@ class Reason(StrEnum):
     LAUNCH_FAILURE = "JobLaunchFailure"
     TIME_LIMIT = "TimeLimit"
     BAD_CONSTRAINTS = "BadConstraints"
+    ARRAY_TASK_LIMIT = "JobArrayTaskLimit"
 
 
 class SlurmError(Exception):

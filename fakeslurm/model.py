@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from attrs.validators import ge, in_, instance_of
 
 from fakeslurm.effects import BATCH, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import Reason
 from fakeslurm.profiles import PROFILES, Profile
 from slurmkit.slurm.states import JobState
@@ -356,8 +357,12 @@ class Job:
     """Asked for, or the user's default one in accounting: only root has one, whose name is ``root`` as well (measured)."""
     qos: str | None = None
     """``normal`` with accounting, unless another one was asked for."""
-    array_job_id: int | None = None
+    place: int = 0
+    """Where slurmctld's list has it: jobs are listed by ascending place."""
+    array: JobArray | None = None
+    """The array that it belongs to."""
     array_task_id: int | None = None
+    """Its index there; None is all that are `JobArray.pending`, for the one record that stands for them."""
     state: JobState = JobState.PENDING
     """The base state; see `completing`."""
     completing: bool = False
@@ -386,6 +391,15 @@ class Job:
     batch: Step | None = None
     steps: dict[int, Step] = field(factory=dict)
     next_step_id: int = 0
+
+    @property
+    def array_job_id(self) -> int | None:
+        return None if self.array is None else self.array.job_id
+
+    @property
+    def is_unsplit(self) -> bool:
+        """Whether it stands for all elements of its array that are not jobs of their own."""
+        return self.array is not None and self.array_task_id is None
 
     @property
     def shown_state(self) -> JobState:

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from fakeslurm.jobarray import TaskSet
 from fakeslurm.model import BATCH, Job, Settings, Step, StepId
 from slurmkit.slurm.states import JobState
 
 __all__ = ["Accounting", "JobRecord", "StepRecord", "record_of"]
 
+_NO_TASK = 0xFFFFFFFE
 _REFUSED = 1 << 8
 """Exit code 1: of a job that was refused after it had its id."""
 
@@ -44,6 +46,9 @@ class JobRecord:
     job_id: int
     array_job_id: int | None
     array_task_id: int | None
+    array_tasks: TaskSet | None
+    """Of the record of those that wait: which they were when one was last split off."""
+    array_limit: int | None
     name: str
     user: str
     uid: int
@@ -90,6 +95,8 @@ class Accounting:
         """Without a lag the jobs themselves, from which the records are made when somebody asks."""
         self._records: dict[int, JobRecord] = {}
         self._coming: deque[tuple[float, JobRecord]] = deque()
+        self._elements: dict[int, set[int]] = {}
+        """The jobs of each array."""
 
     def changed(self, job: Job, now: float) -> None:
         """Something of this job is different now."""
@@ -99,15 +106,29 @@ class Accounting:
             self._coming.append((now + self._lag, record_of(job, self._settings)))
         else:
             self._jobs[job.job_id] = job
+        if job.array is not None:
+            self._elements.setdefault(job.array.job_id, set()).add(job.job_id)
 
     def records(self, now: float, job_ids: Iterable[int] | None = None) -> list[JobRecord]:
-        """The records of these jobs (None: all), by job id; unknown ids are left out."""
+        """The records of these jobs (None: all), for an array's id those of all its jobs; unknown ids are left out.
+
+        Sorted as slurmdbd has them: jobs by their ids, then arrays by theirs and their elements by index (measured).
+        """
         while self._coming and self._coming[0][0] <= now:
             record = self._coming.popleft()[1]
             self._records[record.job_id] = record
         known = self._records if self._lag else self._jobs
-        chosen = sorted(known if job_ids is None else {one for one in job_ids if one in known})
-        return [self._records[one] if self._lag else record_of(self._jobs[one], self._settings) for one in chosen]
+        chosen: Iterable[int] = known
+        if job_ids is not None:
+            wanted = set(job_ids)
+            chosen = wanted.union(*(self._elements.get(one, ()) for one in wanted)) & known.keys()
+        records = [self._records[one] if self._lag else record_of(self._jobs[one], self._settings) for one in chosen]
+        return sorted(records, key=_order)
+
+
+def _order(record: JobRecord) -> tuple[int, int, int]:
+    task = _NO_TASK if record.array_task_id is None else record.array_task_id
+    return record.array_job_id or 0, task, record.job_id
 
 
 def record_of(job: Job, settings: Settings) -> JobRecord:
@@ -120,6 +141,8 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         job_id=job.job_id,
         array_job_id=job.array_job_id,
         array_task_id=job.array_task_id,
+        array_tasks=job.array.accounted() if job.array is not None and job.is_unsplit else None,
+        array_limit=job.array.limit if job.array is not None else None,
         name=description.name,
         user=description.user,
         uid=description.uid,

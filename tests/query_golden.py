@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from fakeslurm.commands.base import Invocation, Reply, command
+from fakeslurm.jobarray import job_array
 from fakeslurm.messages import Reason
 from fakeslurm.model import BATCH, Job, JobDescription, NodeRecord, Partition, Settings, Step, StepRequest
 from fakeslurm.slurmdbd import Accounting
@@ -70,6 +71,7 @@ class _Jobs(dict[int, Job]):
         defaults["requested_cpus"] = became.get("num_cpus", 1)
         self[job_id] = Job(
             job_id=job_id,
+            place=job_id,
             description=description,
             partition="debug",
             submit_time=T0 + submit,
@@ -323,6 +325,15 @@ def nodes() -> dict[str, NodeRecord]:
     return found
 
 
+def into_array(table: Mapping[int, Job], array_job_id: int, tasks: Mapping[int, int]) -> None:
+    """Make jobs the elements of one array: `tasks` are their indices, by job id."""
+    indices = sorted(tasks.values())
+    array = job_array(array_job_id, ",".join(map(str, indices)))
+    for job_id, task in tasks.items():
+        array.split_off(task, job_id)
+        table[job_id].array, table[job_id].array_task_id = array, task
+
+
 def controller(**replaced: Any) -> Any:
     """As much of a controller as the query commands look at."""
     parts: dict[str, Any] = {
@@ -335,4 +346,5 @@ def controller(**replaced: Any) -> Any:
     accounting = Accounting(parts["settings"])
     for job in parts["jobs"].values():
         accounting.changed(job, T0)
-    return SimpleNamespace(**parts | {"accounting": accounting})
+    arrays = {job.array.job_id: job.array for job in parts["jobs"].values() if job.array is not None}
+    return SimpleNamespace(**parts | {"accounting": accounting, "arrays": arrays})

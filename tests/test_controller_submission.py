@@ -51,8 +51,6 @@ NODES = "Requested node configuration is not available"
         ("", {"array": "5-2"}, ["Invalid job array specification"]),
         ("", {"array": "0-2000"}, ["Invalid job array specification"]),
         ("", {"array": "1,1001"}, ["Invalid job array specification"]),
-        ("", {"array": "1,1000"}, ["fakeslurm does not support job arrays (--array)"]),
-        ("", {"array": "1-3"}, ["fakeslurm does not support job arrays (--array)"]),
         ("", {"comment": "x" * 3000}, ["Pathname of a file, directory or other parameter too long"]),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from query_golden import SETTINGS, controller, jobs
+from query_golden import SETTINGS, controller, into_array, jobs
 
 from fakeslurm.commands import sacct, sinfo, sinfofields, squeue, squeuefields
 from fakeslurm.commands.base import Invocation, Reply, command
@@ -227,7 +227,7 @@ def test_names_of_files() -> None:
 
 def test_names_of_files_of_an_array() -> None:
     table = new_jobs()
-    table[12].array_job_id, table[12].array_task_id = 12, 3
+    into_array(table, 12, {12: 3})
     assert run("squeue", "-h", "-j", "12", "-O", "stdout:", jobs=table).stdout == "/tmp/w/slurm-%A_%a.out\n"
 
 

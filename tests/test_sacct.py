@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from query_golden import SETTINGS, T0, controller, jobs, recorded, recorded_argv, run
+from query_golden import SETTINGS, T0, controller, into_array, jobs, recorded, recorded_argv, run
 
 from fakeslurm.commands import accountfields, sacct
 from fakeslurm.commands.base import Invocation, command
@@ -317,9 +317,8 @@ def test_which_rows(arguments: list[str], rows: list[str]) -> None:
 
 def test_elements_of_an_array() -> None:
     some = jobs()
-    some[3].array_job_id, some[3].array_task_id = 2, 1
-    some[2].array_job_id, some[2].array_task_id = 2, 7
-    shown = "2_7|2|wrap\n2_1|3|fail\n"
+    into_array(some, 2, {3: 1, 2: 7})
+    shown = "2_1|3|fail\n2_7|2|wrap\n"
     assert sacct_("-n", "-X", "-P", "-j", "2", "-o", "jobid,jobidraw,jobname", jobs=some)[1] == shown
     assert ids("-j", "2_1", jobs=some) == [3]
     assert sacct_("-n", "-P", "-j", "2_1.batch", "-o", "jobid,jobidraw", jobs=some)[1] == "2_1.batch|3.batch\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from query_golden import SETTINGS, T0, controller, jobs, recorded, run
+from query_golden import SETTINGS, T0, controller, into_array, jobs, recorded, run
 
 from fakeslurm.commands.base import Invocation, command
 from fakeslurm.contract import texts
@@ -122,8 +122,7 @@ def test_jobs_chosen() -> None:
 
 def test_an_element_of_an_array() -> None:
     some = jobs()
-    some[3].array_job_id, some[3].array_task_id = 2, 1
-    some[2].array_job_id, some[2].array_task_id = 2, 7
+    into_array(some, 2, {3: 1, 2: 7})
     assert scontrol("show", "job", "2_1", jobs=some)[1].startswith("JobId=3 ArrayJobId=2 ArrayTaskId=1 JobName=fail\n")
     assert scontrol("show", "job", "2", jobs=some)[1].count("JobId=") == 4  # JobId and ArrayJobId of two jobs
 
@@ -268,10 +267,10 @@ class _Recorder:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.parts, name)
 
-    def hold(self, job_id: int, now: float, *, uid: int, by_user: bool = False) -> None:
+    def hold(self, job_id: int, now: float, *, uid: int, task: int | None = None, by_user: bool = False) -> None:
         self._note("uhold" if by_user else "hold", job_id, uid)
 
-    def release(self, job_id: int, now: float, *, uid: int) -> None:
+    def release(self, job_id: int, now: float, *, uid: int, task: int | None = None) -> None:
         self._note("release", job_id, uid)
 
     def _note(self, what: str, job_id: int, uid: int) -> None:

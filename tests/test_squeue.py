@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from query_golden import SETTINGS, T0, controller, jobs, recorded, recorded_argv, run
+from query_golden import SETTINGS, T0, controller, into_array, jobs, recorded, recorded_argv, run
 
 from fakeslurm.commands import columns, squeue, squeuefields, stepfields
 
@@ -134,8 +134,7 @@ def test_widths_count_bytes() -> None:
 
 def test_array_elements() -> None:
     some = jobs()
-    some[2].array_job_id, some[2].array_task_id = 2, 7
-    some[3].array_job_id, some[3].array_task_id = 2, 1
+    into_array(some, 2, {2: 7, 3: 1})
     _, out, _ = squeue_("-h", "-t", "all", "-j", "2", "-S", "i", "-o", "%i %A %F %K", jobs=some)
     assert out == "2_1 3 2 1\n2_7 2 2 7\n"
     assert ids("-t", "all", "-j", "2_1", jobs=some) == [3]
@@ -428,8 +427,7 @@ def test_order_of_hosts_and_of_elements_of_arrays() -> None:
     for job_id, node in ((1, "n10"), (12, "n9"), (16, "head")):
         some[job_id].nodes = (node,)
     assert ids("-S", "N", "-j", "1,12,16", jobs=some) == [16, 12, 1]
-    for job_id, task in ((5, 10), (7, 9)):
-        some[job_id].array_job_id, some[job_id].array_task_id = 5, task
+    into_array(some, 5, {5: 10, 7: 9})
     assert ids("-S", "i", "-j", "5,8", "-t", "PD", jobs=some) == [7, 5, 8]
 
 

@@ -165,13 +165,7 @@ def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation
     elif "allusers" not in flags and not steps and invocation.uid != 0:
         tests.append(lambda job: job.uid == invocation.uid)
     tests += _filters(values, controller)
-    return Selection(window, tests, _ids(steps, controller) if steps else None, steps)
-
-
-def _ids(steps: Iterable[tuple[int, int | None]], controller: Controller) -> Set[int]:
-    """The ids of the jobs asked for; of an array: those of its elements that the controller remembers."""
-    asked = {job_id for job_id, _ in steps}
-    return asked | {job.job_id for job in controller.jobs.values() if job.array_job_id in asked}
+    return Selection(window, tests, {job_id for job_id, _ in steps} if steps else None, steps)
 
 
 def _steps(text: str) -> dict[tuple[int, int | None], Set[StepId] | None]:

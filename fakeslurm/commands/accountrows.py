@@ -16,6 +16,7 @@ from fakeslurm.commands import jobtexts
 from fakeslurm.commands.answers import unsupported
 from fakeslurm.commands.jobsizes import allocated_memory, megabytes, memory_text
 from fakeslurm.commands.jobtexts import NEW
+from fakeslurm.jobarray import TEXT_LENGTH, index_text
 from fakeslurm.model import BATCH
 from slurmkit.slurm.durations import format_elapsed, format_time_limit
 from slurmkit.slurm.states import ExitCode, JobState
@@ -53,6 +54,8 @@ class AccountTexts:
     """Not so with ``--noconvert``."""
     unit: str = ""
     """Of ``--units``."""
+    index_length: int = TEXT_LENGTH
+    """How much is shown of the indices of an array."""
 
     def getter(self, name: str) -> Callable[[Row], str]:
         """The function that reads the field of this name (as `accountfields.NAMES` spells it)."""
@@ -180,7 +183,12 @@ class AccountTexts:
 
     def _jobid(self, row: Row) -> str:
         job = row.job
-        label = f"{job.job_id}" if job.array_task_id is None else f"{job.array_job_id}_{job.array_task_id}"
+        if job.array_task_id is not None:
+            label = f"{job.array_job_id}_{job.array_task_id}"
+        elif job.array_tasks is not None:
+            label = f"{job.array_job_id}_[{index_text(job.array_tasks, job.array_limit, self.index_length)}]"
+        else:
+            label = f"{job.job_id}"
         return label if row.step is None else f"{label}.{row.step.step_id}"
 
     def _jobidraw(self, row: Row) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fakeslurm.commands import jobtexts
 from fakeslurm.commands.columns import Overflow
 from fakeslurm.commands.jobsizes import allocated_tres, memory_text, min_cpus_per_node, requested_tres, tasks
 from fakeslurm.commands.jobtexts import NO_VAL, NULL, short_time
+from fakeslurm.jobarray import TEXT_LENGTH
 from slurmkit.slurm.states import ExitCode, JobState
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from fakeslurm.model import Job, Settings
 
 __all__ = ["Field", "JobColumns"]
+
+_LONGEST_ID = 31
+"""FORMAT_STRING_SIZE in src/squeue/print.c."""
 
 
 class Field(NamedTuple):
@@ -38,6 +42,10 @@ class JobColumns:
     stamps: Stamps
     convert: bool = True
     """Not so with ``--noconvert``: 2048M stays 2048M."""
+    index_length: int = TEXT_LENGTH
+    """How much is shown of the indices of an array."""
+    index_texts: Mapping[int, str] = field(factory=dict)
+    """By job id, of records of arrays whose indices are shown otherwise."""
 
     def getter(self, field: Field) -> Callable[[Job], str]:
         """The function that reads this field."""
@@ -63,7 +71,13 @@ class JobColumns:
         return f"{jobtexts.array_job_id(job)}"
 
     def array_task_id(self, job: Job) -> str:
-        return "N/A" if job.array_task_id is None else f"{job.array_task_id}"
+        tasks = self._tasks(job)
+        return "N/A" if tasks is None else tasks
+
+    def _tasks(self, job: Job) -> str | None:
+        if job.array_task_id is None and job.job_id in self.index_texts:
+            return self.index_texts[job.job_id]
+        return jobtexts.task_text(job, self.index_length)
 
     def association(self, job: Job) -> str:
         return "2" if self.settings.accounting and job.description.uid == 0 else "0"
@@ -137,7 +151,10 @@ class JobColumns:
         return f"{job.job_id}"
 
     def job_label(self, job: Job) -> str:
-        return jobtexts.job_label(job)
+        tasks = self._tasks(job)
+        if job.array_task_id is not None or tasks is None:
+            return jobtexts.job_label(job)
+        return f"{job.array_job_id}_[{tasks}]"[:_LONGEST_ID]
 
     def last_sched_eval(self, job: Job) -> str:
         return self._stamp(jobtexts.last_evaluation(job))

@@ -17,6 +17,7 @@ from fakeslurm.commands.jobsizes import (
     tasks,
 )
 from fakeslurm.commands.jobtexts import NEW, NULL
+from fakeslurm.jobarray import TEXT_LENGTH
 from fakeslurm.model import BATCH
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.durations import format_elapsed, format_time_limit
@@ -45,6 +46,8 @@ class Reporter:
     """``-d``."""
     oneliner: bool = False
     """``-o``."""
+    index_length: int = TEXT_LENGTH
+    """How much is shown of the indices of an array."""
 
     @property
     def _new(self) -> bool:
@@ -68,8 +71,11 @@ class Reporter:
     def _identity(self, job: Job) -> list[str]:
         asked = job.description
         element = ""
-        if job.array_task_id is not None:
-            element = f" ArrayJobId={jobtexts.array_job_id(job)} ArrayTaskId={job.array_task_id}"
+        if job.array is not None:
+            tasks = jobtexts.task_text(job, self.index_length)
+            tasks = f"{jobtexts.NO_VAL}" if tasks is None else tasks
+            limit = f" ArrayTaskThrottle={job.array.limit}" if job.array.limit else ""
+            element = f" ArrayJobId={job.array.job_id} ArrayTaskId={tasks}{limit}"
         account = jobtexts.account(asked.uid, asked.account, self.settings)
         qos = jobtexts.qos(asked.qos, self.settings)
         lines = [

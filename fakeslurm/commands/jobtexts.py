@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from fakeslurm.jobarray import index_text
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.durations import format_squeue_elapsed
 from slurmkit.slurm.states import JobState
@@ -42,6 +43,7 @@ __all__ = [
     "short_time",
     "standard_file",
     "standard_files",
+    "task_text",
 ]
 
 _FAILURES = frozenset({JobState.FAILED, JobState.TIMEOUT, JobState.OUT_OF_MEMORY, JobState.DEADLINE})
@@ -118,6 +120,15 @@ def array_job_id(job: Job) -> int:
 def job_label(job: Job) -> str:
     """``123``, or ``123_4`` for the element of an array."""
     return f"{job.job_id}" if job.array_task_id is None else f"{array_job_id(job)}_{job.array_task_id}"
+
+
+def task_text(job: Job, length: int) -> str | None:
+    """``4`` of an element, ``1-3,7%2`` of the record of those that wait; None without an array, or when it is of none any more."""
+    if job.array is None or (job.is_unsplit and not job.array.pending):
+        return None
+    if job.array_task_id is not None:
+        return f"{job.array_task_id}"
+    return index_text(job.array.pending, job.array.limit, length)
 
 
 def command_line(asked: JobDescription) -> str | None:
@@ -231,7 +242,7 @@ def standard_file(job: Job, name: str | None, fallback: str, *, expand: str) -> 
 def given_files(job: Job) -> tuple[str, str, str]:
     """The paths as 24.11 keeps them: patterns are not expanded, stderr is empty unless it was asked for."""
     asked = job.description
-    label = "%j" if job.array_task_id is None else "%A_%a"
+    label = "%j" if job.array is None else "%A_%a"
     output = standard_file(job, asked.output, f"{asked.work_dir.rstrip('/')}/slurm-{label}.out", expand="")
     return standard_files(job)[0], output, standard_file(job, asked.error, "", expand="")
 
@@ -239,7 +250,10 @@ def given_files(job: Job) -> tuple[str, str, str]:
 def standard_files(job: Job, *, expand: str = "") -> tuple[str, str, str]:
     """The paths of stdin, stdout and stderr."""
     asked = job.description
-    default = f"{asked.work_dir.rstrip('/')}/slurm-{job_label(job)}.out"
+    label = f"{job.job_id}"
+    if job.array is not None:
+        label = f"{job.array_job_id}_{NO_VAL if job.array_task_id is None else job.array_task_id}"
+    default = f"{asked.work_dir.rstrip('/')}/slurm-{label}.out"
     output = standard_file(job, asked.output, default, expand=expand)
     error = standard_file(job, asked.error, output, expand=expand)
     return standard_file(job, asked.input, "/dev/null", expand=expand), output, error

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from fakeslurm.commands import answers, jobtexts
 from fakeslurm.commands.answers import Stop, words
+from fakeslurm.commands.arrayjobs import as_element
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.stepfields import ShownStep
 from fakeslurm.model import BATCH
@@ -62,6 +63,15 @@ class JobChoices:
             return True
         return job.array_task_id is not None and (job.array_job_id, job.array_task_id) in self.elements
 
+    def shown(self, job: Job) -> Job | None:
+        """The job if it is meant, of the record of an array as much as is meant."""
+        if self.names(job):
+            return job
+        if job.array is None or job.array_task_id is not None:
+            return None
+        tasks = sorted(task for job_id, task in self.elements if job_id == job.job_id and task in job.array.pending)
+        return as_element(job, tasks) if tasks else None
+
 
 @frozen
 class StepChoices:
@@ -88,7 +98,7 @@ def job_choices(text: str) -> JobChoices:
         if task is None:
             ids.add(int(number[1]))
         else:
-            elements.add((int(number[1]), int(task[1] or -1)))
+            elements.add((int(number[1]), int(task[1] or 0)))
     return JobChoices(frozenset(ids), frozenset(elements))
 
 

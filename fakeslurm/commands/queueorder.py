@@ -1,7 +1,7 @@
 """The orders of squeue's ``--sort``, read as Slurm reads it: backwards, one letter a field, each a stable sort.
 
 Letters and keys: src/squeue/sort.c; orders compared with Slurm 22.05.8. What is equal in every field keeps the order in
-which slurmctld lists jobs: the youngest first.
+which slurmctld lists jobs, but sorted by start first.
 """
 
 from __future__ import annotations
@@ -133,22 +133,15 @@ def _sort(
 
 
 def _by_start(decorated: list[tuple[Any, Any]], descending: bool) -> list[tuple[Any, Any]]:
-    """By start: jobs whose start nobody knows come last in both directions, equal ones always in the order of ids."""
-    sign = -1 if descending else 1
+    """By start: jobs whose start nobody knows come last in both directions, and their order is reversed."""
     known = [(int(start), item) for start, item in decorated if start is not None]
-    unknown = [(start, item) for start, item in decorated if start is None]
-    known.sort(key=lambda pair: (sign * pair[0], _number(pair[1])))
-    unknown.sort(key=lambda pair: _number(pair[1]))
-    return known + unknown
-
-
-def _number(item: Job | ShownStep) -> int:
-    return item.job_id if isinstance(item, Job) else 0
+    known.sort(key=itemgetter(0), reverse=descending)
+    return known + [pair for pair in reversed(decorated) if pair[0] is None]
 
 
 def order_jobs(jobs: Iterable[Job], text: str, now: float) -> tuple[list[Job], str]:
     """The jobs in the order of `text`, and what squeue says meanwhile. Raises `Stop` for a letter that is no field."""
-    ordered = sorted(jobs, key=lambda job: -job.job_id)
+    ordered = [job for _, job in _by_start([(jobtexts.expected_start(job, now), job) for job in jobs], True)]
 
     def unknown(message: str) -> None:
         raise Stop(message)

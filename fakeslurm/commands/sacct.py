@@ -14,6 +14,7 @@ from fakeslurm.commands import accountfilter, accountjson, answers, jsonshape
 from fakeslurm.commands.accountfields import BRIEF, DEFAULT, FIELDS, LONG, FieldError, Sheet, columns, help_text
 from fakeslurm.commands.accountrows import AccountTexts
 from fakeslurm.commands.answers import Stop, unsupported
+from fakeslurm.commands.arrayjobs import text_length
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.stamps import Stamps
 
@@ -194,6 +195,7 @@ def _print(request: _Request, invocation: Invocation, controller: Controller, wo
         stamps,
         convert="noconvert" not in request.flags,
         unit=request.values.get("units", ""),
+        index_length=text_length(invocation.environ),
     )
     records = controller.accounting.records(invocation.now, selection.job_ids)
     rows = selection.rows(records, with_steps="allocations" not in request.flags)

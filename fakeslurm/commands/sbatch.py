@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from fakeslurm import messages
+from fakeslurm.commands.arrayjobs import jobs_of
 from fakeslurm.commands.base import Continuation, Invocation, Reply, UsageError, parse_options
 from fakeslurm.commands.job_options import Refused, Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options
 from fakeslurm.messages import SlurmError
-from fakeslurm.model import PROFILES, JobDescription
+from fakeslurm.model import PROFILES, Job, JobDescription
 from slurmkit.slurm.directives import DirectiveError, parse_script
 from slurmkit.slurm.durations import format_timestamp
 from slurmkit.slurm.hostlist import compress
@@ -312,12 +313,16 @@ def test_only(program: str, controller: Controller, description: JobDescription,
 
 def _waiter(job_id: int) -> Continuation:
     def look(controller: Controller, _now: float) -> Reply | None:
-        job = controller.jobs.get(job_id)
-        if job is None:
+        jobs = jobs_of(controller, job_id)
+        if not jobs:
             return Reply(stderr=f"sbatch: error: Job {job_id} no longer found and exit code not found\n", returncode=1)
-        if not job.finished:
+        if not all(job.finished for job in jobs):
             return None
-        code = ExitCode.from_wait_status(job.wait_status)
-        return Reply(returncode=1 if code.signal else code.code)
+        return Reply(returncode=max(map(_exit_code, jobs)))
 
     return look
+
+
+def _exit_code(job: Job) -> int:
+    code = ExitCode.from_wait_status(job.wait_status)
+    return 1 if code.signal else code.code

@@ -6,12 +6,13 @@ scancel looks at the jobs itself first; then an id that is not among the active 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from fakeslurm import messages
+from fakeslurm.commands.arrayjobs import Target, targets
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.signals import parse_signal
 from fakeslurm.messages import SlurmError
@@ -192,44 +193,55 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
             continue
         if request.verbose:
             request.say(f"Terminating job {wanted}")
-        jobs: list[Job | None] = [*_jobs_of(wanted, controller.jobs.values())]
-        for job in jobs or [None]:
+        found, complete = targets(controller, wanted.job_id, _tasks(wanted))
+        problem = "" if complete else messages.INVALID_JOB_ID
+        # It is one request: nothing of it starts in the place of what ends.
+        for target in sorted(found, key=lambda target: target.job.state is not JobState.PENDING):
             try:
-                if job is None:
-                    raise SlurmError(messages.INVALID_JOB_ID)
-                controller.cancel(job.job_id, invocation.now, uid=invocation.uid, scope=request.scope)
+                _cancel(target, request, invocation, controller)
             except SlurmError as error:
-                if request.verbose:
-                    request.say(f"error: Kill job error on job id {wanted}: {error.message}")
+                problem = error.message
+        if problem and request.verbose:
+            request.say(f"error: Kill job error on job id {wanted}: {problem}")
 
 
 def _by_search(request: _Request, invocation: Invocation, controller: Controller) -> None:
-    active = [job for job in controller.jobs.values() if not job.finished]
-    chosen: list[Job] = []
+    chosen: list[Target] = []
     for wanted in request.ids:
         if wanted.step is not None:
             _cancel_step(request, wanted, invocation, controller)
             continue
-        jobs = _jobs_of(wanted, active)
-        if not jobs:
+        found, _ = targets(controller, wanted.job_id, _tasks(wanted))
+        found = [target for target in found if not target.job.finished]
+        if not found:
             request.fail(f"Kill job error on job id {wanted}: {messages.INVALID_JOB_ID}")
-        chosen.extend(jobs)
-    matching = [job for job in chosen if _matches(job, request.filters)]
+        chosen.extend(found)
+    matching = [target for target in chosen if _matches(target.job, request.filters)]
     if chosen and not matching and request.verbose:
         filters = " ".join(f"{name}={value}" for name, value in request.filters.items())
         request.say(f"error: No active jobs match ALL job filters, including: {filters} ")
     if not request.ids:
-        matching = [job for job in active if _matches(job, request.filters)]
-    for job in matching:
+        active = [job for job in controller.jobs.values() if not job.finished]
+        matching = [Target(job) for job in active if _matches(job, request.filters)]
+    for target in matching:
         if request.verbose:
             what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
-            request.say(f"{what} job {_shown(job)}")
+            request.say(f"{what} job {target.label}")
         try:
-            controller.cancel(
-                job.job_id, invocation.now, uid=invocation.uid, signal=request.signal, scope=request.scope
-            )
+            _cancel(target, request, invocation, controller)
         except SlurmError as error:
-            request.fail(f"Kill job error on job id {_shown(job)}: {error.message}")
+            request.fail(f"Kill job error on job id {target.label}: {error.message}")
+
+
+def _cancel(target: Target, request: _Request, invocation: Invocation, controller: Controller) -> None:
+    controller.cancel(
+        target.job.job_id,
+        invocation.now,
+        uid=invocation.uid,
+        task=target.task,
+        signal=request.signal,
+        scope=request.scope,
+    )
 
 
 def _cancel_step(request: _Request, wanted: JobId, invocation: Invocation, controller: Controller) -> None:
@@ -238,32 +250,24 @@ def _cancel_step(request: _Request, wanted: JobId, invocation: Invocation, contr
         what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
         request.say(f"{what} step {wanted}")
     assert wanted.step is not None
-    jobs = _jobs_of(wanted, controller.jobs.values())
-    if not jobs:
+    found, _ = targets(controller, wanted.job_id, _tasks(wanted))
+    if not found:
         request.fail(f"Kill job error on job step id {wanted}: {messages.INVALID_JOB_ID}")
         return
     try:
         controller.cancel_step(
-            jobs[0].job_id, int(wanted.step), invocation.now, uid=invocation.uid, signal=request.signal
+            found[0].job.job_id, int(wanted.step), invocation.now, uid=invocation.uid, signal=request.signal
         )
     except SlurmError as error:
         job_only = wanted._replace(step=None)
         request.fail(f"Kill job error on job step id {job_only}: {error.message}", _UNKNOWN_STEP)
 
 
-def _jobs_of(wanted: JobId, jobs: Iterable[Job]) -> list[Job]:
-    """The jobs that an id means: of an array the element, those of an expression, or all."""
+def _tasks(wanted: JobId) -> Sequence[int] | None:
+    """The indices that an id names; None without any."""
     if wanted.array_task is not None:
-        tasks: Sequence[int] = (wanted.array_task,)
-    elif wanted.array_expression is not None:
-        tasks = parse_array_spec(wanted.array_expression).indices
-    else:
-        return [job for job in jobs if wanted.job_id in (job.job_id, job.array_job_id)]
-    return [job for job in jobs if job.array_job_id == wanted.job_id and job.array_task_id in tasks]
-
-
-def _shown(job: Job) -> str:
-    return f"{job.array_job_id}_{job.array_task_id}" if job.array_job_id is not None else str(job.job_id)
+        return (wanted.array_task,)
+    return None if wanted.array_expression is None else parse_array_spec(wanted.array_expression).indices
 
 
 def _on_nodes(job: Job, text: str) -> bool:

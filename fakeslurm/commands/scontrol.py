@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from fakeslurm.commands import answers, clusterreport, jobjson, jsonshape, nodetexts, stepfields
-from fakeslurm.commands.answers import Stop, unsupported, words
+from fakeslurm.commands.answers import Stop, unsupported
+from fakeslurm.commands.arrayjobs import Target, as_element, jobs_of, targets, text_length
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.jobreport import Reporter
-from fakeslurm.commands.jobtexts import NEW, array_job_id, job_label
+from fakeslurm.commands.jobtexts import NEW, job_label
 from fakeslurm.commands.stamps import Stamps
 from fakeslurm.messages import INVALID_JOB_ID, SlurmError
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.hostlist import HostlistError
+from slurmkit.slurm.jobid import JobId, JobIdError, parse_array_spec
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job
@@ -94,7 +96,14 @@ class _Call:
         return "oneliner" in self.options
 
     def reporter(self, stamps: Stamps) -> Reporter:
-        return Reporter(self.controller.settings, self.invocation.now, stamps, "details" in self.options, self.oneliner)
+        return Reporter(
+            self.controller.settings,
+            self.invocation.now,
+            stamps,
+            "details" in self.options,
+            self.oneliner,
+            text_length(self.invocation.environ),
+        )
 
     def stamps(self) -> Stamps:
         return Stamps(_PROGRAM, self.invocation.environ, self.invocation.now)
@@ -181,28 +190,30 @@ def _version(call: _Call) -> Reply:
 
 def _hold(call: _Call) -> Reply:
     now, uid = call.invocation.now, call.invocation.uid
-    return _change(call, lambda job: call.controller.hold(job.job_id, now, uid=uid))
+    return _change(call, lambda job, task: call.controller.hold(job.job_id, now, uid=uid, task=task))
 
 
 def _uhold(call: _Call) -> Reply:
     now, uid = call.invocation.now, call.invocation.uid
-    return _change(call, lambda job: call.controller.hold(job.job_id, now, uid=uid, by_user=True))
+    return _change(call, lambda job, task: call.controller.hold(job.job_id, now, uid=uid, task=task, by_user=True))
 
 
 def _release(call: _Call) -> Reply:
     now, uid = call.invocation.now, call.invocation.uid
-    return _change(call, lambda job: call.controller.release(job.job_id, now, uid=uid))
+    return _change(call, lambda job, task: call.controller.release(job.job_id, now, uid=uid, task=task))
 
 
-def _change(call: _Call, change: Callable[[Job], None]) -> Reply:
+def _change(call: _Call, change: Callable[[Job, int | None], None]) -> Reply:
     """Do something to every job that is named; each argument that fails ends with a line of its own."""
     call.wants(1, None)
     complaints = []
     for argument in call.arguments:
         failed = ""
-        for text, jobs in _named(call, argument):
-            problem = _problem(jobs, call.invocation.uid, change)
-            if problem:
+        for text, found in _named(call, argument):
+            problem = _problem(found, call.invocation.uid, change)
+            if problem and "_" in text:
+                complaints.append(f"{text}: {problem}\n")
+            elif problem:
                 complaints.append(f"{problem} for job {text}\n")
                 failed = problem
         if failed:
@@ -210,34 +221,40 @@ def _change(call: _Call, change: Callable[[Job], None]) -> Reply:
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
 
 
-def _named(call: _Call, argument: str) -> list[tuple[str, list[Job]]]:
+def _named(call: _Call, argument: str) -> list[tuple[str, list[Target]]]:
     """The jobs that an argument of hold or release names, under the text that names them."""
     key, equals, value = argument.partition("=")
-    jobs = call.controller.jobs.values()
     if equals and key.lower() in ("name", "jobname"):
-        return [(job_label(job), [job]) for job in jobs if job.description.name == value]
+        jobs = call.controller.jobs.values()
+        return [(job_label(job), [Target(job)]) for job in jobs if job.description.name == value]
     text = value if equals and key.lower() in ("job", "jobid") else argument
-    found = []
-    for word in words(text):
-        number, _, task = word.partition("_")
-        found.append((word, [job for job in jobs if number.isdecimal() and _is(job, int(number), task)]))
-    return found
+    return [(word, _found(call.controller, word)) for word in re.split(r",(?![^\[]*\])", text) if word]
 
 
-def _is(job: Job, number: int, task: str) -> bool:
-    if task:
-        return array_job_id(job) == number and task == f"{job.array_task_id}"
+def _found(controller: Controller, word: str) -> list[Target]:
+    """What a job id, ``5_3`` or ``5_[1-3]`` means; nothing when it is none."""
+    try:
+        wanted = JobId.parse(word)
+        tasks: Sequence[int] | None = None if wanted.array_task is None else (wanted.array_task,)
+        if wanted.array_expression is not None:
+            tasks = parse_array_spec(wanted.array_expression).indices
+    except JobIdError:
+        return []
+    return targets(controller, wanted.job_id, tasks)[0]
+
+
+def _is(job: Job, number: int) -> bool:
     return number in (job.job_id, job.array_job_id)
 
 
-def _problem(jobs: list[Job], uid: int, change: Callable[[Job], None]) -> str:
-    if not jobs:
+def _problem(found: list[Target], uid: int, change: Callable[[Job, int | None], None]) -> str:
+    if not found:
         return INVALID_JOB_ID
-    for job in jobs:
-        if uid not in (0, job.description.uid):
+    for target in found:
+        if uid not in (0, target.job.description.uid):
             return _NOT_YOURS
         try:
-            change(job)
+            change(target.job, target.task)
         except SlurmError as error:
             return error.message
     return ""
@@ -284,17 +301,19 @@ def _show_config(call: _Call, which: str | None) -> Reply:
 
 
 def _show_jobs(call: _Call, which: str | None) -> Reply:
-    jobs = list(call.controller.jobs.values())
+    jobs = sorted(call.controller.jobs.values(), key=lambda job: job.place)
     if which:
         number, underscore, task = which.partition("_")
         if not re.fullmatch(r"[0-9]+(_[0-9]+)?", which, re.ASCII):
             raise Stop(f"scontrol_print_job error: {INVALID_JOB_ID}\n")
         if int(number):
-            found = [job for job in jobs if _is(job, int(number), "")]
-            if not found:
+            jobs = jobs_of(call.controller, int(number))
+            if not jobs:
                 raise Stop(f"slurm_load_jobs error: {INVALID_JOB_ID}\n")
-            jobs = [job for job in found if _is(job, int(number), task)]
-            if underscore and not jobs:
+            if underscore:
+                found, _ = targets(call.controller, int(number), (int(task),))
+                jobs = [one.job if one.task is None else as_element(one.job, (one.task,)) for one in found]
+            if not jobs:
                 raise Stop(stdout=f"Job {which} not found\n")
     if "json" in call.options:
         words = [call.keyword, *call.arguments]
@@ -315,7 +334,7 @@ def _show_steps(call: _Call, which: str | None) -> Reply:
         raise Stop(_NO_STEPS.format(which, "JobID can not be zero"))
     jobs = list(call.controller.jobs.values())
     if match is not None:
-        jobs = [job for job in jobs if _is(job, int(match[1]), "")]
+        jobs = [job for job in jobs if _is(job, int(match[1]))]
         if not jobs:
             problem = (
                 _NO_STEPS.format(which, INVALID_JOB_ID) if new else f"slurm_get_job_steps error: {INVALID_JOB_ID}\n"

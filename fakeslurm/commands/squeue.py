@@ -10,13 +10,16 @@ from attrs import define, field
 
 from fakeslurm.commands import answers, jobjson, jsonshape, queuefilter, squeuefields, stepfields
 from fakeslurm.commands.answers import Stop, unsupported
+from fakeslurm.commands.arrayjobs import jobs_of, text_length
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.columns import Found, Table, format_table, long_format_table
 from fakeslurm.commands.jobcolumns import Field, JobColumns
 from fakeslurm.commands.jobtexts import NEW
+from fakeslurm.commands.queuearrays import combine, one_by_one
 from fakeslurm.commands.queueorder import order_jobs, order_steps
 from fakeslurm.commands.stamps import Stamps
 from fakeslurm.commands.stepfields import StepColumns
+from fakeslurm.jobarray import TEXT_LENGTH
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job
@@ -95,8 +98,8 @@ _START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
 _STEPS = "%.15i %.8j %.9P %.8u %.9M %N"
 
 _REFUSED = frozenset({"yaml", "verbose", "priority"} | {option.identity for option in NEW_OPTIONS})
-_NO_CHANGE = frozenset({"all", "array", "array-unique", "federation", "hide", "local", "sibling"})
-"""One cluster in no federation, no hidden partition, every element of an array a job of its own: nothing to do."""
+_NO_CHANGE = frozenset({"all", "federation", "hide", "local", "sibling"})
+"""One cluster in no federation, no hidden partition: nothing to do."""
 
 _STAND_INS = {
     "SQUEUE_ACCOUNT": "accounts",
@@ -126,6 +129,12 @@ class _Request:
     start: bool = False
     convert: bool = True
     json: bool = False
+    one_by_one: bool = False
+    """``--array``: every element of an array on a line of its own."""
+    combined: bool = True
+    """Not so with ``--array-unique``: elements that wait for different reasons share a line."""
+    index_length: int = TEXT_LENGTH
+    """How much is shown of the indices of an array."""
     complaints: str = ""
 
 
@@ -153,6 +162,9 @@ def _before(request: _Request, environ: Mapping[str, str], controller: Controlle
         request.values["sort"] = environ["SQUEUE_SORT"]
     if "SQUEUE_PRIORITY" in environ:
         raise unsupported(_PROGRAM, "SQUEUE_PRIORITY")
+    request.one_by_one = "SQUEUE_ARRAY" in environ
+    request.combined = "SQUEUE_ARRAY_UNIQUE" not in environ or controller.settings.profile.release == NEW
+    request.index_length = text_length(environ)
     if "SLURM_CLUSTERS" in environ:
         answers.check_clusters(_PROGRAM, environ["SLURM_CLUSTERS"], "SLURM_CLUSTERS", controller)
         request.values["clusters"] = environ["SLURM_CLUSTERS"]
@@ -193,6 +205,10 @@ def _apply(request: _Request, option: Given, invocation: Invocation, controller:
         case "json":
             jsonshape.check_parser(_PROGRAM, option.value, controller.settings)
             request.json = True
+        case "array":
+            request.one_by_one = True
+        case "array-unique":
+            request.combined = False
         case "me":
             request.values["users"] = f"{invocation.uid}"
         case _:
@@ -256,32 +272,41 @@ def _json(request: _Request, invocation: Invocation, controller: Controller, wor
 
 
 def _asked_for(request: _Request, controller: Controller) -> list[Job]:
-    """The jobs of ``--jobs``, or all."""
-    jobs = list(controller.jobs.values())
+    """The jobs of ``--jobs``, or all, in the order of slurmctld."""
     if request.jobs is None:
-        return jobs
+        return sorted(controller.jobs.values(), key=lambda job: job.place)
     only = request.jobs.only
-    if only is not None and not any(only in (job.job_id, job.array_job_id) for job in jobs):
-        raise Stop("slurm_load_jobs error: Invalid job id specified\n")
-    return [job for job in jobs if request.jobs.names(job)]
+    if only is None:
+        jobs = sorted(controller.jobs.values(), key=lambda job: job.place)
+    else:
+        jobs = jobs_of(controller, only)
+        if not jobs:
+            raise Stop("slurm_load_jobs error: Invalid job id specified\n")
+    return [shown for shown in map(request.jobs.shown, jobs) if shown is not None]
 
 
 def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
     jobs = _asked_for(request, controller)
     tests, complaints = queuefilter.predicates(request.values, controller, steps=False)
     stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
-    columns = JobColumns(controller.settings, invocation.now, stamps, request.convert)
+    jobs = queuefilter.select(jobs, tests)
+    texts: dict[int, str] = {}
+    if request.combined and not request.one_by_one:
+        jobs, texts = combine(jobs, request.index_length)
+    columns = JobColumns(controller.settings, invocation.now, stamps, request.convert, request.index_length, texts)
     catalogue = squeuefields.CATALOGUES[controller.settings.profile.release]
     fields = (catalogue.letters.get, catalogue.find, columns.getter)
     table, faults = _table(request, "job", _LONG if request.long else _DEFAULT, catalogue.everything, *fields)
     sort = request.values.get("sort", "P,t,-p")
     try:
-        rows, notes = order_jobs(queuefilter.select(jobs, tests), sort, invocation.now)
+        rows, notes = order_jobs(jobs, sort, invocation.now)
     except Stop as stop:
         if controller.settings.profile.release != NEW:
             raise
         header = _reply(request, controller, stamps, table, [], "").stdout
         raise Stop(stop.reply.stderr, stop.reply.returncode, header) from None
+    if request.one_by_one:
+        rows = one_by_one(rows)
     return _reply(request, controller, stamps, table, rows, complaints + faults + notes)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fakeslurm import messages
-from fakeslurm.messages import Reason, SlurmError, unsupported
+from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import NO_LIMIT, JobDescription, Partition, Profile, Settings
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.resources import Resources
@@ -47,7 +47,6 @@ def check_names(description: JobDescription, settings: Settings) -> None:
             raise SlurmError(messages.INVALID_ARRAY) from None
         if indices[-1] >= settings.max_array_size:
             raise SlurmError(messages.INVALID_ARRAY)
-        raise unsupported("job arrays (--array)")
     if description.distribution is not None:
         check_distribution(description.distribution)
     if description.gres:

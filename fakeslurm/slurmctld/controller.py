@@ -8,6 +8,7 @@ from signal import SIGKILL
 from attrs import frozen
 
 from fakeslurm import messages
+from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import (
     Effect,
@@ -67,6 +68,11 @@ class Controller:
         return self._state.jobs
 
     @property
+    def arrays(self) -> Mapping[int, JobArray]:
+        """In memory, by id."""
+        return self._state.arrays
+
+    @property
     def nodes(self) -> Mapping[str, NodeRecord]:
         """By name, in the order of the configuration."""
         return self._state.resources.nodes
@@ -114,16 +120,28 @@ class Controller:
         raise SlurmError(messages.NODE_CONFIGURATION)
 
     def cancel(
-        self, job_id: int, now: float, *, uid: int, signal: int | None = None, scope: Scope | None = None
+        self,
+        job_id: int,
+        now: float,
+        *,
+        uid: int,
+        task: int | None = None,
+        signal: int | None = None,
+        scope: Scope | None = None,
     ) -> None:
         """End a job, or (`signal`) only send it a signal.
 
         Without a signal: CANCELLED, with SIGCONT and SIGTERM now and SIGKILL after KillWait; with `scope` "batch" the batch
         script's shell is killed. SIGKILL is the same as no signal (measured). Any other signal goes to the steps, or to what
         `scope` says, and is refused for a pending job.
+
+        `task` (as in `hold` and `release`): only this one of the elements that the record `job_id` of an array stands for.
         """
         self._advance(now)
         job = self._state.owned(job_id, uid)
+        waits = task is not None and job.array is not None and task in job.array.pending
+        if task is not None and job.array is not None and not waits:
+            job = self._state.known(job.array.elements.get(task, 0))  # it has been split off at this very moment
         if job.finished:
             raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
         if scope == "batch" and job.batch is not None and job.batch.running:
@@ -133,10 +151,13 @@ class Controller:
                 raise SlurmError(messages.JOB_PENDING)
             self._running.signal_job(job, signal, scope or "steps")
         else:
-            job.cancelled_by = uid
-            if job.state is JobState.PENDING:
+            if waits and task is not None:
+                self._waiting.drop(job, task, uid)
+            elif job.state is JobState.PENDING:
+                job.cancelled_by = uid
                 self._waiting.end(job, JobState.CANCELLED)
             else:
+                job.cancelled_by = uid
                 self._running.terminate(job, JobState.CANCELLED, Reason.NONE, messages.CANCELLED_AT)
         self._schedule()
 
@@ -154,17 +175,36 @@ class Controller:
         self._running.signal_step(job, step, SIGKILL if signal is None else signal, cancelled=signal is None)
         self._schedule()
 
-    def hold(self, job_id: int, now: float, *, uid: int, by_user: bool = False) -> None:
+    def hold(self, job_id: int, now: float, *, uid: int, task: int | None = None, by_user: bool = False) -> None:
         """``scontrol hold`` (or uhold: `by_user`): the priority becomes 0."""
         self._advance(now)
-        job = self._state.owned(job_id, uid)
+        job = self._element(self._state.owned(job_id, uid), task)
         self._waiting.hold(job, Reason.HELD_BY_USER if by_user or uid != 0 else Reason.HELD_BY_ADMIN)
         self._schedule()
 
-    def release(self, job_id: int, now: float, *, uid: int) -> None:
+    def release(self, job_id: int, now: float, *, uid: int, task: int | None = None) -> None:
         """``scontrol release``: a held job gets the next priority. Nothing happens to one that is not held."""
         self._advance(now)
-        self._waiting.release(self._state.owned(job_id, uid), uid)
+        self._waiting.release(self._element(self._state.owned(job_id, uid), task), uid)
+        self._schedule()
+
+    def _element(self, job: Job, task: int | None) -> Job:
+        """The job, or the element that is split off of it in order to be changed by itself."""
+        if task is None or job.array is None:
+            return job
+        if task not in job.array.pending:
+            return self._state.known(job.array.elements.get(task, 0))
+        element = self._waiting.split(job, task)
+        self._waiting.consider(element)
+        return element
+
+    def throttle(self, array_job_id: int, limit: int | None, now: float, *, uid: int) -> None:
+        """``scontrol update ArrayTaskThrottle``: how many elements of an array may run at once."""
+        self._advance(now)
+        self._state.owned(array_job_id, uid)
+        array = self._state.arrays[array_job_id]
+        array.limit = limit
+        self._waiting.look_at_limit(array)
         self._schedule()
 
     def create_step(self, job_id: int, request: StepRequest, now: float) -> Step | None:
@@ -261,8 +301,11 @@ class Controller:
             self._schedule()
 
     def _start(self, job_id: int, partition: str, shares: Sequence[Share]) -> None:
-        self._running.begin(self._state.jobs[job_id], self._waiting.start(job_id), partition, shares)
-        self._waiting.tell_dependents(job_id)
+        job, demand = self._waiting.start(job_id)
+        self._running.begin(job, demand, partition, shares)
+        if job.array is not None:
+            self._waiting.look_at_limit(job.array)
+        self._waiting.tell_dependents(job.job_id)
 
     def _advance(self, now: float) -> None:
         """What was due until now happens first."""
@@ -283,4 +326,7 @@ class Controller:
                     self._running.kill(job)
 
     def _schedule(self) -> None:
-        self._scheduler.run(self._state.now)
+        state = self._state
+        while state.freed_arrays:
+            self._waiting.look_at_limit(state.freed_arrays.pop())
+        self._scheduler.run(state.now)

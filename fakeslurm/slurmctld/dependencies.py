@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from copy import copy
 from enum import Enum
 
 from attrs import define, frozen
@@ -99,6 +100,12 @@ class Dependencies:
             found |= term.others or {term.job_id}
         self.watched = frozenset(found - {0})
         """The jobs whose changes matter."""
+
+    def copy(self) -> Dependencies:
+        """For an element of an array that is split off."""
+        twin = copy(self)
+        twin._terms = [copy(term) for term in self._terms]
+        return twin
 
     def evaluate(self, find: Callable[[int], Job | None], now: float) -> Verdict:
         """Look again. What is satisfied leaves the list; what has failed stays failed."""

@@ -52,6 +52,8 @@ class Running:
         holding = state.resources.holding(demand, shares)
         state.resources.take(job_id, holding)
         state.running[job_id] = job
+        if job.array is not None:
+            job.array.running.add(job_id)
         job.state = JobState.RUNNING
         job.reason = Reason.NONE
         job.partition = partition
@@ -177,6 +179,9 @@ class Running:
         job.completing = True
         job.end_time = self._state.now
         self._state.resources.completing(job_id)
+        if job.array is not None:
+            job.array.running.discard(job_id)
+            self._state.freed_arrays.append(job.array)
         self._state.timers.clear("limit", job_id)
         self._state.timers.clear("warn", job_id)
         alive = self._alive(job)

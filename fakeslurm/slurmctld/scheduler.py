@@ -47,7 +47,10 @@ class _Reservation:
 
 
 class Scheduler:
-    """The queues. `start` is called with (job id, partition, shares) for each job that may start; it has to take them."""
+    """The queues. `start` is called with (job id, partition, shares) for each job that may start.
+
+    It has to take them, and the job out of the queue, unless an array has more elements to start.
+    """
 
     def __init__(
         self,
@@ -110,10 +113,12 @@ class Scheduler:
             if request is None:
                 continue  # it was in another partition's queue, and has started
             job = self._jobs[job_id]
-            shares = self._find(job, request, name, reservations.values(), now)
-            if shares is not None:
-                self._drop(job_id)
-                self._start(job_id, name, shares)
+            while job_id in self._requests:
+                shares = self._find(job, request, name, reservations.values(), now)
+                if shares is None:
+                    break
+                self._start(job_id, name, shares)  # of an array one element, then the next
+            else:
                 continue
             looked_at[name] = looked_at.get(name, 0) + 1
             if name in reservations:

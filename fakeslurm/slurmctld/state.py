@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from fakeslurm import messages
+from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import Effect, Job, Settings, Step
 from fakeslurm.slurmctld.resources import Resources
@@ -25,11 +26,16 @@ class State:
         self.resources = Resources(settings)
         self.accounting = Accounting(settings)
         self.jobs: dict[int, Job] = {}
+        self.arrays: dict[int, JobArray] = {}
+        """By job id, as long as one of its jobs is known."""
+        self.freed_arrays: list[JobArray] = []
+        """Of which an element has ended."""
         self.running: dict[int, Job] = {}
         """Jobs that hold nodes, those completing among them."""
         self.timers = Timers()
         self.purges: deque[tuple[float, int]] = deque()
         self.effects: list[Effect] = []
+        self._next_place = 0
         self._now: float | None = None
         self._origin = 0.0
 
@@ -49,6 +55,15 @@ class State:
     def next_scan(self, time: float, period: float) -> float:
         """The first of the scans every `period` seconds that is not before `time`."""
         return next_scan(time, self._origin, period)
+
+    def add(self, job: Job) -> None:
+        """A new job, at the end of the list."""
+        self.jobs[job.job_id] = job
+        self.move_to_end(job)
+
+    def move_to_end(self, job: Job) -> None:
+        job.place = self._next_place
+        self._next_place += 1
 
     def changed(self, job: Job) -> None:
         """Tell accounting."""
@@ -84,7 +99,11 @@ class State:
     def forget(self) -> None:
         """Drop the jobs whose time has come."""
         while self.purges and self.purges[0][0] <= self.now:
-            del self.jobs[self.purges.popleft()[1]]
+            job = self.jobs.pop(self.purges.popleft()[1])
+            if job.array is not None:
+                job.array.forget(job.array_task_id)
+                if not job.array.known_jobs:
+                    del self.arrays[job.array.job_id]
 
     def next_deadline(self) -> float | None:
         timer = self.timers.next()

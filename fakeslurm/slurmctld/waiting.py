@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 
 from fakeslurm import messages
+from fakeslurm.jobarray import JobArray, job_array
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, JobDescription, Partition
 from fakeslurm.slurmctld import admission
@@ -99,7 +101,9 @@ class Waiting:
         admission.check_features(description)
         problem = None if description.hold else self._problem(description, demand, partitions)
         job = self._make_job(job_id, description, demand, partitions)
-        state.jobs[job_id] = job
+        if description.array:
+            job.array = state.arrays[job_id] = job_array(job_id, description.array)
+        state.add(job)
         if problem is not None:
             job.reason = Reason.BAD_CONSTRAINTS
             job.wait_status = _REFUSED
@@ -108,9 +112,7 @@ class Waiting:
             raise problem
         self._demands[job_id] = demand
         if dependencies is not None:
-            self._dependencies[job_id] = dependencies
-            for other in dependencies.watched:
-                self._dependents.setdefault(other, set()).add(job_id)
+            self._depend(job_id, dependencies)
         self.consider(job)
         state.changed(job)
         return job
@@ -189,6 +191,11 @@ class Waiting:
         usable = tuple(one.name for one, reason in zip(partitions, obstacles, strict=True) if reason is None)
         others = [reason for reason in obstacles if reason is not None and reason is not Reason.BAD_CONSTRAINTS]
         if usable:
+            if job.array is not None:
+                job.array.waiting.add(job_id)
+                if job.array.is_full:
+                    self._wait(job, Reason.ARRAY_TASK_LIMIT)
+                    return
             job.reason = Reason.NONE
             self._scheduler.add(job, Request(demand=demand, partitions=usable))
         elif others:
@@ -228,6 +235,11 @@ class Waiting:
         """Say why a job waits, if it is not for its turn: sacct keeps that (measured)."""
         job.reason = job.waited_for = reason
 
+    def _depend(self, job_id: int, dependencies: Dependencies) -> None:
+        self._dependencies[job_id] = dependencies
+        for other in dependencies.watched:
+            self._dependents.setdefault(other, set()).add(job_id)
+
     def _drop_dependencies(self, job_id: int) -> None:
         for other in self._dependencies.pop(job_id).watched:
             dependents = self._dependents[other]
@@ -247,7 +259,7 @@ class Waiting:
             raise SlurmError(messages.JOB_FINISHED)
         job.priority = 0
         self._wait(job, reason)
-        self._scheduler.remove(job.job_id)
+        self._leave_queue(job)
         self._state.timers.clear("begin", job.job_id)
 
     def release(self, job: Job, uid: int) -> None:
@@ -264,16 +276,80 @@ class Waiting:
         else:
             job.reason = Reason.NONE
 
+    def _leave_queue(self, job: Job) -> None:
+        self._scheduler.remove(job.job_id)
+        if job.array is not None:
+            job.array.waiting.discard(job.job_id)
+
+    # Arrays
+
+    def split(self, whole: Job, task: int) -> Job:
+        """An element of an array that waits becomes a job of its own: with the next job id and the record's place in the list.
+
+        The one that is left takes over the record and its id. The new job is in no queue: call `consider`, or start it.
+        """
+        assert whole.array is not None
+        state, array = self._state, whole.array
+        if len(array.pending) == 1:
+            self._take_over(whole, array, task)
+            return whole
+        job_id = self.take_id()
+        array.split_off(task, job_id)
+        element = copy(whole)
+        element.job_id = job_id
+        element.array_task_id = task
+        element.steps = {}
+        state.jobs[job_id] = element
+        state.move_to_end(whole)
+        if len(array.pending) == 1:
+            self._take_over(whole, array, array.pending.first)
+        self._demands[job_id] = self._demands[whole.job_id]
+        if whole.job_id in self._dependencies:
+            self._depend(job_id, self._dependencies[whole.job_id].copy())
+        state.changed(whole)
+        state.changed(element)
+        return element
+
+    @staticmethod
+    def _take_over(whole: Job, array: JobArray, task: int) -> None:
+        array.split_off(task, whole.job_id)
+        whole.array_task_id = task
+
+    def drop(self, whole: Job, task: int, uid: int) -> None:
+        """An element that waits is cancelled: it leaves no trace (measured). With the last one the record is over."""
+        assert whole.array is not None
+        whole.array.drop(task)
+        if not whole.array.pending:
+            whole.cancelled_by = uid
+            self.end(whole, JobState.CANCELLED)
+
+    def look_at_limit(self, array: JobArray) -> None:
+        """An element has started or ended, or the limit has changed: those that wait are queued or not."""
+        for job_id in sorted(array.waiting):
+            job = self._state.jobs[job_id]
+            if array.is_full:
+                if job.reason != Reason.ARRAY_TASK_LIMIT:
+                    self._scheduler.remove(job_id)
+                    self._wait(job, Reason.ARRAY_TASK_LIMIT)
+            elif job_id not in self._scheduler:
+                self.consider(job)
+
     # Ceasing to wait
 
-    def start(self, job_id: int) -> Demand:
-        """A job waits no more: it starts. What it needs."""
-        return self._demands.pop(job_id)
+    def start(self, job_id: int) -> tuple[Job, Demand]:
+        """A job waits no more, or of the record of an array's elements the first: it starts. What it needs."""
+        job, demand = self._state.jobs[job_id], self._demands[job_id]
+        if job.array is not None and job.is_unsplit:
+            job = self.split(job, job.array.pending.first)
+        self._demands.pop(job.job_id)
+        if job.job_id == job_id:
+            self._leave_queue(job)
+        return job, demand
 
     def end(self, job: Job, state: JobState) -> None:
         """A job that never ran is over."""
         job_id = job.job_id
-        self._scheduler.remove(job_id)
+        self._leave_queue(job)
         self._demands.pop(job_id, None)
         self._state.timers.clear("begin", job_id)
         self._state.timers.clear("depend", job_id)

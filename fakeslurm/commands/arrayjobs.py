@@ -1,0 +1,82 @@
+"""Ids of arrays and their elements, as the commands that change jobs take them: ``5``, ``5_3``, ``5_[1-3]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import TYPE_CHECKING, NamedTuple
+
+from attrs import evolve
+
+from fakeslurm.jobarray import TEXT_LENGTH, TaskSet
+from fakeslurm.model import Job
+
+if TYPE_CHECKING:
+    from fakeslurm.slurmctld import Controller
+
+__all__ = ["Target", "as_element", "jobs_of", "targets", "text_length"]
+
+
+class Target(NamedTuple):
+    """A job, or (`task`) one of the elements that the record of an array stands for."""
+
+    job: Job
+    task: int | None = None
+
+    @property
+    def label(self) -> str:
+        """``5``, ``5_3``."""
+        task = self.job.array_task_id if self.task is None else self.task
+        return f"{self.job.job_id}" if task is None else f"{self.job.array_job_id}_{task}"
+
+
+def jobs_of(controller: Controller, job_id: int) -> list[Job]:
+    """The job of this id; of an array all its jobs, the youngest first, as slurmctld has them (measured)."""
+    array = controller.arrays.get(job_id)
+    if array is None:
+        job = controller.jobs.get(job_id)
+        return [] if job is None else [job]
+    ids = {*array.elements.values(), array.job_id} & controller.jobs.keys()
+    return sorted((controller.jobs[one] for one in ids), key=lambda job: -job.place)
+
+
+def targets(controller: Controller, job_id: int, tasks: Iterable[int] | None) -> tuple[list[Target], bool]:
+    """What is meant by an id, with the indices behind it (None: without), and whether all of it is there."""
+    if tasks is None:
+        found = [Target(job) for job in jobs_of(controller, job_id)]
+        return found, bool(found)
+    array = controller.arrays.get(job_id)
+    chosen: list[Target] = []
+    complete = True
+    for task in tasks:
+        if array is not None and task in array.elements:
+            chosen.append(Target(controller.jobs[array.elements[task]]))
+        elif array is not None and task in array.pending and not controller.jobs[job_id].finished:
+            chosen.append(Target(controller.jobs[job_id], task))
+        else:
+            complete = False
+    return chosen, complete and bool(chosen)
+
+
+def as_element(job: Job, tasks: Iterable[int]) -> Job:
+    """The record of an array as it is shown for these elements alone; for one alone as if it were a job of its own."""
+    assert job.array is not None
+    chosen = tuple(tasks)
+    shown = copy(job)
+    if len(chosen) == 1:
+        shown.array_task_id = chosen[0]
+    else:
+        shown.array = evolve(job.array, pending=TaskSet(chosen), limit=None)
+    return shown
+
+
+def text_length(environ: Mapping[str, str]) -> int:
+    """How much is shown of the indices of an array: SLURM_BITSTR_LEN, as atoi reads it; 0 is everything."""
+    text = environ.get("SLURM_BITSTR_LEN")
+    if text is None:
+        return TEXT_LENGTH
+    digits = text.strip()
+    sign = digits[:1] == "-"
+    digits = digits.lstrip("+-")
+    number = digits[: len(digits) - len(digits.lstrip("0123456789"))]
+    return TEXT_LENGTH if sign and int(number or 0) else int(number or 0)
