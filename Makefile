@@ -3,14 +3,17 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# What runs a command in another system than this one; empty for this one.
+SYSTEM :=
+PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
+VENV13 := .venv-24.11
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-24.11 lint bench clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer on PATH; set PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON) cannot make a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(SYSTEM) $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON) cannot make a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 $(VENV)/demo.stamp: $(BIN)/python pyproject.toml
 	@$(PIP) install --editable '.[rich]'
@@ -24,7 +27,12 @@ demo: $(VENV)/demo.stamp  ## the main job on the embedded fake: ranks, a batch f
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/dev.stamp  ## all tests; the contract suite on the fake, through its commands, and on a real Slurm where its daemons are installed
-	$(BIN)/python -m pytest
+	$(SYSTEM) $(BIN)/python -m pytest $(ARGS)
+
+test-24.11: $(VENV)/dev.stamp  ## the same on Slurm 24.11 and Python 3.13, in a Debian 13 system; skipped, with the reason and the count, where there can be none
+	@tools/debian13 true || { test $$? = 69 || exit 1; \
+		echo "SKIPPED on Slurm 24.11: $$($(BIN)/python -m pytest --collect-only -q $(ARGS) | tail -n 1)"; exit; }; \
+	$(MAKE) --no-print-directory test SYSTEM=tools/debian13 PYTHON=python3 VENV=$(VENV13) ARGS='--slurm-version=24.11 $(ARGS)'
 
 lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -35,4 +43,4 @@ bench: $(VENV)/dev.stamp  ## the benchmarks, side by side in one run
 	$(BIN)/python -m benchmarks $(ROW)
 
 clean:  ## remove what make made
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV13)

@@ -5,6 +5,7 @@ Loaded by every pytest run of an environment that has the distribution installed
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ MARKERS = (
     "slurm_real_only(reason): run only on a real Slurm (--slurm=real or site)",
     "slurm_version(min=, max=): run only on Slurm versions in this range, e.g. min='23.02' (both ends included)",
 )
+_TESTED = pytest.StashKey[Counter[str]]()
+"""How many tests ran on which Slurm."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_TESTED] = Counter()
     for line in MARKERS:
         config.addinivalue_line("markers", line)
     kind = config.getoption("--slurm")
@@ -59,6 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in config.getini("slurm_kinds"):
         if name not in KINDS:
             raise pytest.UsageError(f"ini option slurm_kinds: {name!r} is not one of {', '.join(KINDS)}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many tests ran on which Slurm, one line each."""
+    for name, number in config.stash[_TESTED].items():
+        terminalreporter.write_line(f"Slurm {name}: {number} tests")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -155,6 +165,7 @@ def slurm(
             _skip_unless_version(under_test.version, **marker.kwargs)
         if under_test.is_real:
             under_test.wait_idle()
+        request.config.stash[_TESTED][f"{under_test.version} ({slurm_kind})"] += 1
         yield under_test
 
 

@@ -79,7 +79,7 @@ def test_slurm_cluster_is_what_the_option_says(pytester: pytest.Pytester, kind: 
     pytester.makepyfile(CLUSTER_TEST)
     result = run(pytester, f"--slurm={kind}", "-s")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([f"*ran on {kind}*"])
+    result.stdout.fnmatch_lines([f"*ran on {kind}*", f"Slurm 22.05.8 ({kind}): 1 tests"])
 
 
 def test_the_default_is_the_fake(pytester: pytest.Pytester) -> None:

@@ -196,7 +196,7 @@ STANDARD_LIBRARY = {
         "_weakref",
         "errno",
     ),
-    *("_collections", "_functools", "collections", "copyreg", "enum", "functools", "itertools"),
+    *("_collections", "_functools", "collections", "collections.abc", "copyreg", "enum", "functools", "itertools"),
     *("json", "json.decoder", "json.encoder", "json.scanner", "keyword", "operator", "pickle", "re", "re._casefix"),
     *("re._compiler", "re._constants", "re._parser", "reprlib", "signal", "struct", "types"),
 }
