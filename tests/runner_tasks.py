@@ -204,6 +204,19 @@ def fork(how: str) -> str:
     return "child"
 
 
+def end_a_forked_process() -> int:
+    """The wait status of a child that is sent SIGTERM."""
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(tell, b"x")
+        while True:
+            signal.pause()
+    os.read(ready, 1)
+    os.kill(pid, signal.SIGTERM)
+    return os.waitpid(pid, 0)[1]
+
+
 def double_in_another_process(method: str, number: int) -> int:
     with multiprocessing.get_context(method).Pool(1) as pool:
         return pool.map(double, [number])[0]

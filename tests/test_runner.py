@@ -363,6 +363,12 @@ def test_a_forked_process_that_comes_back_leaves_the_result_alone(run: Run, tmp_
     assert ("ValueError: in the child" in ran.stderr) == (how == "raise")
 
 
+def test_a_forked_process_dies_of_sigterm(run: Run) -> None:
+    """It is not the rank, and says nothing: pools end their processes so."""
+    ran = run(tasks.end_a_forked_process)
+    assert (ran.code, ran.value(), ran.stderr) == (0, signal.SIGTERM, "")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_in_a_function(run: Run, method: str) -> None:
     """spawn and forkserver run the main module again, which is the runner's."""

@@ -96,7 +96,8 @@ class Recorder(BaseCallback):
 def events(path: Path, hook: str | None = None, side: str | None = None) -> list[Event]:
     """What was recorded at `path`, in the order of time; narrowed to one hook and one side."""
     assert hook is None or hook in HOOKS
-    lines = path.read_text().splitlines() if path.exists() else []
+    text = path.read_text() if path.exists() else ""
+    lines = text[: text.rfind("\n") + 1].splitlines()  # the last line may be in the middle of being written
     found = sorted((Event(**json.loads(line)) for line in lines), key=lambda event: event.at)
     return [event for event in found if hook in (None, event.hook) and side in (None, event.side)]
 

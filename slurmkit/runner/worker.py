@@ -36,12 +36,17 @@ class _Signals:
     def __init__(self) -> None:
         self.deferring = False
         self.pending = False
+        self.pid = os.getpid()
 
     def install(self) -> None:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
 
     def _on_sigterm(self, number: int, frame: object) -> None:
+        if os.getpid() != self.pid:  # a process that the function has forked, and that a pool ends: it just dies
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         # Slurm signals all processes of the job, and the leader hands its own signal on: this is one and the same.
         signal.signal(signal.SIGTERM, do_nothing)
         self.pending = True
