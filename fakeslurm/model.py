@@ -276,6 +276,8 @@ class StepRequest:
     exclude: str = ""
     relative: int | None = None
     distribution: str | None = None
+    hosts: tuple[str, ...] = ()
+    """The node of each rank, for the distribution ``arbitrary``."""
     exact: bool = False
     overlap: bool = False
     overcommit: bool = False

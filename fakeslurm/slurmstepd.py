@@ -204,6 +204,9 @@ class StepProcess:
             os.umask(self._order["umask"])
             environ = {**self._order["environ"], **task["environ"], "SLURM_TASK_PID": str(os.getpid())}
             label = task["label"]
+            if not task["argv"]:
+                _complain(2, f"{label}: error: No executable program specified for this task\n")
+                os._exit(2)
             cwd = self._order["cwd"]
             if not _enter(cwd, label, times=1 if leader else 2):
                 os.chdir("/tmp")

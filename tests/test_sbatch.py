@@ -127,7 +127,10 @@ def test_the_table_has_every_option_of_the_release(release: str) -> None:
         (["-N", "1-2-3"], '"2-3" is not a valid node count'),
         (["-N", "2-1"], "Maximum node count 1 is less than minimum node count 2"),
         (["-N", "3-"], "Maximum node count -1 is less than minimum node count 3"),
-        (["-m", "plane"], "Invalid plane size or size not specified"),
+        (
+            ["-m", "plane"],
+            "Invalid plane size or size not specified\nsbatch: error: Invalid --distribution specification",
+        ),
     ],
 )
 def test_refused_values(slurm: FakeSlurm, tmp_path: Path, argv: list[str], text: str) -> None:

@@ -383,7 +383,6 @@ def test_wait_for_the_others(job: Job) -> None:
         ("--bogus", 255, "srun: unrecognized option '--bogus'\nTry \"srun --help\" for more information"),
         ("", 1, "srun: fatal: No command given to execute."),
         ("--pty true", 1, "srun: error: fakeslurm does not support --pty"),
-        ("--multi-prog x", 1, "srun: error: fakeslurm does not support --multi-prog"),
         ("true : true", 1, "srun: error: fakeslurm does not support heterogeneous steps (COMMAND : COMMAND)"),
         ("--cpu-bind=cores true", 0, "srun: cluster configuration lacks support for cpu binding"),
         ("-p nope true", 0, ""),

@@ -40,7 +40,11 @@ _MAIL_TYPES = (
     "NONE BEGIN END FAIL REQUEUE ALL INVALID_DEPEND STAGE_OUT TIME_LIMIT TIME_LIMIT_90 TIME_LIMIT_80 TIME_LIMIT_50 "
     "ARRAY_TASKS"
 )
-_DISTRIBUTION = re.compile(r"(?P<nodes>block|cyclic|arbitrary|\*|plane(?:=(?P<plane>[0-9]+))?)(?:[:,][a-z*:,]+)?", re.I)
+_DISTRIBUTION = re.compile(
+    r"(?:(?P<nodes>block|cyclic|\*)(?P<inside>(?::(?:block|cyclic|fcyclic|\*)){0,2})|arbitrary|plane(?:=(?P<plane>[0-9]+))?)"
+    r"(?P<pack>,(?:no)?pack)?",
+    re.IGNORECASE,
+)
 
 
 @define
@@ -288,15 +292,19 @@ def _open_mode(wishes: Wishes, name: str, value: str | None) -> None:
 
 
 def _distribution(wishes: Wishes, name: str, value: str | None) -> None:
-    match = _DISTRIBUTION.fullmatch(value or "")
+    """``*`` is the default of its level: block for the nodes, cyclic in them."""
+    text = (value or "").lower()
+    match = _DISTRIBUTION.fullmatch(text)
     if match is None:
         raise wishes.specification(name)
-    nodes = match["nodes"].lower()
-    if nodes.startswith("plane") and not int(match["plane"] or 0):
-        raise wishes.wrong("Invalid plane size or size not specified", 255)
-    if nodes == "arbitrary":
-        raise wishes.unsupported(name, nodes)
-    wishes.distribution = None if value == "*" else value
+    if text.startswith("plane") and not int(match["plane"] or 0):
+        wrong = wishes.wrong("Invalid plane size or size not specified", 255)
+        raise Refused(wrong.stderr + wishes.specification(name).stderr, 255)
+    if match["pack"] or text.startswith("arbitrary"):
+        raise wishes.unsupported(name, text)
+    if match["nodes"]:
+        text = match["nodes"].replace("*", "block") + match["inside"].replace("*", "cyclic")
+    wishes.distribution = None if value == "*" else text
 
 
 def _nothing(wishes: Wishes, name: str, value: str | None) -> None:

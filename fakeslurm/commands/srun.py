@@ -6,6 +6,7 @@ Texts, return codes and what the signals do were measured on 22.05.8.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import signal
 from collections import deque
@@ -16,7 +17,9 @@ from attrs import define, evolve, field
 
 from fakeslurm.commands import sbatch
 from fakeslurm.commands.base import Invocation, UsageError, parse_options
+from fakeslurm.commands.hosts import hosts_of_ranks
 from fakeslurm.commands.job_options import Refused
+from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
 from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
 from fakeslurm.commands.srun_step import StepRun
@@ -65,7 +68,7 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
         inherited = environment_options(invocation.environ, invocation.version, names)
         for name, value in [*inherited, *given]:
             wishes.apply(name, value)
-        return _Srun(caller, engine, invocation, wishes, tuple(operands)).run()
+        return _Srun(caller, engine, invocation, wishes, tuple(operands), names).run()
     except UsageError as error:
         caller.print(2, error.stderr)
         return 255
@@ -83,6 +86,11 @@ class _Srun:
     invocation: Invocation
     wishes: StepWishes
     command: tuple[str, ...]
+    given: set[str]
+    """The options of the command line."""
+    hosts: tuple[str, ...] = ()
+    """The node of each rank, where that is asked for."""
+    programs: MultiProg | None = None
     signals: deque[int] = field(factory=deque)
     """Sent to srun and not yet dealt with."""
 
@@ -95,7 +103,10 @@ class _Srun:
             return 1
         if ":" in self.command:
             raise self.wishes.wrong("fakeslurm does not support heterogeneous steps (COMMAND : COMMAND)", 1)
+        self.hosts = hosts_of_ranks(self.wishes, self.given, self.invocation.version, self.caller.read)
         self.wishes.check()
+        if self.wishes.multi_prog:
+            self._read_programs()
         if self.wishes.test_only:
             return self._test_only()
         self.caller.listen(self._on_signal, self._on_gone)
@@ -104,6 +115,21 @@ class _Srun:
         if job_id:
             return self._step(self._confirm(job_id)).returncode
         return self._with_allocation()
+
+    def _read_programs(self) -> None:
+        """The file of --multi-prog, which may decide about the number of tasks."""
+        name = self.command[0]
+        try:
+            text = os.fsdecode(self.caller.read(name))
+        except IsADirectoryError:
+            raise self._fail(f"Error reading multi_prog config file {name}") from None
+        except OSError:
+            raise self._fail(f"Could not open multi_prog config file {name}") from None
+        try:
+            self.programs = MultiProg.parse(text, name, self.wishes.ntasks)
+        except MultiProgError as error:
+            raise self._fail(*error.texts) from None
+        self.wishes.ntasks = self.programs.ntasks
 
     def _test_only(self) -> int:
         """About a job of its own, also when it is called in one (measured)."""
@@ -157,7 +183,7 @@ class _Srun:
         if wishes.binding:
             self.caller.print(2, NO_BINDING)
         request = self._request(self.engine.controller.jobs[job_id])
-        run = StepRun(self.caller, self.engine, self.invocation, wishes, request, job_id, self.signals)
+        run = StepRun(self.caller, self.engine, self.invocation, wishes, request, job_id, self.signals, self.programs)
         try:
             created = self.engine.change(run.create)
             if not created and wishes.immediate is not None:
@@ -210,13 +236,13 @@ class _Srun:
             minimum = maximum = ntasks
         if per_node is not None:
             nodes = f"{'maximum ' if self._later else ''}number of requested nodes {minimum}"
-            fits = ntasks <= per_node * minimum if self._later else per_node == ntasks // minimum or per_node >= ntasks
-            if not fits:
+            fits = ntasks <= per_node * minimum if self._later else per_node == ntasks // minimum
+            if not fits and (self._later or per_node < ntasks):
                 self._warn(
                     f"can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {ntasks} "
                     f"with the {nodes}. Ignoring --ntasks-per-node."
                 )
-                per_node = None
+            per_node = per_node if fits else None
         return minimum, maximum, per_node
 
     def _request(self, job: Job) -> StepRequest:
@@ -224,15 +250,23 @@ class _Srun:
         available = len(job.nodes)
         minimum, maximum, per_node = self._sizes()
         if wishes.relative is not None and wishes.relative + (minimum or 1) > available:
+            option = "--nodes" if "nodes" in self.given or minimum != wishes.min_nodes else "SLURM_JOB_NUM_NODES"
             raise self._fail(
-                "--relative and --nodes option incompatible with count of allocated nodes "
+                f"--relative and {option} option incompatible with count of allocated nodes "
                 f"({wishes.relative}+{minimum or 1}>{available})"
             )
         if wishes.exclude:
             available -= len(set(job.nodes) & set(wishes.hosts(wishes.exclude)))
+            if not available:
+                raise self._fail("Hostlist is empty!  Can't run job.")
         if minimum is not None and minimum > available:
             texts = [f"Only allocated {available} nodes asked for {minimum}"]
             raise self._fail(*texts, *(["Are required nodes explicitly excluded?"] if wishes.exclude else []))
+        hosts = self.hosts
+        if hosts and not self._later and minimum is not None and minimum < len(set(hosts)):
+            hosts = hosts[:minimum]
+        if hosts and wishes.ntasks != len(hosts):
+            raise self._fail(f"You asked for {wishes.ntasks} tasks but hostlist specified {len(hosts)} nodes")
         return StepRequest(
             argv=self.command,
             name=wishes.job_name or posixpath.basename(self.command[0]),
@@ -245,6 +279,7 @@ class _Srun:
             exclude=wishes.exclude or "",
             relative=wishes.relative,
             distribution=wishes.distribution,
+            hosts=hosts,
             exact=wishes.exact and not wishes.whole,
             overlap=wishes.overlap,
             overcommit=wishes.overcommit,
@@ -258,6 +293,8 @@ class _Srun:
     # Outside of a job
 
     def _with_allocation(self) -> int:
+        if self.hosts:
+            raise self.wishes.unsupported("distribution", "arbitrary outside of a job")
         controller = self.engine.controller
         asked = sbatch.describe(self.wishes, self.invocation, name=posixpath.basename(self.command[0]))
         asked = evolve(asked, submit_line=" ".join(self.caller.argv))

@@ -27,6 +27,7 @@ class StepWishes(Wishes):
     kill_on_bad_exit: bool = False
     label: bool = False
     mpi: str | None = None
+    multi_prog: bool = False
     overlap: bool = False
     preserve_env: bool = False
     quit_on_interrupt: bool = False
@@ -62,6 +63,14 @@ def _exclusive(wishes: StepWishes, name: str, value: str | None) -> None:
     """For a step it is --exact, for an allocation whole nodes."""
     Wishes.apply(wishes, name, value)
     wishes.exact = True
+
+
+def _distribution(wishes: StepWishes, name: str, value: str | None) -> None:
+    """A step of its own may be arbitrary; which of its CPUs a task has is nowhere to be seen."""
+    if (value or "").lower() == "arbitrary":
+        wishes.distribution = "arbitrary"
+    else:
+        Wishes.apply(wishes, name, value)
 
 
 def _immediate(wishes: StepWishes, name: str, value: str | None) -> None:
@@ -146,9 +155,12 @@ def _nothing(wishes: StepWishes, name: str, value: str | None) -> None:
 
 
 _HANDLERS: Mapping[str, _Handler] = {
-    **dict.fromkeys(["disable-status", "exact", "overlap", "preserve-env", "quit-on-interrupt", "whole"], _flag),
+    **dict.fromkeys(
+        ["disable-status", "exact", "multi-prog", "overlap", "preserve-env", "quit-on-interrupt", "whole"], _flag
+    ),
     **dict.fromkeys(["cpu-bind", "mem-bind"], _bind),
     **dict.fromkeys(["threads", "unbuffered"], _nothing),
+    "distribution": _distribution,
     "exclusive": _exclusive,
     "immediate": _immediate,
     "job-name": _job_name,
@@ -205,7 +217,7 @@ def environment_options(environ: Mapping[str, str], release: str, given: Set[str
     variables = dict(_VARIABLES)
     if release >= "24.11":
         variables = {"SLURM_CPUS_PER_TASK": "cpus-per-task", **variables}
-        if "nodes" in given and "SLURM_NTASKS_PER_NODE" in environ:
+        if "nodes" in given and ("SLURM_NTASKS_PER_NODE" in environ or "ntasks-per-node" in given):
             del variables["SLURM_NTASKS"], variables["SLURM_NPROCS"]
     found: list[tuple[str, str | None]] = [
         (name, environ[variable]) for variable, name in variables.items() if environ.get(variable)

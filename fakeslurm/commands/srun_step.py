@@ -12,6 +12,7 @@ from attrs import define, field
 
 from fakeslurm import environment
 from fakeslurm.commands.base import Invocation
+from fakeslurm.commands.multiprog import MultiProg
 from fakeslurm.commands.srun_options import StepWishes
 from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
 from fakeslurm.filenames import FileNames
@@ -49,6 +50,7 @@ class StepRun:
     request: StepRequest
     job_id: int
     signals: deque[int]
+    programs: MultiProg | None = None
     step: Step | None = None
     returncode: int = 0
     _io: StepIO | None = None
@@ -134,7 +136,7 @@ class StepRun:
         )
         tasks = [
             Task(
-                self.request.argv,
+                self._argv(rank),
                 environ=environment.task_environment(job, step, settings, rank),
                 stdio=io.stdio[rank],
                 group=nodes[rank],
@@ -150,6 +152,12 @@ class StepRun:
             cwd=self._directory,
             umask=self.invocation.umask,
         )
+
+    def _argv(self, rank: int) -> tuple[str, ...]:
+        if self.programs is None:
+            return self.request.argv
+        program = self.programs.argv(rank)
+        return (*program, *self.request.argv[1:]) if program else ()
 
     # What the step reports
 

@@ -11,8 +11,8 @@ from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import NO_LIMIT, JobDescription, Partition, Profile, Settings
 from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.layout import check_distribution
 from fakeslurm.slurmctld.resources import Resources
-from fakeslurm.slurmctld.steps import check_distribution
 from slurmkit.slurm.jobid import JobIdError, parse_array_spec
 
 __all__ = ["check_features", "check_names", "misfit", "obstacle", "partitions_of", "time_limit_of"]

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from fakeslurm import messages
-from fakeslurm.messages import SlurmError, unsupported
+from fakeslurm.messages import SlurmError
 from fakeslurm.model import Job, NodeRecord, Settings, StepRequest
 from fakeslurm.slurmctld.demand import node_mask
-from fakeslurm.slurmctld.selection import deal
+from fakeslurm.slurmctld.layout import lay_out, lay_out_arbitrary
 
-__all__ = ["Placement", "check_distribution", "number_tasks", "place_step"]
-
-_DISTRIBUTIONS = ("block", "cyclic", "plane")
+__all__ = ["Placement", "place_step"]
 
 
 @frozen(kw_only=True)
@@ -39,6 +37,7 @@ class _Place:
 def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], settings: Settings) -> Placement | None:
     """Where a step of a running job goes; None when it has to wait for other steps. Raises SlurmError."""
     required, excluded = (_names(text, job, nodes, settings) for text in (request.nodelist, request.exclude))
+    required |= set(request.hosts)
     if not required <= set(job.nodes):
         raise SlurmError(messages.NODE_CONFIGURATION)
     exact = request.exact or request.cpus_per_task is not None
@@ -52,11 +51,14 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     ]
     least = 1 if request.overcommit else cpus_per_task
     fitting = [one for one in candidates if one.cpus >= least]
+    too_many = messages.MORE_PROCESSORS
+    if len(set(job.cpus_per_node)) > 1 and (request.hosts or request.nodelist or excluded):
+        too_many = messages.NODE_CONFIGURATION  # measured, for whatever reason
     if len(fitting) < count:
-        raise SlurmError(messages.NODE_CONFIGURATION if len(candidates) < count else messages.MORE_PROCESSORS)
+        raise SlurmError(messages.NODE_CONFIGURATION if len(candidates) < count else too_many)
     needed = count if request.overcommit else ntasks * cpus_per_task
     if sum(one.cpus for one in _choose(fitting, required, count)) < needed:
-        raise SlurmError(messages.MORE_PROCESSORS)
+        raise SlurmError(too_many)
     free = [one for one in fitting if (one.free >= least if exact else one.free == one.cpus)]
     chosen = _choose(free, required, count)
     if len(chosen) < count or not required <= {one.name for one in chosen}:
@@ -64,41 +66,25 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     room = [one.free if exact else one.cpus for one in chosen]
     if sum(room) < needed:
         return None
-    counts = deal([max(cpus // cpus_per_task, 1) for cpus in room], ntasks)
     asked = min(request.min_nodes or count, count)
     distribution = request.distribution or ("block" if ntasks > asked else "cyclic")
-    tasks = number_tasks(counts, distribution)
+    if request.hosts:
+        tasks = lay_out_arbitrary([one.name for one in chosen], request.hosts)
+    else:
+        places = [max(cpus // cpus_per_task, 1) for cpus in room]
+        tasks = lay_out(places, ntasks, distribution, overcommit=request.overcommit)
+    crowded = any(len(ranks) * cpus_per_task > one.cpus for ranks, one in zip(tasks, chosen, strict=True))
+    if exact and crowded and distribution.startswith(("arbitrary", "plane")):
+        raise SlurmError(messages.MORE_PROCESSORS)
     # 22.05: --cpus-per-task counts only when every node of the job has as many CPUs (measured: SLURM_CPUS_ON_NODE).
     each = cpus_per_task if min(job.cpus_per_node) >= cpus_per_task else 1
-    held = [min(cpus, many * each) if exact else cpus for cpus, many in zip(room, counts, strict=True)]
+    held = [min(cpus, many * each) if exact else cpus for cpus, many in zip(room, map(len, tasks), strict=True)]
     return Placement(
         nodes=tuple(one.name for one in chosen),
         tasks=tuple(tasks),
         cpus_per_node=tuple(held),
         distribution=distribution.partition("=")[0],
     )
-
-
-def number_tasks(counts: Sequence[int], distribution: str) -> list[tuple[int, ...]]:
-    """The ranks of each node: `counts` tasks each, numbered along the nodes (block), across them (cyclic, plane=SIZE)."""
-    check_distribution(distribution)
-    kind, _, size = distribution.partition("=")
-    kind = kind.partition(":")[0]
-    run = {"block": max(counts, default=1), "cyclic": 1}.get(kind) or int(size or 1)
-    ranks: list[list[int]] = [[] for _ in counts]
-    rank = 0
-    while rank < sum(counts):
-        for place, count in enumerate(counts):
-            here = min(run, count - len(ranks[place]))
-            ranks[place].extend(range(rank, rank + here))
-            rank += here
-    return [tuple(some) for some in ranks]
-
-
-def check_distribution(distribution: str) -> None:
-    """Raises SlurmError for a distribution that the fake has not."""
-    if distribution.partition("=")[0].partition(":")[0] not in _DISTRIBUTIONS:
-        raise unsupported(f"--distribution={distribution}")
 
 
 def _names(text: str, job: Job, nodes: Mapping[str, NodeRecord], settings: Settings) -> set[str]:
@@ -111,6 +97,8 @@ def _names(text: str, job: Job, nodes: Mapping[str, NodeRecord], settings: Setti
 
 def _size(job: Job, request: StepRequest, cpus_per_task: int) -> tuple[int, int]:
     """Tasks and nodes of the step. srun's own defaults inside a job are SLURM_NTASKS and SLURM_NNODES."""
+    if request.hosts:
+        return len(request.hosts), len(set(request.hosts))
     count = request.max_nodes or request.min_nodes or len(job.nodes) - (request.relative or 0)
     count = min(count, max(len(job.nodes), request.min_nodes or 1))
     if request.ntasks is not None:
