@@ -40,10 +40,13 @@ JOB_FINISHED = "Job has already finished"  # measured: scontrol hold
 JOB_PENDING = "Job is pending execution"  # errno
 ALREADY_DONE = "Job/step already completing or completed"  # errno
 NODES_BUSY = "Requested nodes are busy"  # errno
+DISABLED = "Requested operation is presently disabled"  # measured: scontrol requeue of a job with --no-requeue
+ONLY_BATCH = "Only batch jobs are accepted or processed"  # errno
 
 # What slurmstepd writes to the stderr of a step that is ended (slurmstepd/req.c), without its prefix.
 CANCELLED_AT = "*** {name} ON {node} CANCELLED AT {stamp} ***"  # measured
 DUE_TO_TIME_LIMIT = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO TIME LIMIT ***"  # measured
+DUE_TO_REQUEUE = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO JOB REQUEUE ***"  # measured
 STEP_FAILED = "*** {name} ON {node} FAILED (non-zero exit code or other failure mode) ***"  # measured
 
 
@@ -58,6 +61,7 @@ class Reason(StrEnum):
     BEGIN_TIME = "BeginTime"
     HELD_BY_USER = "JobHeldUser"
     HELD_BY_ADMIN = "JobHeldAdmin"
+    REQUEUED_HELD = "job requeued in held state"
     PARTITION_DOWN = "PartitionDown"
     PARTITION_INACTIVE = "PartitionInactive"
     PARTITION_NODE_LIMIT = "PartitionNodeLimit"

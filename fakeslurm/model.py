@@ -116,6 +116,8 @@ class Settings:
     first_job_id: int = 1
     max_job_count: int = 10000
     max_array_size: int = 1001
+    cred_expire: float = 5.0
+    """AuthInfo=cred_expire, seconds: a requeued job waits so long and one second more. Slurm's default is 120."""
     requeue: bool = True
     """JobRequeue: whether a job may be requeued unless it says."""
     kill_invalid_dependency: bool = False
@@ -412,6 +414,11 @@ class Job:
     def finished(self) -> bool:
         """It has a terminal state; it may still be completing."""
         return self.state not in (JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED)
+
+    @property
+    def requeued(self) -> bool:
+        """It waits for what is left of the attempt before to end."""
+        return self.completing and self.state is JobState.PENDING
 
     @property
     def latest_end(self) -> float | None:

@@ -43,6 +43,8 @@ class Profile:
     """``n[1-3]-ib`` is a hostlist."""
     accounting_restarts: bool
     """sacct knows the field Restarts."""
+    requeue_renews_priority: bool
+    """A requeued job gets the next priority; before that it kept its own."""
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -62,6 +64,7 @@ PROFILES: Mapping[str, Profile] = {
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
         accounting_restarts=False,
+        requeue_renews_priority=False,
     ),
     "24.11": Profile(
         release="24.11",
@@ -79,6 +82,7 @@ PROFILES: Mapping[str, Profile] = {
         working_cluster_suffix=None,
         hostlist_suffixes=True,
         accounting_restarts=True,
+        requeue_renews_priority=True,
     ),
 }
 """Every release that can be asked for."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from copy import copy
 
 from attrs import frozen
 
@@ -91,39 +92,60 @@ class Accounting:
         self.enabled = settings.accounting
         self._settings = settings
         self._lag = settings.accounting_lag
-        self._jobs: dict[int, Job] = {}
-        """Without a lag the jobs themselves, from which the records are made when somebody asks."""
-        self._records: dict[int, JobRecord] = {}
+        self._jobs: dict[int, list[Job]] = {}
+        """By job, its attempts: the job itself, and before it what it was when it was requeued."""
+        self._records: dict[int, dict[int, JobRecord]] = {}
+        """With a lag: by job, by restart count."""
         self._coming: deque[tuple[float, JobRecord]] = deque()
         self._elements: dict[int, set[int]] = {}
         """The jobs of each array."""
 
     def changed(self, job: Job, now: float) -> None:
-        """Something of this job is different now."""
+        """Something of this job is different now.
+
+        A requeued job has no new record while it is completing; what is different is a step of the attempt before.
+        """
         if not self.enabled:
             return
+        attempts = self._jobs.setdefault(job.job_id, [])
+        if not attempts or (attempts[-1] is not job and attempts[-1].batch is not job.batch):
+            attempts.append(job)
         if self._lag:
-            self._coming.append((now + self._lag, record_of(job, self._settings)))
-        else:
-            self._jobs[job.job_id] = job
+            self._coming.append((now + self._lag, record_of(attempts[-1], self._settings)))
         if job.array is not None:
             self._elements.setdefault(job.array.job_id, set()).add(job.job_id)
 
-    def records(self, now: float, job_ids: Iterable[int] | None = None) -> list[JobRecord]:
+    def requeued(self, job: Job, now: float) -> None:
+        """An attempt of this job is over, or was and has been followed by another: it is REQUEUED."""
+        if not self.enabled:
+            return
+        attempt = copy(job)
+        attempt.state = JobState.REQUEUED
+        attempt.end_time = now
+        self._jobs[job.job_id][-1] = attempt
+
+    def records(self, now: float, job_ids: Iterable[int] | None = None, *, duplicates: bool = False) -> list[JobRecord]:
         """The records of these jobs (None: all), for an array's id those of all its jobs; unknown ids are left out.
 
-        Sorted as slurmdbd has them: jobs by their ids, then arrays by theirs and their elements by index (measured).
+        Of a job that was requeued the latest one, or (`duplicates`) one for each attempt. Sorted as slurmdbd has them: jobs by
+        their ids, then arrays by theirs and their elements by index (measured).
         """
         while self._coming and self._coming[0][0] <= now:
             record = self._coming.popleft()[1]
-            self._records[record.job_id] = record
-        known = self._records if self._lag else self._jobs
+            self._records.setdefault(record.job_id, {})[record.restart_count] = record
+        known: Mapping[int, object] = self._records if self._lag else self._jobs
         chosen: Iterable[int] = known
         if job_ids is not None:
             wanted = set(job_ids)
             chosen = wanted.union(*(self._elements.get(one, ()) for one in wanted)) & known.keys()
-        records = [self._records[one] if self._lag else record_of(self._jobs[one], self._settings) for one in chosen]
-        return sorted(records, key=_order)
+        return sorted(
+            (record for one in chosen for record in self._attempts(one)[0 if duplicates else -1 :]), key=_order
+        )
+
+    def _attempts(self, job_id: int) -> list[JobRecord]:
+        if self._lag:
+            return list(self._records[job_id].values())
+        return [record_of(job, self._settings) for job in self._jobs[job_id]]
 
 
 def _order(record: JobRecord) -> tuple[int, int, int]:
@@ -177,7 +199,7 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
 
 def _wait_status(job: Job) -> int:
     """A job that was ended from outside has no exit code here, and one that was refused has 1 (measured: sacct, scontrol)."""
-    if job.state in (JobState.CANCELLED, JobState.TIMEOUT):
+    if job.state is JobState.PENDING or (job.nodes and job.state in (JobState.CANCELLED, JobState.TIMEOUT)):
         return 0
     return _REFUSED if job.state is JobState.FAILED and not job.nodes else job.wait_status
 

@@ -179,6 +179,8 @@ class StepProcess:
 
     def _start(self) -> None:
         leaders: dict[int, int] = {}
+        # A signal that comes for a task before it has its own dispositions waits for them; this process would ignore it.
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, range(1, _signal.NSIG))
         for index, task in enumerate(self._order["tasks"]):
             leader = leaders.get(task["group"], 0)
             pid = os.fork()
@@ -187,6 +189,7 @@ class StepProcess:
             leaders.setdefault(task["group"], pid)
             _set_group(pid, leader)
             self._running[pid] = index
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         self._stderr = os.dup(self._files[self._order["tasks"][0]["stdio"][2]])
         for fd in {*self._files, *self._fds}:
             os.close(fd)

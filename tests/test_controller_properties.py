@@ -46,6 +46,7 @@ STUCK = {
 Phase = tuple[JobState, bool]
 PENDING: Phase = (JobState.PENDING, False)
 RUNNING: Phase = (JobState.RUNNING, False)
+REQUEUED: Phase = (JobState.PENDING, True)
 
 maybe = st.none()
 counts = st.integers(1, 5)
@@ -90,6 +91,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.now = NOW
         self.controller: Controller
         self.seen: dict[int, Phase] = {}
+        self.restarts: dict[int, int] = {}
         self.scripts: set[int] = set()
         """Batch scripts that run."""
         self.over: set[int] = set()
@@ -181,6 +183,20 @@ class ControllerMachine(RuleBasedStateMachine):
                 change(job.job_id, self.now, uid=0)
             except SlurmError:
                 assert job.finished
+        self.carry_out()
+
+    @rule(number=st.integers(0, 30), hold=st.booleans())
+    def requeue(self, number: int, hold: bool) -> None:
+        job = self.pick(self.controller.jobs.values(), number)
+        if job is not None:
+            restarts, refused = job.restart_count, False
+            try:
+                self.controller.requeue(job.job_id, self.now, uid=0, hold=hold)
+            except SlurmError:
+                refused = True
+            assert job.restart_count == restarts + (not refused)
+            if not refused:
+                assert job.state is JobState.PENDING or not job.completing
         self.carry_out()
 
     # What happens in jobs
@@ -278,7 +294,9 @@ class ControllerMachine(RuleBasedStateMachine):
                 case StartBatch(job_id):
                     assert self.phase(job) == RUNNING
                     assert job_id not in self.scripts
+                    assert not job.steps, "every attempt counts its steps anew"
                     self.scripts.add(job_id)
+                    self.terminated = {key: at for key, at in self.terminated.items() if key[0] != job_id}
                     self.controller.batch_started(job_id, 1000 + job_id, self.now)
                 case EndJob(job_id):
                     assert job.completing
@@ -314,7 +332,8 @@ class ControllerMachine(RuleBasedStateMachine):
     def transitions_are_legal(self) -> None:
         for job in self.controller.jobs.values():
             before, after = self.seen.get(job.job_id, PENDING), self.phase(job)
-            self.seen[job.job_id] = after
+            restarts = self.restarts.get(job.job_id, 0)
+            self.seen[job.job_id], self.restarts[job.job_id] = after, job.restart_count
             if before == after:
                 continue
             state, completing = after
@@ -324,7 +343,11 @@ class ControllerMachine(RuleBasedStateMachine):
                 at_once = bool(job.nodes) and state in TERMINAL_STATES
                 assert after == RUNNING or never_ran or at_once, (before, after)
             elif before == RUNNING:
-                assert state in TERMINAL_STATES, (before, after)
+                assert state in TERMINAL_STATES or after == REQUEUED, (before, after)
+            elif before == REQUEUED:
+                assert after in (PENDING, (JobState.CANCELLED, True)), (before, after)
+            elif after == PENDING:
+                assert job.restart_count > restarts, "only a requeue brings a job back"
             else:
                 assert before[1], (before, after)
                 assert state == before[0], (before, after)
@@ -371,7 +394,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def times_are_in_order(self) -> None:
         for job in self.controller.jobs.values():
             assert (job.end_time is not None) == job.finished
-            assert (job.start_time is not None) == (job.state is not JobState.PENDING)
+            assert (job.start_time is not None) == (job.state is not JobState.PENDING or job.requeued)
             times = [job.submit_time, job.start_time, job.end_time, self.now]
             known = [one for one in times if one is not None]
             assert known == sorted(known)
@@ -394,8 +417,11 @@ class ControllerMachine(RuleBasedStateMachine):
     @invariant()
     def reasons_say_why(self) -> None:
         for job in self.controller.jobs.values():
-            if job.state is JobState.PENDING and job.priority == 0:
+            if job.requeued:
+                assert job.reason in (Reason.NONE, Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD)
+            elif job.state is JobState.PENDING and job.priority == 0:
                 assert job.reason in (
+                    Reason.REQUEUED_HELD,
                     Reason.HELD_BY_ADMIN,
                     Reason.HELD_BY_USER,
                     Reason.BAD_CONSTRAINTS,
@@ -428,6 +454,9 @@ class ControllerMachine(RuleBasedStateMachine):
     def accounting_agrees(self) -> None:
         records = {record.job_id: record for record in self.controller.accounting.records(self.now)}
         for job in self.controller.jobs.values():
+            if records[job.job_id].state == JobState.REQUEUED:
+                assert job.completing or not job.nodes or job.state is JobState.CANCELLED
+                continue
             assert records[job.job_id].state == job.state
             assert records[job.job_id].nodes == job.nodes
 

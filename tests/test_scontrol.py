@@ -235,7 +235,6 @@ def test_config() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["requeue", "1"],
         ["update", "jobid=1", "timelimit=5"],
         ["u", "jobid=1"],
         ["suspend", "1"],

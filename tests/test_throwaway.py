@@ -320,7 +320,9 @@ def _can_run(python: str, user: pwd.struct_passwd, path: str) -> bool:
 @needs_slurm
 def test_a_daemon_that_does_not_start_shows_its_log() -> None:
     """Two daemons end: which of them is seen first is a matter of time."""
-    with pytest.raises(SlurmUnavailable, match=r"(?s)slurm(ctld|d\.n1) ended with return code 1.*NoSuchPlugin") as caught:
+    with pytest.raises(
+        SlurmUnavailable, match=r"(?s)slurm(ctld|d\.n1) ended with return code 1.*NoSuchPlugin"
+    ) as caught:
         ThrowawaySlurm(nodes=1, accounting=False, extra_conf={"SelectType": "select/NoSuchPlugin"}).start()
     assert "--- slurmctld" in str(caught.value)
 

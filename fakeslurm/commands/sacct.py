@@ -103,8 +103,8 @@ _REFUSED = frozenset(
     {"batch-script", "completion", "env-vars", "file", "yaml", "reason", "truncate", "verbose"}
     | {option.identity for option in NEW_OPTIONS}
 )
-_NO_CHANGE = frozenset({"allclusters", "duplicates", "federation", "local", "use-local-uid", "whole-hetjob"})
-"""One cluster, no job with two records, no heterogeneous jobs: nothing to do."""
+_NO_CHANGE = frozenset({"allclusters", "federation", "local", "use-local-uid", "whole-hetjob"})
+"""One cluster, no heterogeneous jobs: nothing to do."""
 
 
 @define
@@ -197,7 +197,7 @@ def _print(request: _Request, invocation: Invocation, controller: Controller, wo
         unit=request.values.get("units", ""),
         index_length=text_length(invocation.environ),
     )
-    records = controller.accounting.records(invocation.now, selection.job_ids)
+    records = controller.accounting.records(invocation.now, selection.job_ids, duplicates="duplicates" in request.flags)
     rows = selection.rows(records, with_steps="allocations" not in request.flags)
     if "json" in request.flags:
         return Reply(accountjson.report(rows, texts, invocation, words))

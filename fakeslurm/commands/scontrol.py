@@ -55,6 +55,8 @@ scontrol [<OPTION>] [<COMMAND>]
      help                     print this description of use
      ping                     print status of slurmctld
      release <job_list>       permit held jobs to start
+     requeue <job_list>       end jobs and run them again
+     requeuehold <job_list>   the same, but hold them
      show <ENTITY> [<ID>]     config, hostlist, hostlistsorted, hostnames, job, node, partition or step
      uhold <job_list>         prevent jobs from starting, as their user
      version                  print the version
@@ -157,6 +159,8 @@ def _keyword(word: str) -> tuple[str, Callable[[_Call], Reply]]:
         "hold": _hold,
         "ping": _ping,
         "release": _release,
+        "requeue": _requeue,
+        "requeuehold": _requeuehold,
         "show": _show,
         "uhold": _uhold,
         "version": _version,
@@ -203,6 +207,35 @@ def _release(call: _Call) -> Reply:
     return _change(call, lambda job, task: call.controller.release(job.job_id, now, uid=uid, task=task))
 
 
+def _requeue(call: _Call) -> Reply:
+    return _run_again(call, hold=False)
+
+
+def _requeuehold(call: _Call) -> Reply:
+    if call.arguments and call.arguments[0].lower() in ("state=specialexit", "state=se"):
+        raise unsupported(_PROGRAM, f"requeuehold {call.arguments[0]}")
+    return _run_again(call, hold=True)
+
+
+def _run_again(call: _Call, *, hold: bool) -> Reply:
+    """Unlike hold and release it takes no names, and says nothing more after its complaints (measured)."""
+    call.wants(1, None)
+    invocation = call.invocation
+    complaints = []
+    for argument in call.arguments:
+        key, equals, value = argument.partition("=")
+        listed = value if equals and key.lower() in ("job", "jobid") else argument
+        for text, found in _listed(call, listed):
+            problem = _problem(
+                found,
+                invocation.uid,
+                lambda job, _task: call.controller.requeue(job.job_id, invocation.now, uid=invocation.uid, hold=hold),
+            )
+            if problem:
+                complaints.append(f"{problem} for job {text}\n")
+    return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
+
+
 def _change(call: _Call, change: Callable[[Job, int | None], None]) -> Reply:
     """Do something to every job that is named; each argument that fails ends with a line of its own."""
     call.wants(1, None)
@@ -227,7 +260,11 @@ def _named(call: _Call, argument: str) -> list[tuple[str, list[Target]]]:
     if equals and key.lower() in ("name", "jobname"):
         jobs = call.controller.jobs.values()
         return [(job_label(job), [Target(job)]) for job in jobs if job.description.name == value]
-    text = value if equals and key.lower() in ("job", "jobid") else argument
+    return _listed(call, value if equals and key.lower() in ("job", "jobid") else argument)
+
+
+def _listed(call: _Call, text: str) -> list[tuple[str, list[Target]]]:
+    """What the ids of a list mean, each under its text."""
     return [(word, _found(call.controller, word)) for word in re.split(r",(?![^\[]*\])", text) if word]
 
 

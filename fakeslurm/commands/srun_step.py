@@ -239,7 +239,7 @@ class StepRun:
     @property
     def _job_is_over(self) -> bool:
         job = self.engine.controller.jobs.get(self.job_id)
-        return job is None or job.finished
+        return job is None or job.finished or job.requeued
 
     def _say(self, text: str) -> None:
         self.caller.print(2, f"srun: {text}\n")

@@ -153,6 +153,9 @@ class Controller:
         else:
             if waits and task is not None:
                 self._waiting.drop(job, task, uid)
+            elif job.requeued:
+                job.cancelled_by = uid
+                self._running.cancel_requeue(job)
             elif job.state is JobState.PENDING:
                 job.cancelled_by = uid
                 self._waiting.end(job, JobState.CANCELLED)
@@ -205,6 +208,30 @@ class Controller:
         array = self._state.arrays[array_job_id]
         array.limit = limit
         self._waiting.look_at_limit(array)
+        self._schedule()
+
+    def requeue(self, job_id: int, now: float, *, uid: int, hold: bool = False) -> None:
+        """``scontrol requeue`` (requeuehold: `hold`): a job that runs, or has run, is to run again, under the same id.
+
+        It waits for `Settings.cred_expire` and one second more. What runs of it is ended first.
+        """
+        self._advance(now)
+        job = self._state.owned(job_id, uid)
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.JOB_PENDING)
+        if job.description.script is None:
+            raise SlurmError(messages.ONLY_BATCH)
+        if not self._waiting.may_requeue(job):
+            raise SlurmError(messages.DISABLED)
+        if job.completing:
+            raise SlurmError(messages.ALREADY_DONE)
+        if hold:
+            job.priority = 0
+        if job.finished:
+            self._waiting.requeue_finished(job, hold=hold)
+        else:
+            reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
+            self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
         self._schedule()
 
     def create_step(self, job_id: int, request: StepRequest, now: float) -> Step | None:
@@ -274,7 +301,10 @@ class Controller:
         job = self._state.known(job_id)
         if job.completing:
             self._running.gone(job)
-            self._waiting.tell_dependents(job_id)
+            if job.state is JobState.PENDING:
+                self._waiting.requeue(job)
+            else:
+                self._waiting.tell_dependents(job_id)
         self._schedule()
 
     # Time.

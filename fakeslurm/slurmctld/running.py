@@ -56,6 +56,7 @@ class Running:
             job.array.running.add(job_id)
         job.state = JobState.RUNNING
         job.reason = Reason.NONE
+        job.wait_status = 0
         job.partition = partition
         chosen = next(one for one in state.settings.partitions if one.name == partition)
         job.time_limit = admission.time_limit_of(job.description, chosen)
@@ -173,11 +174,27 @@ class Running:
 
     def terminate(self, job: Job, state: JobState, reason: str, text: str) -> None:
         """A running job is over: COMPLETING. What still runs of it is told so, asked to end, and killed after KillWait."""
-        job_id = job.job_id
         job.state = state
         job.reason = reason
-        job.completing = True
         job.end_time = self._state.now
+        self._wind_down(job, text)
+
+    def requeue(self, job: Job, reason: str, text: str) -> None:
+        """A running job has to start again: PENDING, and COMPLETING until nothing of it runs."""
+        self._state.accounting.requeued(job, self._state.now)
+        job.state = JobState.PENDING
+        job.reason = reason
+        job.restart_count += 1
+        self._wind_down(job, text)
+
+    def cancel_requeue(self, job: Job) -> None:
+        """A requeued job is cancelled before it has come to wait: it ends when its processes have."""
+        job.state = JobState.CANCELLED
+        job.end_time = self._state.now
+
+    def _wind_down(self, job: Job, text: str) -> None:
+        job_id = job.job_id
+        job.completing = True
         self._state.resources.completing(job_id)
         if job.array is not None:
             job.array.running.discard(job_id)
@@ -228,7 +245,8 @@ class Running:
         if job.state is JobState.RUNNING:
             self.end_by_status(job, wait_status)
         else:
-            job.wait_status = wait_status
+            if not job.requeued:
+                job.wait_status = wait_status
             self._state.effects.append(EndJob(job.job_id))
             self._state.changed(job)
 
@@ -264,7 +282,8 @@ class Running:
         del self._state.running[job.job_id]
         self._state.timers.clear("kill", job.job_id)
         self._state.changed(job)
-        self._state.forget_later(job)
+        if job.finished:
+            self._state.forget_later(job)
 
 
 def _step_status(step: Step, statuses: Sequence[int]) -> int:

@@ -34,6 +34,7 @@ class State:
         """Jobs that hold nodes, those completing among them."""
         self.timers = Timers()
         self.purges: deque[tuple[float, int]] = deque()
+        self._forgotten_at: dict[int, float] = {}
         self.effects: list[Effect] = []
         self._next_place = 0
         self._now: float | None = None
@@ -94,12 +95,22 @@ class State:
         age = self.settings.min_job_age
         if age > 0 and job.end_time is not None:
             period = _PURGE_PERIOD if age >= _PURGE_PERIOD else max(_SHORTEST_PURGE_PERIOD, age)
-            self.purges.append((self.next_scan(max(job.end_time + age, self.now), period), job.job_id))
+            time = self.next_scan(max(job.end_time + age, self.now), period)
+            self._forgotten_at[job.job_id] = time
+            self.purges.append((time, job.job_id))
+
+    def keep(self, job: Job) -> None:
+        """A job that was over is not: undo `forget_later`."""
+        self._forgotten_at.pop(job.job_id, None)
 
     def forget(self) -> None:
         """Drop the jobs whose time has come."""
         while self.purges and self.purges[0][0] <= self.now:
-            job = self.jobs.pop(self.purges.popleft()[1])
+            time, job_id = self.purges.popleft()
+            if self._forgotten_at.get(job_id) != time:
+                continue  # it was requeued
+            del self._forgotten_at[job_id]
+            job = self.jobs.pop(job_id)
             if job.array is not None:
                 job.array.forget(job.array_task_id)
                 if not job.array.known_jobs:

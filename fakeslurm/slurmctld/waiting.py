@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 
+from attrs import evolve
+
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray, job_array
 from fakeslurm.messages import Reason, SlurmError
@@ -22,6 +24,8 @@ __all__ = ["Waiting"]
 
 _FIRST_PRIORITY = 4294901759
 """Of the first job with priority/basic; every further one gets one less (measured)."""
+_REQUEUE_SECOND = 1.0
+"""How much longer than cred_expire a requeued job waits (job_mgr.c)."""
 _REFUSED = 1
 """The wait status of a job that was refused although it had an id already: scontrol shows 0:1 (measured)."""
 
@@ -139,7 +143,6 @@ class Waiting:
         self, job_id: int, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
     ) -> Job:
         state = self._state
-        largest = max(state.resources.largest[one.name] for one in partitions)
         accounting = state.settings.accounting
         return Job(
             job_id=job_id,
@@ -149,7 +152,7 @@ class Waiting:
             eligible_time=None,
             priority=0 if description.hold else self.priority_of(description),
             time_limit=admission.time_limit_of(description, partitions[0]),
-            num_nodes=pending_nodes(demand, largest),
+            num_nodes=self._least_nodes(demand, partitions),
             num_cpus=demand.min_cpus,
             num_tasks=demand.num_tasks,
             requested_nodes=demand.min_nodes,
@@ -157,6 +160,9 @@ class Waiting:
             account=description.account or ("root" if accounting and description.uid == 0 else None),
             qos=description.qos or ("normal" if accounting else None),
         )
+
+    def _least_nodes(self, demand: Demand, partitions: Sequence[Partition]) -> int:
+        return pending_nodes(demand, max(self._state.resources.largest[one.name] for one in partitions))
 
     def priority_of(self, description: JobDescription) -> int:
         """The priority asked for, or the next one."""
@@ -228,7 +234,7 @@ class Waiting:
         return False
 
     def _explain_hold(self, job: Job) -> None:
-        if job.reason != Reason.HELD_BY_ADMIN:
+        if job.reason not in (Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD):
             self._wait(job, Reason.HELD_BY_USER)
 
     def _wait(self, job: Job, reason: Reason) -> None:
@@ -271,7 +277,9 @@ class Waiting:
         if job.priority != 0:
             return
         job.priority = self.priority_of(job.description)
-        if job.state is JobState.PENDING:
+        if job.requeued:
+            job.reason = Reason.NONE
+        elif job.state is JobState.PENDING:
             self.consider(job)
         else:
             job.reason = Reason.NONE
@@ -333,6 +341,47 @@ class Waiting:
                     self._wait(job, Reason.ARRAY_TASK_LIMIT)
             elif job_id not in self._scheduler:
                 self.consider(job)
+
+    # Waiting again
+
+    def may_requeue(self, job: Job) -> bool:
+        """``--requeue``, ``--no-requeue``, JobRequeue."""
+        asked = job.description.requeue
+        return self._state.settings.requeue if asked is None else asked
+
+    def requeue_finished(self, job: Job, *, hold: bool) -> None:
+        """A job that has ended is to run again. It keeps its exit code until it does."""
+        self._state.keep(job)
+        self._state.accounting.requeued(job, self._state.now)
+        job.state = JobState.PENDING
+        job.restart_count += 1
+        if hold:
+            job.reason = Reason.REQUEUED_HELD
+        self.requeue(job)
+
+    def requeue(self, job: Job) -> None:
+        """Nothing runs any more of a job that is to run again: it waits, as if it had been submitted now."""
+        state = self._state
+        begin = state.now + state.settings.cred_expire + _REQUEUE_SECOND
+        job.description = evolve(job.description, begin=begin)
+        partitions, demand = self.check(job.description)
+        self._demands[job.job_id] = demand
+        job.partition = ",".join(one.name for one in partitions)
+        job.submit_time = state.now
+        job.eligible_time = begin
+        job.start_time = job.end_time = None
+        job.nodes, job.cpus_per_node, job.cpu_ids, job.tasks_per_node = (), (), (), ()
+        job.num_nodes = self._least_nodes(demand, partitions)
+        job.num_cpus = demand.min_cpus
+        job.num_tasks = demand.num_tasks
+        job.time_limit = admission.time_limit_of(job.description, partitions[0])
+        if job.priority and state.settings.profile.requeue_renews_priority:
+            job.priority = self.priority_of(job.description)
+        job.cancelled_by = None
+        job.batch, job.steps, job.next_step_id = None, {}, 0
+        job.derived_wait_status = 0
+        self.consider(job)
+        state.changed(job)
 
     # Ceasing to wait
 
