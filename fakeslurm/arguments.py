@@ -10,6 +10,7 @@ from typing import Any
 from attrs import fields
 
 from fakeslurm.model import PROFILES, Node, Partition, Settings
+from fakeslurm.slurmconf import configured
 
 __all__ = ["checked_settings", "short_host_name"]
 
@@ -17,11 +18,12 @@ _MADE_HERE = ("nodes", "partitions", "version")
 
 
 def checked_settings(
-    nodes: int | Sequence[Node],
+    nodes: int | Sequence[Node] | None,
     cpus_per_node: int | None,
     memory_per_node: int | None,
     partitions: Sequence[Partition] | None,
     version: str,
+    conf: Sequence[str],
     others: Mapping[str, Any],
 ) -> Settings:
     """The arguments of FakeSlurm as `Settings`, each checked under its own name."""
@@ -34,12 +36,13 @@ def checked_settings(
     if version not in PROFILES:
         raise ValueError(f"FakeSlurm: version={version!r}; valid are {', '.join(map(repr, PROFILES))}")
     made: dict[str, Any] = {"control_host": short_host_name(), **others, "version": version}
-    made["nodes"] = _nodes(nodes, cpus_per_node, memory_per_node)
-    if partitions is not None:
-        if not partitions or not all(isinstance(one, Partition) for one in partitions):
-            raise TypeError(f"FakeSlurm: partitions={partitions!r}; expected one or more Partition")
-        made["partitions"] = tuple(partitions)
-    return Settings(**made)
+    sized = cpus_per_node is not None or memory_per_node is not None
+    given = (
+        _nodes(4 if nodes is None else nodes, cpus_per_node, memory_per_node) if nodes is not None or sized else None
+    )
+    if partitions is not None and (not partitions or not all(isinstance(one, Partition) for one in partitions)):
+        raise TypeError(f"FakeSlurm: partitions={partitions!r}; expected one or more Partition")
+    return configured(conf, given, partitions, **made)
 
 
 def _nodes(nodes: int | Sequence[Node], cpus_per_node: int | None, memory_per_node: int | None) -> tuple[Node, ...]:

@@ -67,10 +67,13 @@ class FakeSlurm:
     ...     slurm.execute(["sbatch", "--wrap", "hostname"]).stdout
     'Submitted batch job 1\\n'
 
-    `nodes` is a number of nodes (n1, n2, ...; each with `cpus_per_node` CPUs, default 4, and `memory_per_node` MB,
+    `nodes` is a number of nodes (default 4: n1, n2, ...; each with `cpus_per_node` CPUs, default 4, and `memory_per_node` MB,
     default 2000) or a sequence of `Node`. `partitions` default to one, ``debug``, of all nodes. `version` is the Slurm
     whose behaviour is wanted, one of ``"22.05"`` (measured line by line) and ``"24.11"``. `settings` are the other fields
-    of `fakeslurm.model.Settings`, such as ``min_job_age=20``. Raises ValueError or TypeError, naming the argument, for
+    of `fakeslurm.model.Settings`, such as ``min_job_age=20``. `conf` are lines of a slurm.conf, which change `nodes` and
+    `partitions` where these are given and say what they are where they are not: ``conf=["NodeName=cn[1-8] CPUs=64
+    RealMemory=256000", "PartitionName=long Nodes=ALL Default=YES MaxTime=7-0"]``. A line or a value that the fake does not carry
+    out is refused: see `fakeslurm.slurmconf`. Raises ValueError or TypeError, naming the argument, for
     what cannot be.
 
     Thread-safe. The first use starts it; nothing outlives it, also when this process is killed.
@@ -78,15 +81,16 @@ class FakeSlurm:
 
     def __init__(
         self,
-        nodes: int | Sequence[Node] = 4,
+        nodes: int | Sequence[Node] | None = None,
         cpus_per_node: int | None = None,
         memory_per_node: int | None = None,
         partitions: Sequence[Partition] | None = None,
         version: str = "22.05",
         clock: Clock | None = None,
+        conf: Sequence[str] = (),
         **settings: Any,
     ) -> None:
-        self._settings = checked_settings(nodes, cpus_per_node, memory_per_node, partitions, version, settings)
+        self._settings = checked_settings(nodes, cpus_per_node, memory_per_node, partitions, version, conf, settings)
         controller = Controller(self._settings)
         self._engine = Engine(
             controller, SystemClock() if clock is None else clock, self._serve, host=short_host_name()

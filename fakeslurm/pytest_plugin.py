@@ -15,11 +15,13 @@ import pytest
 if TYPE_CHECKING:
     from fakeslurm import FakeSlurm
     from fakeslurm.contract.harness import SlurmUnderTest
+    from fakeslurm.throwaway import ThrowawaySlurm
     from slurmkit import Cluster
 
 KINDS = ("fake", "fake-cli", "real", "site")
 MARKERS = (
     "fake_slurm(nodes=, cpus_per_node=, version=, clock=): how the fake of this test is built; the arguments are FakeSlurm's",
+    "slurm_conf(line, ...): lines of slurm.conf for the fixture slurm, on the fake and on a throwaway Slurm of four nodes n1 to n4",
     "slurm_real_only(reason): run only on a real Slurm (--slurm=real or site)",
     "slurm_version(min=, max=): run only on Slurm versions in this range, e.g. min='23.02' (both ends included)",
 )
@@ -133,33 +135,53 @@ def slurm_kind(request: pytest.FixtureRequest) -> str:
     return kind
 
 
-@pytest.fixture(scope="session")
-def _real_slurm(slurm_kind: str) -> Iterator[Any]:
-    """The throwaway Slurm of the session, None when the run is not on one."""
-    if slurm_kind != "real":
-        yield None
-        return
-    from fakeslurm.throwaway import ThrowawaySlurm
+class _RealSlurms:
+    """The throwaway Slurm of the moment. One configuration is kept up for the tests that follow one another with it."""
 
-    with ThrowawaySlurm() as real:
-        yield real
+    def __init__(self) -> None:
+        self._running: ThrowawaySlurm | None = None
+        self._conf: tuple[str, ...] | None = None
+
+    def get(self, conf: tuple[str, ...]) -> ThrowawaySlurm:
+        if self._running is None or conf != self._conf:
+            self.close()
+            from fakeslurm.throwaway import ThrowawaySlurm
+
+            self._running, self._conf = ThrowawaySlurm(extra_conf=conf).start(), conf
+        return self._running
+
+    def close(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.close()
+
+
+@pytest.fixture(scope="session")
+def _real_slurms() -> Iterator[_RealSlurms]:
+    real = _RealSlurms()
+    yield real
+    real.close()
 
 
 @pytest.fixture
 def slurm(
-    request: pytest.FixtureRequest, slurm_kind: str, _real_slurm: Any, tmp_path: Path
+    request: pytest.FixtureRequest, slurm_kind: str, _real_slurms: _RealSlurms, tmp_path: Path
 ) -> Iterator[SlurmUnderTest]:
     """The Slurm under test, whichever it is: `run(argv)`, `sbatch(script)`, `wait(job_id)`, `backend()`, `version`, `workdir`."""
     from fakeslurm.contract.harness import SlurmUnderTest
 
     if request.node.get_closest_marker("slurm_real_only") and slurm_kind not in ("real", "site"):
         pytest.skip("slurm_real_only: needs --slurm=real or --slurm=site")
+    conf = _conf(request)
     if slurm_kind == "real":
-        under_test = SlurmUnderTest.on_real(_real_slurm, workdir=tmp_path)
+        under_test = SlurmUnderTest.on_real(_real_slurms.get(conf), workdir=tmp_path)
     elif slurm_kind == "site":
+        if conf:
+            pytest.skip("slurm_conf: a site has the configuration that it has")
         under_test = SlurmUnderTest.on_site(workdir=_site_workdir(request, tmp_path))
     else:
-        under_test = SlurmUnderTest.on_fake(_fake(request), workdir=tmp_path, commands=slurm_kind == "fake-cli")
+        fake = _fake(request, **_lines_for_fake(conf))
+        under_test = SlurmUnderTest.on_fake(fake, workdir=tmp_path, commands=slurm_kind == "fake-cli")
     with under_test:
         if marker := request.node.get_closest_marker("slurm_version"):
             _skip_unless_version(under_test.version, **marker.kwargs)
@@ -167,6 +189,27 @@ def slurm(
             under_test.wait_idle()
         request.config.stash[_TESTED][f"{under_test.version} ({slurm_kind})"] += 1
         yield under_test
+
+
+def _conf(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    marker = request.node.get_closest_marker("slurm_conf")
+    if marker is None:
+        return ()
+    if marker.kwargs or not marker.args or not all(isinstance(line, str) for line in marker.args):
+        raise pytest.UsageError(
+            f"the slurm_conf marker takes lines of slurm.conf ('MinJobAge=5', ...), not {marker.args!r} {marker.kwargs!r}"
+        )
+    lines: tuple[str, ...] = marker.args
+    return lines
+
+
+def _lines_for_fake(conf: tuple[str, ...]) -> dict[str, Any]:
+    """FakeSlurm's arguments for the lines: they change the cluster that a throwaway Slurm is, too."""
+    if not conf:
+        return {}
+    from fakeslurm import Partition
+
+    return {"nodes": 4, "partitions": [Partition("debug", default=True)], "conf": conf}
 
 
 @pytest.fixture

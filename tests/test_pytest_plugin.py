@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from fakeslurm import FakeSlurm
 from fakeslurm.throwaway import unavailable_reason
 
 pytest_plugins = ["pytester"]
@@ -48,6 +49,80 @@ def test_marker_says_which_cluster(pytester: pytest.Pytester) -> None:
         """
     )
     run(pytester, "--strict-markers").assert_outcomes(passed=1)
+
+
+CONFIGURED = """
+import pytest
+
+def partitions(slurm): return slurm.run("sinfo", "-h", "-o", "%P").stdout.split()
+
+@pytest.mark.slurm_conf("PartitionName=high Nodes=n[1-2]")
+def test_one(slurm): assert partitions(slurm) == ["debug*", "high"]
+
+@pytest.mark.slurm_conf("PartitionName=high Nodes=n[1-2]")
+def test_two(slurm): assert partitions(slurm) == ["debug*", "high"]
+
+@pytest.mark.slurm_conf("PartitionName=low Nodes=n1")
+def test_three(slurm): assert partitions(slurm) == ["debug*", "low"]
+
+def test_plain(slurm): assert partitions(slurm) == ["debug*"]
+"""
+
+
+def test_slurm_conf_says_how_the_fake_is_configured(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(CONFIGURED)
+    run(pytester, "--slurm=fake", "--strict-markers").assert_outcomes(passed=4)
+
+
+@pytest.mark.skipif(unavailable_reason() is not None, reason=f"a real Slurm: {unavailable_reason()}")
+def test_slurm_conf_starts_a_real_slurm_for_each_configuration(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from fakeslurm.throwaway import ThrowawaySlurm
+
+        start = ThrowawaySlurm.start
+
+        def counted(self):
+            print("a Slurm is started")
+            return start(self)
+
+        ThrowawaySlurm.start = counted
+        """
+    )
+    pytester.makepyfile(CONFIGURED)
+    result = run(pytester, "--slurm=real", "-s")
+    result.assert_outcomes(passed=4)
+    assert str(result.stdout).count("a Slurm is started") == 3
+
+
+def test_slurm_conf_of_a_site_is_skipped_and_counted(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.slurm_conf("MinJobAge=5")
+        def test_one(slurm): raise AssertionError
+        """
+    )
+    with FakeSlurm() as slurm, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", slurm.environ()["PATH"])
+        result = run(pytester, "--slurm=site", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*slurm_conf: a site has the configuration that it has"])
+
+
+def test_slurm_conf_without_lines_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.slurm_conf(nodes=3)
+        def test_one(slurm): pass
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*the slurm_conf marker takes lines of slurm.conf*not () {'nodes': 3}*"])
 
 
 def test_session_fixture_is_one_fake(pytester: pytest.Pytester) -> None:

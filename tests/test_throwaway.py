@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fakeslurm.conflines import read_conf
 from fakeslurm.throwaway import SlurmUnavailable, ThrowawaySlurm, missing_programs, programs, unavailable_reason
 from fakeslurm.throwaway import cluster as cluster_module
 from fakeslurm.throwaway import conf as texts
@@ -436,31 +437,75 @@ def keys(text: str) -> dict[str, str]:
     return dict(pairs)
 
 
+def conf_of(*lines: str, version: str = "22.05.8", **changes: object) -> str:
+    return texts.slurm_conf(layout(**changes), version, read_conf(lines))
+
+
 def test_extra_conf_replaces_a_line_or_adds_one() -> None:
-    base = texts.slurm_conf(layout(), "22.05.8")
-    assert keys(base)["MinJobAge"] == "20"
-    for extra in ({"minjobage": "300", "PreemptMode": "REQUEUE"}, ["MinJobAge = 300", "PreemptMode=REQUEUE"]):
-        changed = keys(texts.slurm_conf(layout(), "22.05.8", extra))
-        assert changed["MinJobAge"] == "300"
-        assert changed["PreemptMode"] == "REQUEUE"
-    two = texts.slurm_conf(layout(), "22.05.8", ["PartitionName=two Nodes=n1"])
+    assert keys(conf_of())["MinJobAge"] == "20"
+    changed = keys(conf_of("minjobage = 300", "PreemptMode=REQUEUE"))
+    assert changed["MinJobAge"] == "300"
+    assert changed["PreemptMode"] == "REQUEUE"
+    two = conf_of("PartitionName=two Nodes=n1", "NodeSet=s Nodes=n1")
     assert two.count("PartitionName=") == 2
+    assert two.splitlines()[-1] == "NodeSet=s Nodes=n1"
 
 
-@pytest.mark.parametrize("line", ["", "MinJobAge", "# MinJobAge=3", "Min Job=3"])
-def test_what_is_no_line_of_slurm_conf_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match="extra_conf"):
-        texts.slurm_conf(layout(), "22.05.8", [line])
+def test_extra_conf_changes_nodes_and_replaces_partitions() -> None:
+    text = conf_of("NodeName=n2 cpus=8 Feature=fast", "PartitionName=debug Nodes=n1")
+    assert "NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=3 CPUs=3 RealMemory=500 State=UNKNOWN\n" in text
+    node = "NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port=4 cpus=8 RealMemory=500 State=UNKNOWN Feature=fast\n"
+    assert node in text
+    assert [line for line in text.splitlines() if line.startswith("Partition")] == ["PartitionName=debug Nodes=n1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("NodeName=n7 CPUs=2", "NodeName=n7: there is no such node; nodes are n1, n2"),
+        ("NodeName=n1 Port=7", "NodeName=n1 Port=7: a throwaway Slurm says itself where its nodes are"),
+    ],
+)
+def test_nodes_stay_what_they_are(line: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        conf_of(line)
+
+
+def test_gres_conf_gives_a_gpu_a_device() -> None:
+    assert texts.gres_conf(layout(), read_conf(["NodeName=n1 CPUs=2"])) is None
+    found = texts.gres_conf(layout(), read_conf(["NodeName=n[1-2] Gres=gpu:a:1,gpu:b:2,dongle:3"]))
+    assert found is not None
+    text, devices = found
+    assert devices == ["/d/dev/gpu0", "/d/dev/gpu1", "/d/dev/gpu2"]
+    assert text.splitlines()[:3] == [
+        "NodeName=n1 Name=gpu Type=a File=/d/dev/gpu0",
+        "NodeName=n1 Name=gpu Type=b File=/d/dev/gpu1,/d/dev/gpu2",
+        "NodeName=n1 Name=dongle Count=3",
+    ]
+    with pytest.raises(ValueError, match=r"NodeName=n1 Gres=gpu:two:3:4: expected name\[:type\]\[:number\]"):
+        texts.gres_conf(layout(), read_conf(["NodeName=n1 Gres=gpu:two:3:4"]))
+
+
+@needs_slurm
+def test_nodes_and_partitions_of_extra_conf_are_there() -> None:
+    lines = ["NodeName=n1 Gres=gpu:2,dongle:3 State=DRAIN", "GresTypes=gpu,dongle", "PartitionName=two Nodes=n2"]
+    with ThrowawaySlurm(nodes=2, accounting=False, extra_conf=lines) as cluster:
+        seen = cluster.run(["sinfo", "--noheader", "--format=%P|%N|%t|%G"]).stdout
+        assert sorted(seen.split()) == [
+            "debug*|n1|drain|gpu:2,dongle:3",
+            "debug*|n2|idle|(null)",
+            "two|n2|idle|(null)",
+        ]
 
 
 def test_what_differs_between_the_versions() -> None:
-    old, new = (keys(texts.slurm_conf(layout(), version)) for version in ("22.05.8", "24.11.5"))
+    old, new = (keys(conf_of(version=version)) for version in ("22.05.8", "24.11.5"))
     assert set(old) - set(new) == {"SwitchType", "MpiDefault", "TaskPlugin"}
     assert set(new) - set(old) == set()
 
 
 def test_nodes_and_accounting_lines() -> None:
-    text = texts.slurm_conf(layout(accounting=False), "24.11.5")
+    text = conf_of(version="24.11.5", accounting=False)
     assert "NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port=4 CPUs=3 RealMemory=500 State=UNKNOWN" in text
     assert "AccountingStorage" not in text
     assert "--user=root" in texts.mariadbd_options(layout(user="root"))

@@ -106,7 +106,8 @@ class GroupColumns:
 
     def size(self, group: Group) -> str:
         most = group.partition.max_nodes
-        return f"{max(group.partition.min_nodes, 1)}-{'infinite' if most is None else most}"
+        least = max(group.partition.min_nodes, 1)
+        return f"{least}" if least == most else f"{least}-{'infinite' if most is None else most}"
 
     def sockets_cores_threads(self, group: Group) -> str:
         return f"{self.cpus(group)}:1:1" if group.nodes else "0:0:0"

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fakeslurm.conflines import read_conf
 from fakeslurm.throwaway import conf as texts
 from fakeslurm.throwaway.daemons import POLL, Daemons, PortTaken, SlurmUnavailable
 from fakeslurm.throwaway.programs import find, unavailable_reason
@@ -32,6 +33,8 @@ _SLURM_VARIABLE = re.compile(
     r"(SLURM|SLURMD|SLURMCTLD|SLURMDBD|SBATCH|SRUN|SALLOC|SQUEUE|SINFO|SACCT|SACCTMGR|SCANCEL|SCONTROL|SCRON|SDIAG"
     r"|SPRIO|SREPORT|SSHARE|SSTAT|SBCAST|SATTACH|STRIGGER|SVIEW|PMI|PMIX|PMI2)_"
 )
+# sinfo names a node once for each partition that has it.
+_NODE_STATES = ("scontrol", "--oneliner", "show", "node")
 _START_ATTEMPTS = 5  # each with fresh ports
 
 
@@ -43,7 +46,9 @@ class ThrowawaySlurm:
     'Submitted batch job 1\\n'
 
     Nodes are n1..nN (`cpus_per_node` CPUs and `memory_mb` MB each), all in the default partition ``debug``.
-    `extra_conf` replaces or adds lines of slurm.conf: ``{"MinJobAge": "300"}`` or ``["PartitionName=two Nodes=n1"]``.
+    `extra_conf` replaces or adds lines of slurm.conf: ``{"MinJobAge": "300"}`` or ``["PartitionName=two Nodes=n1"]``. A
+    NodeName line changes one of the nodes (``"NodeName=n[1-2] Gres=gpu:2"``; gres.conf is written as needed), a PartitionName
+    line replaces the partition of that name. Raises ValueError for what is no such line.
     Without `accounting` there is neither slurmdbd nor MariaDB, and sacct says that accounting is disabled.
     Raises `SlurmUnavailable` when a program is missing (the message names the packages) or when the nodes are not idle
     within `start_timeout` seconds (the message carries the logs).
@@ -63,11 +68,14 @@ class ThrowawaySlurm:
                 raise ValueError(f"{name}={value!r}: a throwaway Slurm needs at least 1")
         if isinstance(extra_conf, str):
             raise TypeError(f"extra_conf={extra_conf!r}: expected a mapping or a sequence of lines, not one string")
+        lines = (
+            [f"{key}={value}" for key, value in extra_conf.items()] if isinstance(extra_conf, Mapping) else extra_conf
+        )
         self._nodes = nodes
         self._cpus_per_node = cpus_per_node
         self._memory_mb = memory_mb
         self._accounting = accounting
-        self._extra_conf = extra_conf
+        self._extra_conf = read_conf(lines)
         self._start_timeout = start_timeout
         self._running: Daemons | None = None
         self._directory: Path | None = None
@@ -188,9 +196,8 @@ class ThrowawaySlurm:
         while True:
             left = max(1.0, deadline - time.monotonic())
             jobs = self.run(["squeue", "--noheader", "--format=%i %T"], timeout=left)
-            nodes = self.run(["sinfo", "--noheader", "--Node", "--format=%N %T"], timeout=left)
-            states = [line.split()[-1] for line in nodes.stdout.splitlines()]
-            if jobs.returncode == 0 and not jobs.stdout and states == ["idle"] * self._nodes:
+            nodes = self.run(_NODE_STATES, timeout=left)
+            if jobs.returncode == 0 and not jobs.stdout and _states(nodes) == ["IDLE"] * self._nodes:
                 return
             if time.monotonic() > deadline:
                 seen = ", ".join(f"{jobs.stdout}{jobs.stderr}{nodes.stdout}{nodes.stderr}".splitlines())
@@ -267,7 +274,7 @@ class ThrowawaySlurm:
         daemons.wait_ready("slurmctld", lambda: _connects(("127.0.0.1", slurmctld_port)), deadline)
         for name in self.node_names:
             daemons.start(f"slurmd.{name}", [_program("slurmd"), "-D", "-N", name, *conf], environment)
-        daemons.wait_ready("slurmd", self._nodes_idle, deadline)
+        daemons.wait_ready("slurmd", self._nodes_registered, deadline)
 
     def _write_configuration(self, layout: texts.Layout) -> None:
         home = self.directory
@@ -278,17 +285,34 @@ class ThrowawaySlurm:
         self.conf.write_text(texts.slurm_conf(layout, self.version, self._extra_conf))
         if texts.release(self.version) >= texts.CGROUP_CONF_SINCE:
             (home / "cgroup.conf").write_text(texts.CGROUP_CONF)
+        gres = texts.gres_conf(layout, self._extra_conf)
+        if gres is not None:
+            text, devices = gres
+            (home / "gres.conf").write_text(text)
+            (home / "dev").mkdir()
+            for device in devices:
+                Path(device).symlink_to("/dev/null")
         if self._accounting:
             secret = home / "slurmdbd.conf"
             secret.touch(mode=0o600)
             secret.write_text(texts.slurmdbd_conf(layout))
 
-    def _nodes_idle(self) -> bool:
-        answer = self.run(["sinfo", "--noheader", "--Node", "--format=%T"])
-        return answer.returncode == 0 and answer.stdout.split() == ["idle"] * self._nodes
+    def _nodes_registered(self) -> bool:
+        """Whether every node is there, and has the state that the configuration gives it: idle unless it says otherwise."""
+        states = _states(self.run(_NODE_STATES))
+        if any("state" in attributes for attributes in self._extra_conf.nodes.values()):
+            return len(states) == self._nodes and not any(
+                re.search("UNKNOWN|NOT_RESPONDING|[*]", one) for one in states
+            )
+        return states == ["IDLE"] * self._nodes
 
     def _succeeds(self, *argv: str) -> bool:
         return self.run(argv).returncode == 0
+
+
+def _states(answer: subprocess.CompletedProcess[str]) -> list[str]:
+    """The state of each node, of an answer to `_NODE_STATES`."""
+    return re.findall(r" State=(\S+)", answer.stdout)
 
 
 def _program(name: str) -> str:

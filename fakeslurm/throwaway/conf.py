@@ -6,15 +6,16 @@ Which lines matter was measured on 22.05.8 and 24.11.5: see docs/slurm-measureme
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-# Lines that may occur several times in one slurm.conf: they add, they do not replace.
-_REPEATABLE = frozenset(
-    {"nodename", "partitionname", "nodeset", "downnodes", "frontendname", "include", "slurmctldhost"}
-)
+from fakeslurm.conflines import Attributes, ConfLines, Setting
 
+_FIXED = frozenset({"nodehostname", "nodeaddr", "port"})
+"""What a node has from the throwaway Slurm: a line of the configuration may not change it."""
+
+_DEBUG = "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 
 # Without this cgroup.conf slurmd of 24.11 looks for cgroups, which an ordinary user may not have.
 CGROUP_CONF = "CgroupPlugin=disabled\n"
@@ -61,10 +62,10 @@ def release(version: str) -> tuple[int, int]:
     return int(year), int(month)
 
 
-def slurm_conf(layout: Layout, version: str, extra: Mapping[str, str] | Sequence[str] = ()) -> str:
-    """The text of slurm.conf. `extra` replaces a line of the same key, or adds one.
+def slurm_conf(layout: Layout, version: str, extra: ConfLines) -> str:
+    """The text of slurm.conf. `extra` replaces parameters and partitions of the same name, adds others, and changes nodes.
 
-    `extra` is ``{"MinJobAge": "300"}`` or whole lines ``["MinJobAge=300", "PartitionName=two Nodes=n1"]``.
+    ValueError for a node that is not there, and for an attribute that a node cannot have otherwise here.
     """
     home = layout.directory
     settings = {
@@ -107,33 +108,82 @@ def slurm_conf(layout: Layout, version: str, extra: Mapping[str, str] | Sequence
             "AccountingStorageHost": "127.0.0.1",
             "AccountingStoragePort": str(layout.slurmdbd_port),
         }
-    added: list[str] = []
-    lines = [f"{key}={value}" for key, value in extra.items()] if isinstance(extra, Mapping) else list(extra)
     known = {key.lower(): key for key in settings}
-    for line in lines:
-        key, equals, value = line.partition("=")
-        if not equals or not re.fullmatch(r"\s*\w+\s*", key):
-            raise ValueError(f"extra_conf: {line!r} is not a line of slurm.conf; expected 'Key=value'")
-        key = key.strip()
-        if key.lower() in known and key.lower() not in _REPEATABLE:
-            settings[known[key.lower()]] = value.strip()
-        else:
-            added.append(line)
-    ports = layout.slurmd_ports
-    names = layout.node_names
-    size = f"CPUs={layout.cpus_per_node} RealMemory={layout.memory_mb} State=UNKNOWN"
+    for small, setting in extra.parameters.items():
+        settings[known.get(small, setting.key)] = setting.value
+    partitions = [_line(f"PartitionName={name}", attributes) for name, attributes in extra.partitions.items()]
     return "\n".join(
         [
             *(f"{key}={value}" for key, value in settings.items()),
-            *(
-                f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} {size}"
-                for name, port in zip(names, ports, strict=True)
-            ),
-            "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP",
-            *added,
+            *_node_lines(layout, extra.nodes),
+            *([] if "debug" in extra.partitions else [_DEBUG]),
+            *partitions,
+            *extra.others,
             "",
         ]
     )
+
+
+def _node_lines(layout: Layout, changes: Mapping[str, Attributes]) -> list[str]:
+    for name, attributes in changes.items():
+        if name not in layout.node_names:
+            raise ValueError(f"conf: NodeName={name}: there is no such node; nodes are {', '.join(layout.node_names)}")
+        for small in sorted(_FIXED & attributes.keys()):
+            raise ValueError(
+                f"conf: NodeName={name} {attributes[small]}: a throwaway Slurm says itself where its nodes are"
+            )
+    lines = []
+    for name, port in zip(layout.node_names, layout.slurmd_ports, strict=True):
+        attributes = {
+            small: Setting(key, value)
+            for small, key, value in (
+                ("nodehostname", "NodeHostname", "localhost"),
+                ("nodeaddr", "NodeAddr", "127.0.0.1"),
+                ("port", "Port", str(port)),
+                ("cpus", "CPUs", str(layout.cpus_per_node)),
+                ("realmemory", "RealMemory", str(layout.memory_mb)),
+                ("state", "State", "UNKNOWN"),
+            )
+        }
+        lines.append(_line(f"NodeName={name}", attributes | dict(changes.get(name, {}))))
+    return lines
+
+
+def _line(head: str, attributes: Attributes) -> str:
+    return " ".join([head, *map(str, attributes.values())])
+
+
+def gres_conf(layout: Layout, extra: ConfLines) -> tuple[str, list[str]] | None:
+    """The text of gres.conf for the ``Gres`` of the nodes, and the device files that it names; None when there are none.
+
+    A GPU needs a device (slurmd of 22.05 does not start without), of which Slurm looks at the number in the name alone. What is no
+    GPU is only counted.
+    """
+    lines, devices = [], set[str]()
+    for name, attributes in extra.nodes.items():
+        if "gres" not in attributes:
+            continue
+        number = 0
+        for kind, type_, count in _gres(name, attributes["gres"]):
+            words = [f"NodeName={name} Name={kind}", *([f"Type={type_}"] if type_ else [])]
+            if kind == "gpu":
+                files = [f"{layout.directory}/dev/gpu{index}" for index in range(number, number + count)]
+                number += count
+                devices.update(files)
+                words.append(f"File={','.join(files)}")
+            else:
+                words.append(f"Count={count}")
+            lines.append(" ".join(words))
+    return ("\n".join([*lines, ""]), sorted(devices)) if lines else None
+
+
+def _gres(node: str, setting: Setting) -> Iterator[tuple[str, str, int]]:
+    """``gpu:a100:2,dongle:1``: name, type (or nothing) and number of each."""
+    for one in setting.value.split(","):
+        match = re.fullmatch(r"(?P<kind>\w+)(:(?P<type>[A-Za-z_]\w*))?(:(?P<count>\d+))?", one)
+        if match is None:
+            raise ValueError(f"conf: NodeName={node} {setting}: expected name[:type][:number],...")
+        yield match["kind"], match["type"] or "", int(match["count"] or 1)
 
 
 def slurmdbd_conf(layout: Layout) -> str:
