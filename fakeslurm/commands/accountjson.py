@@ -47,6 +47,8 @@ def report(rows: Iterable[Row], texts: AccountTexts, invocation: Invocation, wor
             objects.append(shaped(jsonshape.shape("record", settings), values.of_job()))
         else:
             objects[-1]["steps"] = [*objects[-1]["steps"], shaped(jsonshape.shape("step", settings), values.of_step())]
+    if not new:
+        objects.sort(key=lambda one: int(one["job_id"]))
     return jsonshape.document(
         "sacct",
         settings,
@@ -76,7 +78,7 @@ class _Values:
         return {
             "account": account,
             "allocation_nodes": len(job.nodes),
-            "array": {"job_id": job.array_job_id or 0, "task_id": job.array_task_id},
+            "array": self._array(),
             "association": {"account": account, "cluster": self._text("cluster"), "user": user, "id": 2 if user else 0},
             "cluster": self._text("cluster"),
             "derived_exit_code": self._status(job.derived_wait_status if self.new else 0),
@@ -108,6 +110,19 @@ class _Values:
             "user": job.user,
             "working_directory": job.work_dir,
             **(self._files() if self.new else {}),
+        }
+
+    def _array(self) -> dict[str, Any]:
+        """The indices that wait are a bit mask; the limit is the record's from which elements are split off."""
+        job = self.row.job
+        tasks = job.array_tasks
+        limited = job.job_id == job.array_job_id if self.new else tasks is not None
+        mask = "" if self.new else None
+        return {
+            "job_id": job.array_job_id or 0,
+            "limits": {"max": {"running": {"tasks": (job.array_limit or 0) if limited else 0}}},
+            "task": mask if tasks is None else f"0x{sum(1 << task for task in tasks):X}",
+            "task_id": job.array_task_id,
         }
 
     def of_step(self) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from fakeslurm.commands import jobtexts, jsonshape
 from fakeslurm.commands.jobsizes import allocated_tres, memory_on_node, min_cpus_per_node, requested_tres, tasks
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.jsonshape import NO_LIMIT, shaped
+from fakeslurm.jobarray import index_text
 from slurmkit.slurm.states import JobState
 
 if TYPE_CHECKING:
@@ -94,8 +95,18 @@ class _Values:
             "qos": jobtexts.qos(asked.qos, settings) or "",
             "user_id": asked.uid,
             "user_name": asked.user,
-            "array_job_id": 0 if job.array_job_id is None else job.array_job_id,
-            "array_task_id": job.array_task_id,
+            **self._array(),
+        }
+
+    def _array(self) -> dict[str, Any]:
+        array = self.job.array
+        if array is None:
+            return {}
+        return {
+            "array_job_id": array.job_id,
+            "array_task_id": self.job.array_task_id,
+            "array_max_tasks": array.limit or 0,
+            "array_task_string": index_text(array.pending, array.limit) if self.job.is_unsplit else "",
         }
 
     def _when(self) -> dict[str, Any]:
@@ -227,8 +238,10 @@ class _Values:
         return {"memory_used": 0, "memory_allocated": memory_on_node(self.job, index, self.settings)}
 
     def _used(self, index: int) -> int:
-        over = self.job.finished and not self.job.completing
-        return 0 if over else self.job.cpus_per_node[index]
+        """CPUs of a node that steps of srun have."""
+        name = self.job.nodes[index]
+        steps = [step for step in self.job.steps.values() if step.running and name in step.nodes]
+        return sum(step.cpus_per_node[step.nodes.index(name)] for step in steps)
 
     def _old_allocation(self) -> Mapping[str, Any]:
         job = self.job

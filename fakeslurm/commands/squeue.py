@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -260,9 +260,9 @@ def _after(request: _Request, operands: list[str], environ: Mapping[str, str]) -
 
 
 def _json(request: _Request, invocation: Invocation, controller: Controller, words: list[str]) -> str:
-    """22.05 prints every job, whatever is asked for, also with ``--steps``; 24.11 those that are asked for, in the order of their ids."""
+    """22.05 prints every job, whatever is asked for, also with ``--steps``; 24.11 those that are asked for, in the order of slurmctld."""
     settings = controller.settings
-    jobs: Iterable[Job] = controller.jobs.values()
+    jobs = _in_order(controller)
     if settings.profile.release == NEW:
         if request.of_steps:
             raise unsupported(_PROGRAM, "--json with --steps")
@@ -271,13 +271,18 @@ def _json(request: _Request, invocation: Invocation, controller: Controller, wor
     return jobjson.report(jobs, settings, invocation, words)
 
 
+def _in_order(controller: Controller) -> list[Job]:
+    """Every job, in the order of slurmctld."""
+    return sorted(controller.jobs.values(), key=lambda job: job.place)
+
+
 def _asked_for(request: _Request, controller: Controller) -> list[Job]:
     """The jobs of ``--jobs``, or all, in the order of slurmctld."""
     if request.jobs is None:
-        return sorted(controller.jobs.values(), key=lambda job: job.place)
+        return _in_order(controller)
     only = request.jobs.only
     if only is None:
-        jobs = sorted(controller.jobs.values(), key=lambda job: job.place)
+        jobs = _in_order(controller)
     else:
         jobs = jobs_of(controller, only)
         if not jobs:

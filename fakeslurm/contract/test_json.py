@@ -91,6 +91,23 @@ def test_sacct(slurm: SlurmUnderTest) -> None:
     assert jobs(slurm, "sacct", "--json", "-X", "-j", job_id)[job_id]["steps"] == []
 
 
+def test_array(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--array=1-7:2%2")
+    record = jobs(slurm, "squeue", "--json")[job_id]
+    fields = ("array_job_id", "array_task_id", "array_task_string", "array_max_tasks")
+    assert [record[name] for name in fields] == [int(job_id), None, "1,3,5,7%2", 2]
+    slurm.run("scancel", job_id)
+    job_id = slurm.sbatch("true", "--array=4")
+    slurm.wait(job_id)
+    element = jobs(slurm, "squeue", "--json", "-t", "all")[job_id]
+    assert [element[name] for name in fields] == [int(job_id), 4, "", 0]
+    slurm.accounted(job_id, "State")
+    assert jobs(slurm, "sacct", "--json", "-j", job_id)[job_id]["array"] == {
+        **{"job_id": int(job_id), "task_id": 4, "task": "" if slurm.at_least("24.11") else None},
+        "limits": {"max": {"running": {"tasks": 0}}},
+    }
+
+
 def _named(slurm: SlurmUnderTest, job_id: str, name: str) -> dict[str, Any] | None:
     job = jobs(slurm, "sacct", "--json", "-j", job_id)[job_id]
     return job if job["name"] == name else None
