@@ -97,12 +97,13 @@ def test_array(slurm: SlurmUnderTest) -> None:
     fields = ("array_job_id", "array_task_id", "array_task_string", "array_max_tasks")
     assert [record[name] for name in fields] == [int(job_id), None, "1,3,5,7%2", 2]
     slurm.run("scancel", job_id)
-    job_id = slurm.sbatch("true", "--array=4")
+    job_id = slurm.sbatch("true", "--array=4", "-J", "one")
     slurm.wait(job_id)
     element = jobs(slurm, "squeue", "--json", "-t", "all")[job_id]
     assert [element[name] for name in fields] == [int(job_id), 4, "", 0]
     slurm.accounted(job_id, "State")
-    assert jobs(slurm, "sacct", "--json", "-j", job_id)[job_id]["array"] == {
+    recorded = until(lambda: _named(slurm, job_id, "one"), what="the record of the element")
+    assert recorded["array"] == {
         **{"job_id": int(job_id), "task_id": 4, "task": "" if slurm.at_least("24.11") else None},
         "limits": {"max": {"running": {"tasks": 0}}},
     }
