@@ -12,11 +12,31 @@ from collections.abc import Iterator, Mapping
 from fakeslurm.model import Job, Settings, Step
 from slurmkit.slurm import hostlist, layout
 
-__all__ = ["batch_environment", "exported", "login_environment", "step_environment", "task_environment"]
+__all__ = [
+    "allocation_environment",
+    "batch_environment",
+    "exported",
+    "login_environment",
+    "step_environment",
+    "task_environment",
+]
 
 _DEFAULT_TMPDIR = "/tmp"
 _YEAR = 365 * 24 * 3600
 """Length of a job without a limit, in SLURM_JOB_END_TIME (job_mgr.c)."""
+_NOT_OF_ALLOCATION = (
+    *("JOB_END_TIME", "JOB_GID", "JOB_START_TIME", "JOB_UID", "JOB_USER", "OOM_KILL_STEP", "PRIO_PROCESS"),
+    *("TOPOLOGY_ADDR_PATTERN", "WORKING_CLUSTER"),
+)
+"""What a batch script has and the command of salloc has not."""
+_LAUNCHERS = {
+    "HYDRA_BOOTSTRAP": "slurm",
+    "HYDRA_LAUNCHER_EXTRA_ARGS": "--external-launcher",
+    "I_MPI_HYDRA_BOOTSTRAP": "slurm",
+    "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS": "--external-launcher",
+    "OMPI_MCA_plm_slurm_args": "--external-launcher",
+    "PRTE_MCA_plm_slurm_args": "--external-launcher",
+}
 _PORTS = (32768, 28000)
 """Where srun's ports are taken from: the first, and how many. Nobody listens there."""
 
@@ -64,6 +84,27 @@ def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | N
     return environment
 
 
+def allocation_environment(job: Job, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Of the command that salloc runs: salloc's own `environ`, and what the job is on top (measured)."""
+    of_job = _of_job(job, settings)
+    for name in _NOT_OF_ALLOCATION:
+        of_job.pop(f"SLURM_{name}", None)
+    values = {
+        **environ,
+        **of_job,
+        **_asked_for(job, has_cpus_per_task=False),
+        "SLURM_NNODES": str(len(job.nodes)),
+        "SLURM_TASKS_PER_NODE": layout.format(job.tasks_per_node),
+    }
+    if settings.profile.node_aliases_in_environment:
+        values["SLURM_NODE_ALIASES"] = "(null)"
+    if settings.profile.tres_per_task_in_environment and job.description.cpus_per_task is not None:
+        values["SLURM_TRES_PER_TASK"] = f"cpu={job.description.cpus_per_task}"
+    if settings.profile.launchers_in_environment:
+        values |= _LAUNCHERS
+    return values
+
+
 def step_environment(
     job: Job,
     step: Step,
@@ -95,6 +136,8 @@ def step_environment(
         environment["SLURM_DISTRIBUTION"] = step.distribution
     if inside and settings.profile.pack_group_in_environment:
         environment["SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0"] = layout.format(job.cpus_per_node)
+    if inside:
+        environment |= _of_start(job, settings)
     if settings.profile.slurmd_debug_in_environment:
         environment["SLURMD_DEBUG"] = "2"
     environment |= {
@@ -230,7 +273,6 @@ def _of_allocation(job: Job, settings: Settings) -> dict[str, str]:
 
 def _of_job(job: Job, settings: Settings) -> dict[str, str]:
     description = job.description
-    profile = settings.profile
     values = {
         **_of_allocation(job, settings),
         "SLURM_CLUSTER_NAME": settings.cluster_name,
@@ -245,6 +287,13 @@ def _of_job(job: Job, settings: Settings) -> dict[str, str]:
         values["SLURM_JOB_ACCOUNT"] = job.account
     if job.qos is not None:
         values["SLURM_JOB_QOS"] = job.qos
+    return values | _of_start(job, settings)
+
+
+def _of_start(job: Job, settings: Settings) -> dict[str, str]:
+    """What batch scripts and steps have of a job that runs, but not the command of salloc."""
+    values: dict[str, str] = {}
+    profile = settings.profile
     if profile.job_times_in_environment and job.start_time is not None:
         end = job.start_time + _YEAR if job.latest_end is None else job.latest_end
         values["SLURM_JOB_START_TIME"] = str(int(job.start_time))

@@ -37,7 +37,7 @@ _OUTER_VARIABLE = re.compile(
 """What an outer job left, and what Slurm's commands take options from."""
 
 _ACTIVE = (JobState.PENDING, JobState.RUNNING, JobState.COMPLETING, JobState.SUSPENDED, JobState.REQUEUED)
-_MAY_WAIT = ("srun", "sbatch", "scontrol")
+_MAY_WAIT = ("srun", "salloc", "sbatch", "scontrol")
 
 
 @frozen(kw_only=True)

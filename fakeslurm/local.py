@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Self
+
+from fakeslurm.commands.base import CONVERSATIONS
 
 __all__ = ["LocalCaller"]
 
@@ -24,14 +30,16 @@ class LocalCaller:
         self._files: list[IO[bytes]] = []
         self._texts: dict[int, list[str]] = {1: [], 2: []}
         self._on_gone: Callable[[], None] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        if self.argv[0] == "srun":
+        if self.argv[0] in CONVERSATIONS:
             self._files = [self._stdin(), self._output(), self._output()]
             self.fds = (self._files[0].fileno(), self._files[1].fileno(), self._files[2].fileno())
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.kill(signal.SIGKILL)
         for file in self._files:
             file.close()
 
@@ -57,6 +65,40 @@ class LocalCaller:
 
     def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
         self._on_gone = on_gone
+
+    def chdir(self, path: str) -> None:
+        directory = Path(self.cwd, path)
+        os.scandir(directory).close()
+        self.cwd = str(directory)
+
+    def run(self, argv: tuple[str, ...], environ: Mapping[str, str], on_end: Callable[[int | None], None]) -> None:
+        program = self._find(argv[0])
+        if program is None:
+            on_end(None)
+            return
+        stdin, stdout, stderr = self.fds
+        child = self._child = subprocess.Popen(
+            argv, executable=program, cwd=self.cwd, env=dict(environ), stdin=stdin, stdout=stdout, stderr=stderr
+        )
+
+        def wait() -> None:
+            code = child.wait()
+            on_end(code << 8 if code >= 0 else -code)
+
+        threading.Thread(target=wait, name="fakeslurm-salloc-command", daemon=True).start()
+
+    def _find(self, name: str) -> str | None:
+        """As `fakeslurm.shim` does it."""
+        if "/" not in name:
+            found = shutil.which(name, path=self.environ.get("PATH", ""))
+            if found is not None:
+                return found
+        place = Path(self.cwd, name)
+        return str(place) if os.access(place, os.X_OK) and not place.is_dir() else None
+
+    def kill(self, number: int) -> None:
+        if self._child is not None:
+            self._child.send_signal(number)
 
     def gone(self) -> None:
         """Whoever called does not wait any more."""

@@ -37,6 +37,8 @@ class Profile:
     """SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0 in steps."""
     slurmd_debug_in_environment: bool
     """SLURMD_DEBUG in steps."""
+    launchers_in_environment: bool
+    """Variables for the launchers of MPI libraries in what salloc runs (``I_MPI_HYDRA_BOOTSTRAP=slurm``...)."""
     working_cluster_suffix: str | None
     """The end of SLURM_WORKING_CLUSTER: protocol version and the number of the select plugin; None when it is not set."""
     hostlist_suffixes: bool
@@ -61,6 +63,7 @@ PROFILES: Mapping[str, Profile] = {
         makes_output_directories=False,
         pack_group_in_environment=True,
         slurmd_debug_in_environment=False,
+        launchers_in_environment=False,
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
         accounting_restarts=False,
@@ -79,6 +82,7 @@ PROFILES: Mapping[str, Profile] = {
         makes_output_directories=True,
         pack_group_in_environment=False,
         slurmd_debug_in_environment=True,
+        launchers_in_environment=True,
         working_cluster_suffix=None,
         hostlist_suffixes=True,
         accounting_restarts=True,

@@ -46,6 +46,15 @@ class Caller(Protocol):
     def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
         """From now on, tell the signals that the caller was sent, and when it has died; on another thread."""
 
+    def chdir(self, path: str) -> None:
+        """Change its directory; before `listen`. Raises OSError."""
+
+    def run(self, argv: tuple[str, ...], environ: Mapping[str, str], on_end: Callable[[int | None], None]) -> None:
+        """Have it run a program as its child; after `listen`. `on_end` hears the wait status, None for no such program."""
+
+    def kill(self, number: int) -> None:
+        """Have it signal that program. Harmless when it has ended."""
+
 
 Handler = Callable[[Caller], int]
 
@@ -62,28 +71,50 @@ class RemoteCaller:
         self.fds = (fds[0], fds[1], fds[2])
         self._listener: threading.Thread | None = None
         self._over = False
+        self._on_end: Callable[[int | None], None] | None = None
 
     def read(self, path: str | None) -> bytes:
-        with contextlib.suppress(BrokenPipeError):
-            send(self._connection, ("read", path))
-        received = receive(self._connection)
-        if received is None:
-            raise ConnectionResetError(f"{self.argv[0]} was killed")
-        content, errno, words = received[0]
+        content, errno, words = self._ask("read", path)
         if content is None:
             raise OSError(errno, words, path)
         data: bytes = content
         return data
 
+    def chdir(self, path: str) -> None:
+        errno, words = self._ask("chdir", path)
+        if errno:
+            raise OSError(errno, words, path)
+
+    def run(self, argv: tuple[str, ...], environ: Mapping[str, str], on_end: Callable[[int | None], None]) -> None:
+        self._on_end = on_end
+        self._tell("run", list(argv), dict(environ))
+
+    def kill(self, number: int) -> None:
+        self._tell("kill", int(number))
+
+    def _tell(self, *message: object) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            send(self._connection, message)
+
+    def _ask(self, *message: object) -> Any:
+        self._tell(*message)
+        received = receive(self._connection)
+        if received is None:
+            raise ConnectionResetError(f"{self.argv[0]} was killed")
+        return received[0]
+
     def print(self, fd: int, text: str) -> None:
         if text:
-            with contextlib.suppress(BrokenPipeError):
-                send(self._connection, ("print", fd, text))
+            self._tell("print", fd, text)
 
     def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
         def run() -> None:
             while (received := receive(self._connection)) is not None:
-                on_signal(received[0][1])
+                what, value = received[0]
+                if what == "signal":
+                    on_signal(value)
+                elif self._on_end is not None:
+                    self._on_end(value)
             if not self._over:
                 on_gone()
 

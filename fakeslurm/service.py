@@ -12,8 +12,8 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from fakeslurm.commands import sbatch, srun
-from fakeslurm.commands.base import Continuation, Invocation, Reply, command
+from fakeslurm.commands import salloc, sbatch, srun
+from fakeslurm.commands.base import CONVERSATIONS, Continuation, Invocation, Reply, command
 from fakeslurm.engine import Engine
 from fakeslurm.ledger import Call, Ledger
 from fakeslurm.local import LocalCaller
@@ -54,8 +54,9 @@ class Service:
             environ=caller.environ,
             umask=caller.umask,
         )
-        if call.command == "srun":
-            call.returncode = srun.run(caller, self._engine, invocation)
+        if call.command in CONVERSATIONS:
+            converse = srun.run if call.command == "srun" else salloc.run
+            call.returncode = converse(caller, self._engine, invocation)
         else:
             call.returncode = self._answer(call, caller, invocation, given_up or _never)
         return call.returncode

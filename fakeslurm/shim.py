@@ -22,8 +22,11 @@ else:
     import _signal
     import _socket
 
-FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCONT")
-"""What srun does not let happen to itself, but decides upon."""
+FORWARDED = {
+    "srun": ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCONT"),
+    "salloc": ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT"),
+}
+"""What these commands do not let happen to themselves, but decide upon."""
 
 
 def main() -> None:
@@ -45,12 +48,15 @@ def main() -> None:
         "umask": umask,
     }
     send(channel, request, (0, 1, 2))
-    if name == "srun":
-        for signal_name in FORWARDED:
-            _signal.signal(getattr(_signal, signal_name), lambda number, _frame: send(channel, ("signal", int(number))))
+    forwarded = FORWARDED.get(name, ())
+    for signal_name in forwarded:
+        _signal.signal(getattr(_signal, signal_name), lambda number, _frame: _forward(channel, int(number)))
+    child = 0
     while True:
         received = receive(channel)
         if received is None:
+            if child:
+                _kill(child, _signal.SIGKILL)
             return _exit(f"{name}: error: the controller is gone\n")
         message, _ = received
         what, *values = message
@@ -58,6 +64,12 @@ def main() -> None:
             _write(values[0], os.fsencode(values[1]))
         elif what == "read":
             send(channel, _read(*values))
+        elif what == "chdir":
+            send(channel, _chdir(*values))
+        elif what == "run":
+            child = _run(channel, *values)
+        elif what == "kill":
+            _kill(child, values[0])
         elif what == "exit":
             os._exit(values[0])
 
@@ -67,6 +79,62 @@ def _forward(channel: _socket.socket, number: int) -> None:
         send(channel, ("signal", number))
     except BrokenPipeError:
         pass  # the step has ended; the return code is on its way
+
+
+def _chdir(path: str) -> tuple[int, str]:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        return error.errno or 0, error.strerror or ""
+    return 0, ""
+
+
+def _run(channel: _socket.socket, argv: list[str], environ: dict[str, str]) -> int:
+    """Start a program; its end is told as ``("ended", wait status)``, at once with None when there is no such program."""
+    program = _find(argv[0])
+    if not program:
+        send(channel, ("ended", None))
+        return 0
+    _signal.signal(_signal.SIGCHLD, lambda _number, _frame: _tell_end(channel))
+    child = os.fork()
+    if child == 0:
+        try:
+            for number in (_signal.SIGCHLD, _signal.SIGPIPE, *(getattr(_signal, one) for one in FORWARDED["salloc"])):
+                _signal.signal(number, _signal.SIG_DFL)
+            if os.isatty(0):  # the terminal's signals are the program's alone
+                os.setpgid(0, 0)
+                _signal.signal(_signal.SIGTTOU, _signal.SIG_IGN)
+                os.tcsetpgrp(0, os.getpid())
+                _signal.signal(_signal.SIGTTOU, _signal.SIG_DFL)
+            os.execve(program, argv, environ)
+        finally:
+            os._exit(1)
+    return child
+
+
+def _find(name: str) -> str:
+    """Where a program is: a bare name on PATH, then in the working directory (measured); "" when nowhere."""
+    places = [name] if "/" in name else [f"{place}/{name}" for place in os.environ.get("PATH", "").split(":")] + [name]
+    for place in places:
+        if os.access(place, os.X_OK) and not os.path.isdir(place):  # noqa: PTH112 (pathlib is not imported here)
+            return place
+    return ""
+
+
+def _tell_end(channel: _socket.socket) -> None:
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return
+    if pid and not os.WIFSTOPPED(status):
+        send(channel, ("ended", status))
+
+
+def _kill(child: int, number: int) -> None:
+    try:
+        os.kill(child, number)
+    except ProcessLookupError:
+        pass  # it has ended, and the message about it is on its way
 
 
 def _open_if_closed(fd: int) -> None:

@@ -173,10 +173,19 @@ def test_an_allocation_that_is_given_up_while_it_waits() -> None:
     controller = cluster()
     submit(controller, "--exclusive -N4")
     job = controller.jobs[controller.allocate(describe(script=None, uid=1000), NOW)]
-    controller.release_allocation(2, 15, NOW + 1)
+    controller.release_allocation(2, 0, NOW + 1)
     assert (job.state, job.cancelled_by) == ("CANCELLED", 1000)
-    controller.release_allocation(2, 15, NOW + 1)
+    controller.release_allocation(2, 0, NOW + 1)
     assert job.state == "CANCELLED"
+
+
+def test_an_allocation_that_does_not_come_in_time() -> None:
+    """salloc --immediate: the job has failed (measured)."""
+    controller = cluster()
+    submit(controller, "--exclusive -N4")
+    job = controller.jobs[controller.allocate(describe(script=None), NOW)]
+    controller.release_allocation(2, 1 << 8, NOW + 1)
+    assert (job.state, job.wait_status, job.cancelled_by) == ("FAILED", 1 << 8, None)
 
 
 def test_an_allocation_that_is_cancelled() -> None:

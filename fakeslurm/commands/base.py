@@ -2,7 +2,7 @@
 
 A command is a module of this package with a function ``run(argv, invocation, controller) -> Reply``; `argv` are the
 arguments after the command's own name. It asks and changes the controller and prints; it starts nothing and waits for
-nothing. srun alone is a conversation and has its own way in (`fakeslurm.commands.srun`).
+nothing. srun and salloc are conversations and have a way in of their own.
 """
 
 from __future__ import annotations
@@ -16,9 +16,22 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["COMMANDS", "Command", "Given", "Invocation", "Option", "Reply", "UsageError", "command", "parse_options"]
+__all__ = [
+    "COMMANDS",
+    "CONVERSATIONS",
+    "Command",
+    "Given",
+    "Invocation",
+    "Option",
+    "Reply",
+    "UsageError",
+    "command",
+    "parse_options",
+]
 
-COMMANDS: tuple[str, ...] = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo")
+CONVERSATIONS = ("srun", "salloc")
+"""Those that stay and hear what happens, each with a way in of its own: ``run(caller, engine, invocation) -> int``."""
+COMMANDS: tuple[str, ...] = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo", "salloc")
 """Every command there is: the shims on PATH and the argv[0] that `FakeSlurm.execute` takes."""
 
 
@@ -67,8 +80,8 @@ Command = Callable[[Sequence[str], Invocation, "Controller"], Reply]
 
 
 def command(name: str) -> Command:
-    """The function of one of `COMMANDS` but srun; imported at its first use."""
-    if name not in COMMANDS or name == "srun":
+    """The function of one of `COMMANDS` but a conversation; imported at its first use."""
+    if name not in COMMANDS or name in CONVERSATIONS:
         raise LookupError(f"no command {name!r}; there are {', '.join(COMMANDS)}")
     run: Command = importlib.import_module(f"fakeslurm.commands.{name}").run
     return run

@@ -14,7 +14,7 @@ from typing import Literal
 from fakeslurm.commands.base import Option
 from slurmkit.slurm.option_table import OPTIONS, Kind
 
-__all__ = ["environment_options", "sbatch_options", "srun_options"]
+__all__ = ["environment_options", "salloc_options", "sbatch_options", "srun_options"]
 
 Argument = Literal["none", "required", "optional"]
 
@@ -51,6 +51,26 @@ _SRUN_NAMES = _words("""
     test-only thread-spec threads-per-core time time-min tmp uid unbuffered use-min-nodes usage verbose
     version wait wckey whole
 """)
+
+_SALLOC_NAMES = _words("""
+    account acctg-freq begin bell bb bbf cluster-constraint chdir cluster clusters comment container context
+    contiguous constraint core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot
+    dependency distribution exclude exclusive extra-node-info get-user-env gid gpu-bind gpu-freq gpus
+    gpus-per-node gpus-per-socket gpus-per-task gres gres-flags help hint hold immediate job-name kill-command
+    licenses mail-type mail-user mcs-label mem mem-bind mem-per-cpu mem-per-gpu mincpus network nice no-bell
+    no-kill no-shell nodefile nodelist nodes ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node
+    ntasks-per-socket ntasks-per-tres overcommit oversubscribe partition power prefer priority profile qos
+    quiet reboot reservation signal sockets-per-node spread-job switches tasks-per-node thread-spec
+    threads-per-core time time-min tmp uid use-min-nodes usage verbose version wait-all-nodes wckey
+""")
+
+_SALLOC_ONLY: Mapping[str, tuple[str, Argument]] = {
+    "bell": ("", "none"),
+    "immediate": ("I", "optional"),
+    "kill-command": ("K", "optional"),
+    "no-bell": ("", "none"),
+    "no-shell": ("", "none"),
+}
 
 _SRUN_ONLY: Mapping[str, tuple[str, Argument]] = {
     "accel-bind": ("", "required"),
@@ -98,10 +118,10 @@ _ALIASES |= {"cpu_bind": "cpu-bind", "pack-group": "het-group"}
 _NOT_OF_SRUN = frozenset({"resv-ports", "stepmgr"})
 
 
-def _option(name: str, srun: bool) -> Option:
+def _option(name: str, own: Mapping[str, tuple[str, Argument]]) -> Option:
     key = _ALIASES.get(name, "")
-    if srun and name in _SRUN_ONLY:
-        return Option(name, *_SRUN_ONLY[name], key=key)
+    if name in own:
+        return Option(name, *own[name], key=key)
     known = OPTIONS[(key or name).replace("-", "_")]
     argument: Argument = "required"
     if known.optional:
@@ -111,34 +131,45 @@ def _option(name: str, srun: bool) -> Option:
     return Option(name, "" if key else known.short, argument, key=key)
 
 
-def _table(names: Sequence[str], release: str, srun: bool) -> list[Option]:
-    table = [_option(name, srun) for name in names]
+def _table(
+    names: Sequence[str], release: str, own: Mapping[str, tuple[str, Argument]], without: frozenset[str] = frozenset()
+) -> list[Option]:
+    """`own` are the options that sbatch has not, or otherwise; `without` those of later releases that the command has not."""
+    table = [_option(name, own) for name in names]
     gone = {option.name.replace("_", "-") for option in OPTIONS.values() if option.until and option.until <= release}
     table = [option for option in table if option.name not in gone]
     for later in OPTIONS.values():
         name = later.flag[2:]
-        if "22.05" < later.since <= release and not (srun and name in _NOT_OF_SRUN):
+        if "22.05" < later.since <= release and name not in without:
             place = next((i for i, option in enumerate(table) if option.name > name), len(table))
-            table.insert(place, _option(name, srun))
+            table.insert(place, _option(name, own))
     return table
 
 
 @cache
 def sbatch_options(release: str) -> Sequence[Option]:
     """The table of sbatch of this release (``22.05``)."""
-    return _table(_SBATCH_NAMES, release, srun=False)
+    return _table(_SBATCH_NAMES, release, {})
 
 
 @cache
 def srun_options(release: str) -> Sequence[Option]:
-    return _table(_SRUN_NAMES, release, srun=True)
+    return _table(_SRUN_NAMES, release, _SRUN_ONLY, _NOT_OF_SRUN)
 
 
-def environment_options(environ: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """The options that sbatch takes from its environment, as (long name, value)."""
+@cache
+def salloc_options(release: str) -> Sequence[Option]:
+    without = frozenset({"get-user-env"}) if release >= "24.11" else frozenset[str]()
+    table = _table(_SALLOC_NAMES, release, _SALLOC_ONLY, _NOT_OF_SRUN)
+    return [option for option in table if option.name not in without]
+
+
+def environment_options(environ: Mapping[str, str], prefix: str = "SBATCH") -> list[tuple[str, str | None]]:
+    """The options that sbatch takes from its environment, as (long name, value); with `prefix` SALLOC, salloc."""
     found: list[tuple[str, str | None]] = []
     for option in OPTIONS.values():
-        for variable in option.env:
+        for name in option.env:
+            variable = name.replace("SBATCH_", f"{prefix}_", 1)
             if variable in environ:
                 found.append((option.flag[2:], None if option.kind is Kind.FLAG else environ[variable]))
     return found

@@ -249,11 +249,15 @@ class Controller:
     def release_allocation(self, job_id: int, wait_status: int, now: float) -> None:
         """srun outside a job has ended, with this highest status of its tasks: the allocation is over.
 
-        An allocation that is still pending is given up: CANCELLED. Nothing happens to one that has ended by itself.
+        An allocation that is still pending is given up: CANCELLED, or FAILED with a status. Nothing happens to one that has
+        ended by itself.
         """
         self._advance(now)
         job = self._state.known(job_id)
-        if job.state is JobState.PENDING:
+        if job.state is JobState.PENDING and wait_status:
+            job.wait_status = wait_status
+            self._waiting.end(job, JobState.FAILED)
+        elif job.state is JobState.PENDING:
             job.cancelled_by = job.description.uid
             self._waiting.end(job, JobState.CANCELLED)
         elif job.state is JobState.RUNNING:

@@ -1,0 +1,268 @@
+"""``salloc``: an allocation, and in it a command that runs where salloc was called, as its child.
+
+Texts, return codes and what signals do were measured on 22.05.8 and 24.11.5 (docs/measured/steps.md).
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, field
+
+from fakeslurm import environment
+from fakeslurm.commands import sbatch
+from fakeslurm.commands.base import Invocation, UsageError, parse_options
+from fakeslurm.commands.job_options import Refused
+from fakeslurm.commands.option_tables import environment_options, salloc_options
+from fakeslurm.commands.salloc_options import AllocationWishes
+from fakeslurm.messages import ALREADY_DONE, INVALID_GRES, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
+from fakeslurm.model import PROFILES, Job
+from slurmkit.slurm.hostlist import compress
+from slurmkit.slurm.states import JobState
+
+if TYPE_CHECKING:
+    from fakeslurm.engine import Engine
+    from fakeslurm.server import Caller
+
+__all__ = ["run"]
+
+USAGE = """\
+Usage: salloc [OPTIONS...] [COMMAND [ARGS...]]
+
+This is fakeslurm: an option of salloc is carried out as Slurm does, or refused with
+"fakeslurm does not support --OPTION". See salloc(1) for what the options mean.
+"""
+_IMPOSSIBLE = (Reason.PARTITION_CONFIG, Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_TIME_LIMIT)
+_PARTITION_CONFIGURATION = "Requested partition configuration not available now"
+_HARMLESS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+"""Of a command that died of one of these salloc says 0 (src/salloc/salloc.c)."""
+
+
+class _Over(Exception):  # noqa: N818 (an answer)
+    """salloc ends here, with this return code; it has said why."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(returncode)
+        self.returncode = returncode
+
+
+def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
+    """The whole life of one salloc; its return code."""
+    try:
+        given, operands = parse_options("salloc", caller.argv[1:], salloc_options(invocation.version), permute=False)
+        names = {option.key for option in given}
+        if "version" in names:
+            caller.print(1, f"slurm-wlm {PROFILES[invocation.version].version}\n")
+            return 0
+        if names & {"help", "usage"}:
+            caller.print(1, USAGE)
+            return 0
+        wishes = AllocationWishes("salloc", invocation.environ, invocation.now)
+        for name, value in [*environment_options(invocation.environ, "SALLOC"), *given]:
+            wishes.apply(name, value)
+        wishes.check()
+        return _Salloc(caller, engine, invocation, wishes, tuple(operands)).run()
+    except UsageError as error:
+        caller.print(2, error.stderr)
+        return 255
+    except Refused as refusal:
+        caller.print(2, refusal.stderr)
+        return refusal.returncode
+    except _Over as over:
+        return over.returncode
+
+
+@define
+class _Salloc:
+    caller: Caller
+    engine: Engine
+    invocation: Invocation
+    wishes: AllocationWishes
+    command: tuple[str, ...]
+    signals: deque[int] = field(factory=deque)
+    """Sent to salloc and not yet dealt with."""
+    _ended: list[int | None] = field(factory=list)
+    """The wait status of the command, or None for one that is not there; empty while it runs."""
+    _hung_up: bool = False
+    """Whether salloc was sent a SIGHUP, which ends everything (and is no failure of the job)."""
+    _revoked: bool = False
+    """Whether the allocation was over before the command."""
+
+    def run(self) -> int:
+        directory = self.wishes.chdir
+        if directory is not None:
+            try:
+                self.caller.chdir(directory)
+            except OSError as error:
+                raise self._fail(f"chdir({directory}): {error.strerror}") from None
+        self.caller.listen(self._on_signal, lambda: None)
+        job_id = self._allocate()
+        job = self.engine.controller.jobs[job_id]
+        self._say(f"Granted job allocation {job_id}")
+        if self.invocation.version >= "24.11":
+            self._say(f"Nodes {compress(job.nodes)} are ready for job")
+        return 0 if self.wishes.no_shell else self._run_command(job)
+
+    def _on_signal(self, number: int) -> None:
+        self.signals.append(number)
+        self.engine.notify()
+
+    def _say(self, text: str) -> None:
+        if not self.wishes.quiet or text.startswith("error: "):
+            self.caller.print(2, f"salloc: {text}\n")
+
+    def _fail(self, *texts: str) -> _Over:
+        for text in texts:
+            self._say(f"error: {text}")
+        return _Over(1)
+
+    # The allocation
+
+    def _allocate(self) -> int:
+        """Ask for it, and wait until it is there; the job's id."""
+        name = self.wishes.job_name or ("no-shell" if self.wishes.no_shell else "interactive")
+        asked = sbatch.describe(self.wishes, self.invocation, name=name)
+        asked = evolve(asked, submit_line=" ".join(self.caller.argv))
+        controller = self.engine.controller
+        try:
+            job_id = self.engine.change(lambda now: controller.allocate(asked, now))
+        except SlurmError as error:
+            raise self._refused(error.message, *error.details) from None
+        state = self._look(job_id)
+        if state is None:
+            state = self._wait(job_id)
+        if state == JobState.RUNNING:
+            return job_id
+        self._give_up(job_id)
+        if state == JobState.PENDING:
+            self._say(f"Job allocation {job_id} has been revoked.")
+            self._say("Job aborted due to signal")
+            raise _Over(1)
+        self._say("Job has been cancelled")
+        raise self._refused(ALREADY_DONE)
+
+    def _look(self, job_id: int) -> JobState | None:
+        """The state of the job, None while it waits for resources."""
+        job = self.engine.controller.jobs.get(job_id)
+        if job is None:
+            return JobState.CANCELLED
+        return None if job.state == JobState.PENDING else job.state
+
+    def _wait(self, job_id: int) -> JobState:
+        """The state that the job gets to; PENDING when salloc was sent a signal meanwhile."""
+        job = self.engine.controller.jobs[job_id]
+        impossible = job.reason in _IMPOSSIBLE
+        if self.wishes.immediate is not None:
+            self._release(job_id, 1 << 8)
+            self._say(f"Job allocation {job_id} has been revoked.")
+            if impossible:
+                raise self._refused(_PARTITION_CONFIGURATION)
+            raise self._fail(f"Unable to allocate resources: {NODES_BUSY}")
+        if job.description.hold:
+            self._say("Job is in held state, pending scheduler release")
+        elif impossible:
+            self._say(_PARTITION_CONFIGURATION)
+        self._say(f"Pending job allocation {job_id}")
+        self._say(f"job {job_id} queued and waiting for resources")
+        state = self.engine.wait(lambda _now: JobState.PENDING if self.signals else self._look(job_id))
+        if state == JobState.RUNNING:
+            self._say(f"job {job_id} has been allocated resources")
+        return JobState.CANCELLED if state is None else state
+
+    def _refused(self, message: str, *details: str) -> _Over:
+        if message != INVALID_GRES and not message.startswith("fakeslurm "):
+            message = f"Job submit/allocate failed: {message}"
+        return self._fail(*details, message)
+
+    def _give_up(self, job_id: int) -> None:
+        self._quietly(lambda now: self.engine.controller.cancel(job_id, now, uid=self.invocation.uid))
+
+    def _release(self, job_id: int, wait_status: int) -> None:
+        self._quietly(lambda now: self.engine.controller.release_allocation(job_id, wait_status, now))
+
+    # The command
+
+    def _run_command(self, job: Job) -> int:
+        variables = environment.allocation_environment(job, self.engine.controller.settings, self.invocation.environ)
+        argv = self.command or (_shell(self.invocation.uid),)
+        self.caller.run(argv, self.engine.slurmd.environment_with_commands(variables), self._on_end)
+        self._follow(job)
+        if self.engine.closed:
+            return 1
+        status = 0 if self._hung_up else self._ended[0]
+        if status is None:
+            self._say(f'error: _fork_command: Unable to find command "{argv[0]}"')
+            status = 1 << 8
+        if not self._revoked:
+            self._say(f"Relinquishing job allocation {job.job_id}")
+            self._release(job.job_id, status)
+        return 1 if self._hung_up else _returncode(status)
+
+    def _on_end(self, status: int | None) -> None:
+        self._ended.append(status)
+        self.engine.notify()
+
+    def _follow(self, job: Job) -> None:
+        """Until the command has ended, or salloc itself is over."""
+        while not (self._ended or self._hung_up or self.engine.closed):
+            self.engine.wait(lambda _now: self._news(job) or None)
+            if self._ended:
+                return
+            while self.signals:
+                number = self.signals.popleft()
+                if number == signal.SIGHUP:
+                    self.caller.kill(number)
+                    self._hung_up = True
+                elif number != signal.SIGCONT and not job.finished:
+                    self._revoke(job, number)
+            if job.finished and not self._revoked:
+                self._revoked = True
+                self._say_revoked(job)
+                if self.wishes.kill_command is not None:
+                    self.caller.kill(self.wishes.kill_command)
+
+    def _news(self, job: Job) -> bool:
+        return bool(self._ended or self.signals) or (job.finished and not self._revoked)
+
+    def _revoke(self, job: Job, number: int) -> None:
+        """A signal to salloc ends the allocation, but not the command."""
+        if self.invocation.version >= "24.11":
+            self._release(job.job_id, number)
+        else:
+            self._give_up(job.job_id)
+
+    def _say_revoked(self, job: Job) -> None:
+        if job.state == JobState.TIMEOUT and self.invocation.version >= "24.11":
+            self._say(f"Job {job.job_id} has exceeded its time limit and its allocation has been revoked.")
+        else:
+            self._say(f"Job allocation {job.job_id} has been revoked.")
+
+    def _quietly(self, action: Callable[[float], None]) -> None:
+        """For what may have been overtaken: the job has ended already, or the whole FakeSlurm has."""
+        try:
+            self.engine.change(action)
+        except SlurmError as error:
+            if error.message not in (ALREADY_DONE, INVALID_JOB_ID):
+                raise
+        except RuntimeError:
+            if not self.engine.closed:
+                raise
+
+
+def _returncode(status: int) -> int:
+    if os.WIFEXITED(status):
+        return os.WEXITSTATUS(status)
+    return 0 if os.WTERMSIG(status) in _HARMLESS else 1
+
+
+def _shell(uid: int) -> str:
+    """The user's own, which runs when no command was given (whatever SHELL is, measured)."""
+    try:
+        return pwd.getpwuid(uid).pw_shell or "/bin/sh"
+    except KeyError:
+        return "/bin/sh"

@@ -1,0 +1,77 @@
+"""What salloc's own options mean, besides those of sbatch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from signal import SIGTERM
+
+from attrs import define
+
+from fakeslurm.commands.job_options import Wishes
+from fakeslurm.commands.signals import parse_signal
+
+__all__ = ["AllocationWishes"]
+
+
+@define
+class AllocationWishes(Wishes):
+    """The options of an allocation."""
+
+    immediate: float | None = None
+    """Seconds to wait for resources; 0 for not at all."""
+    kill_command: int | None = None
+    """The signal for the command when its allocation is over; None for none."""
+    no_shell: bool = False
+
+    def apply(self, name: str, value: str | None) -> None:
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            Wishes.apply(self, name, value)
+        else:
+            handler(self, name, value)
+
+
+_Handler = Callable[[AllocationWishes, str, "str | None"], None]
+
+
+def _immediate(wishes: AllocationWishes, name: str, value: str | None) -> None:
+    """A second is none at all (measured)."""
+    seconds = 0 if value is None else wishes.count(name, value)
+    if seconds > 1:
+        raise wishes.unsupported(name, value)
+    wishes.immediate = 0.0
+
+
+def _kill_command(wishes: AllocationWishes, name: str, value: str | None) -> None:
+    number = SIGTERM if value is None else parse_signal(value)
+    if number is None:
+        raise wishes.specification(name)
+    wishes.kill_command = int(number)
+
+
+def _no_shell(wishes: AllocationWishes, name: str, value: str | None) -> None:
+    wishes.no_shell = True
+
+
+def _verbose(wishes: AllocationWishes, name: str, value: str | None) -> None:
+    raise wishes.unsupported(name)
+
+
+def _bell(wishes: AllocationWishes, name: str, value: str | None) -> None:
+    """The bell rings at terminals alone, when an allocation was waited for."""
+
+
+def _signal(wishes: AllocationWishes, name: str, value: str | None) -> None:
+    if (value or "").startswith("B:"):
+        raise wishes.specification(name)
+    Wishes.apply(wishes, name, value)
+
+
+_HANDLERS: Mapping[str, _Handler] = {
+    **dict.fromkeys(["bell", "no-bell"], _bell),
+    "immediate": _immediate,
+    "kill-command": _kill_command,
+    "no-shell": _no_shell,
+    "signal": _signal,
+    "verbose": _verbose,
+}
