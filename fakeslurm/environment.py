@@ -9,6 +9,7 @@ from __future__ import annotations
 import pwd
 from collections.abc import Iterator, Mapping
 
+from fakeslurm.gres import device_indices, node_gres
 from fakeslurm.model import Job, Settings, Step
 from slurmkit.slurm import hostlist, layout
 
@@ -37,6 +38,14 @@ _LAUNCHERS = {
     "OMPI_MCA_plm_slurm_args": "--external-launcher",
     "PRTE_MCA_plm_slurm_args": "--external-launcher",
 }
+_DEVICE_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "GPU_DEVICE_ORDINAL",
+    "ROCR_VISIBLE_DEVICES",
+    "SLURM_GPUS_ON_NODE",
+    "ZE_AFFINITY_MASK",
+)
+"""Of GPUs that gres.conf says nothing more about than their files (gpu/generic)."""
 _PORTS = (32768, 28000)
 """Where srun's ports are taken from: the first, and how many. Nobody listens there."""
 
@@ -62,7 +71,12 @@ def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | N
         "SLURM_TASKS_PER_NODE": layout.format(job.tasks_per_node),
         "SLURM_NNODES": str(len(job.nodes)),
         **_of_task(node, node_id=0, local_id=0, rank=0, ranks=(0,), cpus=job.cpus_per_node[0]),
+        **_devices(node, job.gres_on(node), settings, "SLURM_JOB_GPUS"),
     }
+    if description.gpus:
+        environment["SLURM_GPUS"] = description.gpus
+    if description.gpus_per_node:
+        environment["SLURM_GPUS_PER_NODE"] = description.gpus_per_node
     if settings.profile.node_aliases_in_environment:
         environment["SLURM_NODE_ALIASES"] = "(null)"
     if settings.profile.tres_per_task_in_environment and description.cpus_per_task is not None:
@@ -130,6 +144,9 @@ def step_environment(
     port = str(first + (job.job_id * 64 + (step.step_id if isinstance(step.step_id, int) else 0)) % count)
     counts = layout.format(step.tasks_per_node)
     nodes = hostlist.compress(step.nodes)
+    if any(job.gres):  # a step without GPUs does not see its job's
+        for name in _DEVICE_VARIABLES:
+            environment.pop(name, None)
     if not inside:
         environment |= _of_job(job, settings)
     if inside or (request is not None and request.distribution) or _asks_for_memory(job):
@@ -177,14 +194,16 @@ def task_environment(job: Job, step: Step, settings: Settings, rank: int) -> dic
     """What one rank has besides `step_environment`."""
     for node_id, ranks in enumerate(step.tasks):
         if rank in ranks:
-            return _of_task(
-                step.nodes[node_id],
+            node = step.nodes[node_id]
+            own = _of_task(
+                node,
                 node_id=node_id,
                 local_id=ranks.index(rank),
                 rank=rank,
                 ranks=ranks,
                 cpus=step.cpus_per_node[node_id],
             )
+            return own | (_devices(node, step.gres[node_id], settings, "SLURM_STEP_GPUS") if step.gres else {})
     raise ValueError(f"step {job.job_id}.{step.step_id} has {step.ntasks} tasks, no rank {rank}")
 
 
@@ -335,6 +354,18 @@ def _distribution(text: str) -> dict[str, str]:
 def _asks_for_memory(job: Job) -> bool:
     """srun outside a job sets SLURM_DISTRIBUTION only with -m and, for whatever reason, with --mem (measured)."""
     return bool(job.description.mem_per_node or job.description.mem_per_cpu)
+
+
+def _devices(node: str, units: int, settings: Settings, numbers: str) -> dict[str, str]:
+    """What the GPUs among a node's gres set; their indices are also in the variable `numbers`."""
+    if not units:
+        return {}
+    lines = next(node_gres(one.gres) for one in settings.nodes if one.name == node)
+    indices = device_indices(lines, units)
+    if not indices:
+        return {}
+    text = ",".join(map(str, indices))
+    return {**dict.fromkeys(_DEVICE_VARIABLES, text), numbers: text, "SLURM_GPUS_ON_NODE": str(len(indices))}
 
 
 def _of_task(node: str, *, node_id: int, local_id: int, rank: int, ranks: tuple[int, ...], cpus: int) -> dict[str, str]:

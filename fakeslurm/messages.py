@@ -25,6 +25,7 @@ NODE_COUNT = "Node count specification invalid"  # M 1
 INVALID_NODE_NAME = "Invalid node name specified"  # M 1
 INVALID_FEATURE = "Invalid feature specification"  # M 1
 INVALID_GRES = "Invalid generic resource (gres) specification"  # M 1
+MIXED_GRES = "Invalid GRES specification (with and without type identification)"  # measured: --gres=gpu:1,gpu:a100:1
 INVALID_LICENSE = "Invalid license specification"  # M 1
 INVALID_RESERVATION = "Requested reservation is invalid"  # M 1
 INVALID_ARRAY = "Invalid job array specification"  # M 1
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     NONE = "None"
     PRIORITY = "Priority"
     RESOURCES = "Resources"
+    LICENSES = "Licenses"
     DEPENDENCY = "Dependency"
     DEPENDENCY_NEVER_SATISFIED = "DependencyNeverSatisfied"
     BEGIN_TIME = "BeginTime"

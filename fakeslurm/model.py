@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from attrs.validators import ge, in_, instance_of
 
 from fakeslurm.effects import BATCH, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.gres import node_gres
 from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import Reason
 from fakeslurm.profiles import PROFILES, Profile
@@ -52,6 +53,16 @@ Scope = Literal["all", "steps", "batch"]
 # The cluster
 
 
+def _node_gres(_node: object, _attribute: object, text: str) -> None:
+    node_gres(text)
+
+
+def _words(words: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(words, str):
+        raise TypeError(f"{words!r}: expected a sequence of words, not one string")
+    return tuple(words)
+
+
 @frozen
 class Node:
     """A compute node: `cpus` CPUs (one socket of one core of one thread each, as CPUs=N is read) and `real_memory` MB."""
@@ -61,6 +72,10 @@ class Node:
     real_memory: int = field(default=2000, validator=[instance_of(int), ge(1)])
     tmp_disk: int = field(default=0, validator=[instance_of(int), ge(0)])
     """MB."""
+    gres: str = field(default="", validator=_node_gres)
+    """``gpu:2``, ``gpu:a100:1,gpu:v100:1,fpga:3``."""
+    features: tuple[str, ...] = field(default=(), converter=_words)
+    """What --constraint asks for."""
 
 
 def _names(names: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -128,6 +143,10 @@ class Settings:
     """Seconds after which sacct sees what has happened."""
     memory_is_consumed: bool = False
     """SelectTypeParameters=CR_Core_Memory; without it (CR_Core) memory is only compared with what a node has."""
+    gres_types: tuple[str, ...] = field(default=(), converter=_words)
+    """GresTypes: the names of the resources that nodes may have."""
+    licenses: Mapping[str, int] = field(factory=dict)
+    """How many there are of each."""
     control_host: str = "localhost"
     """Short name of the machine that slurmctld runs on."""
     control_port: int = 6817
@@ -143,6 +162,10 @@ class Settings:
         queues = [partition.name for partition in self.partitions]
         if not queues or len(set(queues)) < len(queues):
             raise ValueError(f"partitions: at least one is needed and every name must be unique, got {queues}")
+        for node in self.nodes:
+            for gres in node_gres(node.gres):
+                if gres.name not in self.gres_types:
+                    raise ValueError(f"node {node.name!r}: gres {gres.name!r} is not in gres_types={self.gres_types!r}")
         known = set(names)
         for partition in self.partitions:
             for name in partition.nodes or ():
@@ -234,7 +257,10 @@ class JobDescription:
     array: str = ""
     constraint: str = ""
     gres: str = ""
-    """The value of --gres or of any --gpus option."""
+    gpus: str = ""
+    gpus_per_node: str = ""
+    other_gpus: str = ""
+    """An option about GPUs that only Slurm carries out, with its value: ``gpus-per-task=1``."""
     licenses: str = ""
     reservation: str = ""
     output: str | None = None
@@ -286,6 +312,8 @@ class StepRequest:
     mem_per_node: int | None = None
     mem_per_cpu: int | None = None
     time_limit: int | None = None
+    gres: str | None = None
+    """On each node."""
     uid: int = 0
     submit_line: str = ""
 
@@ -304,6 +332,8 @@ class Step:
     tasks: tuple[tuple[int, ...], ...]
     """For each node the ranks that run on it, ascending: ``SLURM_GTIDS``."""
     cpus_per_node: tuple[int, ...]
+    gres: tuple[int, ...] = ()
+    """Which units of each node's gres: bit masks."""
     distribution: str
     """SLURM_DISTRIBUTION: ``block``, ``cyclic``, ``plane``, ``arbitrary``, ``block:cyclic``..."""
     start_time: float
@@ -383,6 +413,8 @@ class Job:
     cpus_per_node: tuple[int, ...] = ()
     cpu_ids: tuple[tuple[int, ...], ...] = ()
     """Which CPUs of each node it has: the numbers that ``scontrol show job -d`` prints."""
+    gres: tuple[int, ...] = ()
+    """Which units of each node's gres it has: bit masks (`fakeslurm.gres`)."""
     tasks_per_node: tuple[int, ...] = ()
     wait_status: int = 0
     derived_wait_status: int = 0
@@ -427,6 +459,10 @@ class Job:
             return None
         return self.start_time + self.time_limit * 60
 
+    def gres_on(self, node: str) -> int:
+        """Which units of that node's gres it has: a bit mask."""
+        return dict(zip(self.nodes, self.gres, strict=False)).get(node, 0)
+
     def step(self, step_id: StepId) -> Step | None:
         return self.batch if step_id == BATCH else self.steps.get(step_id)
 
@@ -442,6 +478,8 @@ class NodeRecord:
     cpus_in_use: int = 0
     """A bit mask of the same CPUs."""
     allocated_memory: int = 0
+    gres_in_use: int = 0
+    """A bit mask of the units of its gres that jobs hold."""
     jobs: set[int] = field(factory=set)
     """Jobs that hold CPUs of it, those completing among them."""
     completing: int = 0

@@ -43,6 +43,8 @@ class Profile:
     """The end of SLURM_WORKING_CLUSTER: protocol version and the number of the select plugin; None when it is not set."""
     hostlist_suffixes: bool
     """``n[1-3]-ib`` is a hostlist."""
+    explains_step_gres: bool
+    """srun says in a line of its own which gres its job has not."""
     accounting_restarts: bool
     """sacct knows the field Restarts."""
     requeue_renews_priority: bool
@@ -66,6 +68,7 @@ PROFILES: Mapping[str, Profile] = {
         launchers_in_environment=False,
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
+        explains_step_gres=True,
         accounting_restarts=False,
         requeue_renews_priority=False,
     ),
@@ -85,6 +88,7 @@ PROFILES: Mapping[str, Profile] = {
         launchers_in_environment=True,
         working_cluster_suffix=None,
         hostlist_suffixes=True,
+        explains_step_gres=False,
         accounting_restarts=True,
         requeue_renews_priority=True,
     ),

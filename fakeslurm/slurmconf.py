@@ -13,6 +13,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from fakeslurm.conflines import Attributes, Setting, read_conf
+from fakeslurm.gres import node_gres
 from fakeslurm.model import Node, Partition, Settings
 from slurmkit.slurm.durations import DurationError, parse_minutes
 from slurmkit.slurm.hostlist import HostlistError, expand
@@ -93,6 +94,27 @@ def _accounting(text: str) -> bool:
     return _exactly("accounting_storage/none", "accounting_storage/slurmdbd")(text).endswith("slurmdbd")
 
 
+def _comma_separated(text: str) -> tuple[str, ...]:
+    if re.fullmatch(r"\w+(,\w+)*", text):
+        return tuple(text.split(","))
+    raise ValueError("names separated by commas")
+
+
+def _licenses(text: str) -> dict[str, int]:
+    found = {}
+    for item in text.split(","):
+        match = re.fullmatch(r"(\w+)(?::([0-9]+))?", item)
+        if match is None:
+            raise ValueError("NAME[:COUNT],...")
+        found[match[1]] = int(match[2] or 1)
+    return found
+
+
+def _gres(text: str) -> str:
+    node_gres(text)
+    return text
+
+
 def _table(*keys: _Key) -> Mapping[str, _Key]:
     return {key.name.lower(): key for key in keys}
 
@@ -115,6 +137,8 @@ _PARAMETERS = _table(
         lambda text: _exactly("CR_Core", "CR_Core_Memory")(text).endswith("Memory"),
     ),
     _Key("AccountingStorageType", "accounting", _accounting),
+    _Key("GresTypes", "gres_types", _comma_separated),
+    _Key("Licenses", "licenses", _licenses),
     _Key("SelectType", None, _exactly("select/cons_tres")),
     _Key("SchedulerType", None, _exactly("sched/backfill")),
     _Key("PriorityType", None, _exactly("priority/basic")),
@@ -124,6 +148,9 @@ _NODE = _table(
     _Key("CPUs", "cpus", _whole(1)),
     _Key("RealMemory", "real_memory", _whole(1)),
     _Key("TmpDisk", "tmp_disk", _whole(0)),
+    _Key("Gres", "gres", _gres),
+    _Key("Feature", "features", _comma_separated),
+    _Key("Features", "features", _comma_separated),
     _Key("State", None, _exactly("UNKNOWN", "IDLE")),
 )
 

@@ -30,7 +30,13 @@ from fakeslurm.slurmctld.demand import demand_of
 from fakeslurm.slurmctld.selection import select
 from slurmkit.slurm.states import TERMINAL_STATES, JobState
 
-NODES = (Node("n1", cpus=4), Node("n2", cpus=4), Node("n3", cpus=2, real_memory=1000), Node("n4", cpus=8))
+NODES = (
+    Node("n1", cpus=4, gres="gpu:2", features=("a", "b")),
+    Node("n2", cpus=4, gres="gpu:a100:1,gpu:v100:1,fpga:2", features=("a",)),
+    Node("n3", cpus=2, real_memory=1000, features=("b",)),
+    Node("n4", cpus=8, gres="gpu:4"),
+)
+LICENSES = {"foo": 3, "bar": 1}
 PARTITIONS = (
     Partition("debug", default=True),
     Partition("short", nodes=("n1", "n2"), max_time=5, default_time=2, max_nodes=1),
@@ -68,6 +74,9 @@ def sizes(draw: st.DrawFn) -> dict[str, Any]:
         ("mem_per_node", st.sampled_from([0, 100, 1500])),
         ("nodelist", st.sampled_from(["n1", "n2,n4", "n[1-3]"])),
         ("exclude", st.sampled_from(["n1", "n[2-3]"])),
+        ("gres", st.sampled_from(["gpu:1", "gpu:2", "gpu:a100:1", "fpga:1,gpu:1", "gpu:5"])),
+        ("constraint", st.sampled_from(["a", "a|b", "a&b", "nope"])),
+        ("licenses", st.sampled_from(["foo", "foo:2", "foo:2,bar", "bar:2"])),
     ):
         if draw(st.integers(0, 4)) == 0:
             size[name] = draw(values)
@@ -104,7 +113,13 @@ class ControllerMachine(RuleBasedStateMachine):
     )
     def configure(self, consumed: bool, version: str, age: float) -> None:
         self.controller = cluster(
-            nodes=NODES, partitions=PARTITIONS, memory_is_consumed=consumed, version=version, min_job_age=age
+            nodes=NODES,
+            partitions=PARTITIONS,
+            gres_types=("gpu", "fpga"),
+            licenses=LICENSES,
+            memory_is_consumed=consumed,
+            version=version,
+            min_job_age=age,
         )
 
     # What users do
@@ -208,15 +223,16 @@ class ControllerMachine(RuleBasedStateMachine):
         exact=st.booleans(),
         overlap=st.booleans(),
         kind=st.sampled_from([None, "block", "cyclic", "plane=2"]),
+        gres=st.sampled_from([None, None, "none", "gpu:1", "gpu:3"]),
     )
     def start_step(
-        self, number: int, ntasks: int, each: int | None, exact: bool, overlap: bool, kind: str | None
+        self, number: int, ntasks: int, each: int | None, exact: bool, overlap: bool, kind: str | None, gres: str | None
     ) -> None:
         job = self.pick((one for one in self.controller.jobs.values() if self.phase(one) == RUNNING), number)
         if job is None:
             return
         request = StepRequest(
-            name="x", ntasks=ntasks, cpus_per_task=each, exact=exact, overlap=overlap, distribution=kind
+            name="x", ntasks=ntasks, cpus_per_task=each, exact=exact, overlap=overlap, distribution=kind, gres=gres
         )
         try:
             step = self.controller.create_step(job.job_id, request, self.now)
@@ -375,6 +391,33 @@ class ControllerMachine(RuleBasedStateMachine):
         )
 
     @invariant()
+    def no_gres_or_license_is_given_out_twice(self) -> None:
+        licenses = dict.fromkeys(LICENSES, 0)
+        held = dict.fromkeys(self.controller.nodes, 0)
+        for job in self.controller.jobs.values():
+            if job.state is not JobState.RUNNING and not job.completing:
+                continue
+            demand = demand_of(job.description, self.controller.nodes, self.controller.settings)
+            for name, count in demand.licenses:
+                licenses[name] += count
+            for name, units in zip(job.nodes, job.gres, strict=True):
+                assert not held[name] & units, name
+                held[name] |= units
+                assert units.bit_count() >= sum(one.count for one in demand.gres)
+                assert units.bit_count() == sum(one.count for one in demand.gres) or demand.whole_nodes
+                in_steps = 0
+                for step in job.steps.values():
+                    if step.running and step.exclusive and name in step.nodes:
+                        mine = step.gres[step.nodes.index(name)]
+                        assert not in_steps & mine
+                        in_steps |= mine
+                assert not in_steps & ~units, "a step has what its job has not"
+        assert licenses == self.controller.licenses_used
+        assert all(licenses[name] <= most for name, most in LICENSES.items())
+        for name, record in self.controller.nodes.items():
+            assert record.gres_in_use == held[name]
+
+    @invariant()
     def allocations_are_what_was_asked_for(self) -> None:
         for job in self.controller.jobs.values():
             if not job.nodes:
@@ -438,10 +481,10 @@ class ControllerMachine(RuleBasedStateMachine):
         queued = [
             job
             for job in self.controller.jobs.values()
-            if job.state is JobState.PENDING and job.reason in (Reason.RESOURCES, Reason.PRIORITY)
+            if job.state is JobState.PENDING and job.reason in (Reason.RESOURCES, Reason.PRIORITY, Reason.LICENSES)
         ]
         first = min(queued, key=lambda job: (-job.priority, job.job_id), default=None)
-        if first is not None:
+        if first is not None and first.reason != Reason.LICENSES:
             assert first.reason == Reason.RESOURCES
             demand = demand_of(first.description, self.controller.nodes, self.controller.settings)
             resources = self.controller._state.resources

@@ -241,7 +241,6 @@ def test_config() -> None:
         ["resume", "1"],
         ["reconfigure"],
         ["show", "reservation"],
-        ["show", "licenses"],
         ["show", "hostlist", "/etc/hosts"],
         ["show", "config", "MinJobAge"],
         ["-u", "root", "ping"],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fakeslurm.commands.stamps import Stamps
     from fakeslurm.model import Partition, Settings
 
-__all__ = ["config_report", "is_default", "node_report", "partition_report"]
+__all__ = ["config_report", "is_default", "license_report", "node_report", "partition_report"]
 
 
 def is_default(partition: Partition, settings: Settings) -> bool:
@@ -31,7 +31,7 @@ def partitions_of(name: str, settings: Settings) -> list[str]:
     return [one.name for one in settings.partitions if one.nodes is None or name in one.nodes]
 
 
-def node_report(shown: ShownNode, settings: Settings, *, oneliner: bool) -> str:
+def node_report(shown: ShownNode, settings: Settings, *, oneliner: bool, detail: bool) -> str:
     """The report of one node, with its line breaks."""
     node = shown.record.node
     memory = memory_text(node.real_memory)
@@ -41,9 +41,10 @@ def node_report(shown: ShownNode, settings: Settings, *, oneliner: bool) -> str:
     lines = [
         f"NodeName={node.name} CoresPerSocket=1 ",
         f"CPUAlloc={shown.cpus} CPUEfctv={node.cpus} CPUTot={node.cpus} CPULoad=N/A",
-        "AvailableFeatures=(null)",
-        "ActiveFeatures=(null)",
-        "Gres=(null)",
+        f"AvailableFeatures={shown.features}",
+        f"ActiveFeatures={shown.features}",
+        f"Gres={shown.gres}",
+        *(_gres_details(shown, settings) if detail else []),
         f"NodeAddr={node.name} NodeHostName={node.name} Version={settings.profile.version}",
         f"RealMemory={node.real_memory} AllocMem={shown.memory} FreeMem=N/A Sockets={node.cpus} Boards=1",
         f"State={shown.state} ThreadsPerCore=1 TmpDisk={node.tmp_disk} Weight=1 Owner=N/A MCS_label=N/A",
@@ -57,6 +58,17 @@ def node_report(shown: ShownNode, settings: Settings, *, oneliner: bool) -> str:
         "" if new else "ExtSensorsJoules=n/s ExtSensorsWatts=0 ExtSensorsTemp=n/s",
     ]
     return " ".join(lines) + "\n" if oneliner else "\n   ".join(lines) + "\n\n"
+
+
+def _gres_details(shown: ShownNode, settings: Settings) -> list[str]:
+    used = shown.gres_used(settings)
+    return ["GresDrain=N/A", *([f"GresUsed={used}"] if used else [])]
+
+
+def license_report(name: str, total: int, used: int, *, oneliner: bool) -> str:
+    """One license of ``scontrol show licenses``."""
+    numbers = f"Total={total} Used={used} Free={total - used} Reserved=0 Remote=no"
+    return f"LicenseName={name}{' ' if oneliner else f'{chr(10)}    '}{numbers}\n"
 
 
 def _minutes(limit: int | None, nothing: str) -> str:

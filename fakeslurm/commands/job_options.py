@@ -74,6 +74,8 @@ class Wishes:
     exclude: str | None = None
     exclusive: bool = False
     export: str | None = None
+    gpus: str | None = None
+    gpus_per_node: str | None = None
     gres: str | None = None
     hold: bool = False
     input: str | None = None
@@ -93,6 +95,7 @@ class Wishes:
     ntasks_per_node: int | None = None
     ntasks_per_socket: int | None = None
     open_mode: Literal["append", "truncate"] | None = None
+    other_gpus: str | None = None
     output: str | None = None
     overcommit: bool = False
     oversubscribe: bool = False
@@ -316,9 +319,19 @@ def _mail_type(wishes: Wishes, name: str, value: str | None) -> None:
         raise wishes.specification(name)
 
 
+def _other_gpus(wishes: Wishes, name: str, value: str | None) -> None:
+    wishes.other_gpus = f"{name}={value}"
+
+
 def _gres(wishes: Wishes, name: str, value: str | None) -> None:
-    if value not in ("none", "0", ""):
-        wishes.gres = value
+    if not value:
+        raise wishes.unsupported(name, "")
+    wishes.gres = value
+
+
+def _constraint(wishes: Wishes, name: str, value: str | None) -> None:
+    """A comma is an ``&``."""
+    wishes.constraint = (value or "").replace(",", "&")
 
 
 def _only(*accepted: str | None) -> _Handler:
@@ -330,26 +343,28 @@ def _only(*accepted: str | None) -> _Handler:
 
 
 _TEXTS = (
-    "account array chdir clusters comment constraint dependency error exclude export input job-name licenses nodelist "
-    "output partition qos reservation wrap"
+    "account array chdir clusters comment dependency error exclude export gpus gpus-per-node input job-name "
+    "licenses nodelist output partition qos reservation wrap"
 )
 _COUNTS = (
     "cores-per-socket cpus-per-task mincpus ntasks ntasks-per-core ntasks-per-node ntasks-per-socket sockets-per-node "
     "threads-per-core"
 )
 _FLAGS = "contiguous hold overcommit parsable spread-job test-only use-min-nodes wait"
-_GRES = "gpus gpus-per-node gpus-per-socket gpus-per-task gres"
+_OTHER_GPUS = "gpus-per-socket gpus-per-task"
 
 _HANDLERS: Mapping[str, _Handler] = {
     **dict.fromkeys(_TEXTS.split(), _text),
     **dict.fromkeys(_COUNTS.split(), _count),
     **dict.fromkeys(_FLAGS.split(), _flag),
-    **dict.fromkeys(_GRES.split(), _gres),
+    **dict.fromkeys(_OTHER_GPUS.split(), _other_gpus),
     **dict.fromkeys(["mem", "mem-per-cpu", "tmp"], _memory),
     **dict.fromkeys(["begin", "deadline"], _moment),
     **dict.fromkeys(["requeue", "no-requeue"], _requeue),
     **dict.fromkeys(["quiet", "verbose"], _more),
     **dict.fromkeys(["ignore-pbs", "mail-user", "wait-all-nodes"], _nothing),
+    "constraint": _constraint,
+    "gres": _gres,
     "distribution": _distribution,
     "exclusive": _exclusive,
     "extra-node-info": _extra_node_info,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import field, frozen
 
-from fakeslurm.commands import jobtexts
+from fakeslurm.commands import grestexts, jobtexts
 from fakeslurm.commands.columns import Overflow
 from fakeslurm.commands.jobsizes import allocated_tres, memory_text, min_cpus_per_node, requested_tres, tasks
 from fakeslurm.commands.jobtexts import NO_VAL, NULL, short_time
@@ -286,6 +286,18 @@ class JobColumns:
 
     def tres(self, job: Job) -> str:
         return allocated_tres(job, self.settings) if job.nodes else requested_tres(job, self.settings)
+
+    def features(self, job: Job) -> str:
+        return job.description.constraint or NULL
+
+    def licenses(self, job: Job) -> str:
+        return job.description.licenses or NULL
+
+    def tres_per_job(self, job: Job) -> str:
+        return grestexts.tres_per_job(job.description, self.settings) or "N/A"
+
+    def tres_per_node(self, job: Job) -> str:
+        return grestexts.tres_per_node(job.description, self.settings) or "N/A"
 
     def tres_per_task(self, job: Job) -> str:
         """As 24.11 knows it: ``-c`` is one of these."""

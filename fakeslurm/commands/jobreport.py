@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from fakeslurm.commands import jobtexts
+from fakeslurm.commands import grestexts, jobtexts
 from fakeslurm.commands.jobsizes import (
     allocated_tres,
     memory_on_node,
@@ -17,6 +17,7 @@ from fakeslurm.commands.jobsizes import (
     tasks,
 )
 from fakeslurm.commands.jobtexts import NEW, NULL
+from fakeslurm.gres import ranges
 from fakeslurm.jobarray import TEXT_LENGTH
 from fakeslurm.model import BATCH
 from slurmkit.slurm import hostlist
@@ -63,7 +64,8 @@ class Reporter:
             *self._times(job),
             *self._resources(job),
             *self._files(job),
-            *(self._tres_per_task(job) if self._new else ["Power="]),
+            *([] if self._new else ["Power="]),
+            *self._tres_per_something(job),
             "",
         ]
         return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"
@@ -125,18 +127,22 @@ class Reporter:
             *(self._allocation(job) if self.detail and job.nodes else []),
             f"MinCPUsNode={min_cpus_per_node(job)} {self._memory(job)} "
             f"MinTmpDiskNode={memory_text(asked.tmp_disk or 0)}",
-            "Features=(null) DelayBoot=00:00:00",
-            f"OverSubscribe={jobtexts.over_subscribe(job)} Contiguous={asked.contiguous:d} Licenses=(null) "
-            "Network=(null)",
+            f"Features={asked.constraint or NULL} DelayBoot=00:00:00",
+            f"OverSubscribe={jobtexts.over_subscribe(job)} Contiguous={asked.contiguous:d} "
+            f"Licenses={asked.licenses or NULL} Network=(null)",
         ]
 
     def _allocation(self, job: Job) -> list[str]:
         """What the job has of each node; a line of its own for all that follow one another and have the same CPUs."""
         held = [
-            (name, f"CPU_IDs={jobtexts.ranges(cpu_ids)} Mem={memory_on_node(job, index, self.settings)} GRES=")
+            (
+                name,
+                f"CPU_IDs={ranges(cpu_ids)} Mem={memory_on_node(job, index, self.settings)} "
+                f"GRES={grestexts.held_detail(job, index, self.settings)}",
+            )
             for index, (name, cpu_ids) in enumerate(zip(job.nodes, job.cpu_ids, strict=True))
         ]
-        lines = ["JOB_GRES=(null)"]
+        lines = [f"JOB_GRES={grestexts.held_total(job, self.settings) or NULL}"]
         for what, group in groupby(held, key=lambda pair: pair[1]):
             lines.append(f"  Nodes={hostlist.compress(name for name, _ in group)} {what}")
         return lines
@@ -153,9 +159,14 @@ class Reporter:
             return [f"TRES={held or requested_tres(job, self.settings)}"]
         return [f"ReqTRES={requested_tres(job, self.settings)}", f"AllocTRES={held or NULL}"]
 
-    def _tres_per_task(self, job: Job) -> list[str]:
-        cpus = job.description.cpus_per_task
-        return [f"TresPerTask=cpu={cpus}"] if cpus else []
+    def _tres_per_something(self, job: Job) -> list[str]:
+        asked = job.description
+        texts = {
+            "TresPerJob": grestexts.tres_per_job(asked, self.settings),
+            "TresPerNode": grestexts.tres_per_node(asked, self.settings),
+            "TresPerTask": f"cpu={asked.cpus_per_task}" if self._new and asked.cpus_per_task else "",
+        }
+        return [f"{name}={text}" for name, text in texts.items() if text]
 
     def _memory(self, job: Job) -> str:
         asked = job.description

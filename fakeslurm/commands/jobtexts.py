@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ __all__ = [
     "nodelist",
     "over_subscribe",
     "qos",
-    "ranges",
     "requeue",
     "seconds_used",
     "short_time",
@@ -55,17 +53,6 @@ NO_VAL = 4294967294
 """How a 32-bit number that is not set is printed where Slurm does not look."""
 
 NULL = "(null)"
-
-
-def ranges(numbers: Iterable[int]) -> str:
-    """``0-2,5``: ascending numbers, as Slurm prints a bitmap."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and parts[-1][-1] == number - 1:
-            parts[-1][1:] = [number]
-        else:
-            parts.append([number])
-    return ",".join("-".join(map(str, part)) for part in parts)
 
 
 @functools.lru_cache(4096)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from fakeslurm.commands.jobsizes import memory_on_node
+from fakeslurm.commands.jobtexts import NULL
+from fakeslurm.gres import node_gres, used_text
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job, NodeRecord, Settings
@@ -27,6 +29,20 @@ class ShownNode:
     record: NodeRecord
     cpus: int
     memory: int
+    gres_in_use: int
+
+    @property
+    def gres(self) -> str:
+        return self.record.node.gres or NULL
+
+    @property
+    def features(self) -> str:
+        return ",".join(self.record.node.features) or NULL
+
+    def gres_used(self, settings: Settings) -> str:
+        """``gpu:1,fpga:0``; empty for a node that has none, in 24.11."""
+        lines = node_gres(self.record.node.gres)
+        return used_text(lines, self.gres_in_use, settings.gres_types, settings.profile.release)
 
     @property
     def name(self) -> str:
@@ -65,11 +81,12 @@ class ShownNode:
 
 def shown_node(record: NodeRecord, jobs: Mapping[int, Job], settings: Settings) -> ShownNode:
     """The node without what its completing jobs hold."""
-    cpus, memory = record.allocated_cpus, record.allocated_memory
+    cpus, memory, gres = record.allocated_cpus, record.allocated_memory, record.gres_in_use
     for job_id in record.jobs if record.completing else ():
         job = jobs[job_id]
         if job.completing:
             index = job.nodes.index(record.node.name)
             cpus -= job.cpus_per_node[index]
             memory -= memory_on_node(job, index, settings)
-    return ShownNode(record, cpus, memory)
+            gres &= ~job.gres_on(record.node.name)
+    return ShownNode(record, cpus, memory, gres)

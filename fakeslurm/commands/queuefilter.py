@@ -177,7 +177,10 @@ def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool
     if "qos" in values:
         qos = frozenset(words(values["qos"]))
         tests.append(lambda job: jobtexts.qos(job.description.qos, settings) in qos)
-    if "licenses" in values or "reservation" in values:
+    if "licenses" in values:
+        licenses = words(values["licenses"])
+        tests.append(lambda job: any(name in job.description.licenses for name in licenses))
+    if "reservation" in values:
         tests.append(lambda _job: False)  # no job has any
     if "nodelist" in values:
         nodes = node_names(values["nodelist"], controller)

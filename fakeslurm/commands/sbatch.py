@@ -245,6 +245,9 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         array=wishes.array or "",
         constraint=wishes.constraint or "",
         gres=wishes.gres or "",
+        gpus=wishes.gpus or "",
+        gpus_per_node=wishes.gpus_per_node or "",
+        other_gpus=wishes.other_gpus or "",
         licenses=wishes.licenses or "",
         reservation=wishes.reservation or "",
         output=wishes.output,
@@ -274,7 +277,7 @@ def _check_lengths(description: JobDescription) -> None:
 def refusal(error: SlurmError) -> Reply:
     """What sbatch prints when the controller refuses."""
     lines = [*error.details]
-    if error.message == messages.INVALID_GRES or error.message.startswith("fakeslurm "):
+    if error.message in (messages.INVALID_GRES, messages.MIXED_GRES) or error.message.startswith("fakeslurm "):
         lines.append(error.message)
     else:
         lines.append(f"Batch job submission failed: {error.message}")

@@ -312,6 +312,7 @@ def _show(call: _Call) -> Reply:
         "hostnames": _show_hostnames,
         "jobs": _show_jobs,
         "jobid": _show_jobs,
+        "licenses": _show_licenses,
         "nodes": _show_nodes,
         "partitions": _show_partitions,
         "steps": _show_steps,
@@ -398,11 +399,26 @@ def _show_nodes(call: _Call, which: str | None) -> Reply:
     for name in names:
         if name in records:
             shown = nodetexts.shown_node(records[name], call.controller.jobs, settings)
-            text += clusterreport.node_report(shown, settings, oneliner=call.oneliner)
+            text += clusterreport.node_report(shown, settings, oneliner=call.oneliner, detail="details" in call.options)
         else:
             text += f"Node {name} not found\n"
             returncode = 1
     return Reply(text, "", returncode)
+
+
+def _show_licenses(call: _Call, which: str | None) -> Reply:
+    controller = call.controller
+    if not controller.settings.licenses:
+        return Reply("No licenses configured in Slurm.\n")
+    names = sorted(name for name in controller.settings.licenses if which in (None, name))
+    return Reply(
+        "".join(
+            clusterreport.license_report(
+                name, controller.settings.licenses[name], controller.licenses_used[name], oneliner=call.oneliner
+            )
+            for name in names
+        )
+    )
 
 
 def _show_partitions(call: _Call, which: str | None) -> Reply:

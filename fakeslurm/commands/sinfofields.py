@@ -71,6 +71,15 @@ class GroupColumns:
     def disk(self, group: Group) -> str:
         return _least([shown.record.node.tmp_disk for shown in group.nodes])
 
+    def features(self, group: Group) -> str:
+        return group.nodes[0].features if group.nodes else NULL
+
+    def gres(self, group: Group) -> str:
+        return group.nodes[0].gres if group.nodes else NULL
+
+    def gres_used(self, group: Group) -> str:
+        return (group.nodes[0].gres_used(self.settings) if group.nodes else "") or NULL
+
     def hosts(self, group: Group) -> str:
         return hostlist.compress(dict.fromkeys(shown.name for shown in group.nodes))
 
@@ -149,11 +158,11 @@ _FIELDS: Mapping[str, Field] = {
     "defaulttime": Field("DEFAULTTIME", "default_time", splits="partition"),
     "disk": Field("TMP_DISK", "disk"),
     "extra": Field("EXTRA", constant=NULL),
-    "features": Field("AVAIL_FEATURES", constant=NULL),
-    "features_act": Field("ACTIVE_FEATURES", constant=NULL),
+    "features": Field("AVAIL_FEATURES", "features", splits="features"),
+    "features_act": Field("ACTIVE_FEATURES", "features", splits="features"),
     "freemem": Field("FREE_MEM", "unknown"),
-    "gres": Field("GRES", constant=NULL),
-    "gresused": Field("GRES_USED", constant=NULL),
+    "gres": Field("GRES", "gres", splits="gres"),
+    "gresused": Field("GRES_USED", "gres_used", splits="gres_in_use"),
     "groups": Field("GROUPS", constant="all", splits="partition"),
     "maxcpuspernode": Field("MAX_CPUS_PER_NODE", constant="UNLIMITED", splits="partition"),
     "memory": Field("MEMORY", "memory"),

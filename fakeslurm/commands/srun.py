@@ -23,6 +23,7 @@ from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
 from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
 from fakeslurm.commands.srun_step import StepRun
+from fakeslurm.gres import requested
 from fakeslurm.messages import ALREADY_DONE, INVALID_GRES, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
 from fakeslurm.model import PROFILES, Job, StepRequest
 from fakeslurm.stepio import StepIOError
@@ -178,8 +179,15 @@ class _Srun:
     def _step(self, job_id: int) -> StepRun:
         """Make the step and see it through."""
         wishes = self.wishes
-        if wishes.gres:
-            raise self._fail(INVALID_GRES)
+        settings = self.engine.controller.settings
+        if "gres" in self.given:
+            try:
+                requested(wishes.gres or "", settings.gres_types, settings.profile.release)
+            except SlurmError as error:
+                raise self._fail(error.message) from None
+        for name in ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket"):
+            if name in self.given:
+                raise wishes.unsupported(name)
         if wishes.binding:
             self.caller.print(2, NO_BINDING)
         request = self._request(self.engine.controller.jobs[job_id])
@@ -286,6 +294,7 @@ class _Srun:
             mem_per_node=wishes.mem,
             mem_per_cpu=wishes.mem_per_cpu,
             time_limit=wishes.time,
+            gres=wishes.gres if "gres" in self.given else None,
             uid=self.invocation.uid,
             submit_line=" ".join(self.caller.argv),
         )

@@ -11,6 +11,7 @@ from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import NO_LIMIT, JobDescription, Partition, Profile, Settings
 from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.features import check_known, check_supported
 from fakeslurm.slurmctld.layout import check_distribution
 from fakeslurm.slurmctld.resources import Resources
 from slurmkit.slurm.jobid import JobIdError, parse_array_spec
@@ -49,18 +50,14 @@ def check_names(description: JobDescription, settings: Settings) -> None:
             raise SlurmError(messages.INVALID_ARRAY)
     if description.distribution is not None:
         check_distribution(description.distribution)
-    if description.gres:
-        raise SlurmError(messages.INVALID_GRES)
-    if description.licenses:
-        raise SlurmError(messages.INVALID_LICENSE)
+    check_supported(description.constraint)
     if len(description.comment or "") > _LONGEST_COMMENT:
         raise SlurmError(messages.PATHNAME_TOO_LONG)
 
 
-def check_features(description: JobDescription) -> None:
+def check_features(description: JobDescription, settings: Settings) -> None:
     """What is refused after a job id has been used up, without leaving a job behind. Raises SlurmError."""
-    if description.constraint:
-        raise SlurmError(messages.INVALID_FEATURE)
+    check_known(description.constraint, settings.nodes)
     if description.reservation:
         raise SlurmError(messages.INVALID_RESERVATION)
 

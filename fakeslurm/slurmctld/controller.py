@@ -78,6 +78,11 @@ class Controller:
         return self._state.resources.nodes
 
     @property
+    def licenses_used(self) -> Mapping[str, int]:
+        """How many of each license jobs hold."""
+        return self._state.resources.licenses.used
+
+    @property
     def accounting(self) -> Accounting:
         """What sacct sees."""
         return self._state.accounting
@@ -104,7 +109,7 @@ class Controller:
         self._advance(now)
         partitions, demand = self._waiting.check(description)
         job_id = self._waiting.take_id()
-        admission.check_features(description)
+        admission.check_features(description, self.settings)
         resources = self._state.resources
         for partition in self._waiting.open_partitions(description, demand, partitions):
             found = self._scheduler.forecast(demand, partition.name, now)

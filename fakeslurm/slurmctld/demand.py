@@ -12,11 +12,14 @@ from math import ceil
 from attrs import frozen
 
 from fakeslurm import messages
-from fakeslurm.messages import SlurmError
+from fakeslurm.gres import Gres, requested
+from fakeslurm.messages import SlurmError, unsupported
 from fakeslurm.model import JobDescription, NodeRecord, Settings
+from fakeslurm.slurmctld.features import satisfies
+from fakeslurm.slurmctld.licenses import requested_licenses
 from slurmkit.slurm.hostlist import HostlistError, expand
 
-__all__ = ["Demand", "demand_of", "node_mask"]
+__all__ = ["Demand", "demand_of", "gres_per_node", "node_mask"]
 
 
 @frozen(kw_only=True)
@@ -39,6 +42,9 @@ class Demand:
     """MB; None is not asked for, 0 is all of the node."""
     mem_per_cpu: int | None
     tmp_disk: int
+    gres: tuple[Gres, ...]
+    """On each node."""
+    licenses: tuple[tuple[str, int], ...]
     required: int
     excluded: int
     tasks_given: bool
@@ -64,6 +70,9 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     d = description
     required, names = node_mask(d.nodelist, nodes, settings)
     excluded, _ = node_mask(d.exclude, nodes, settings)
+    for record in nodes.values() if d.constraint else ():
+        if not satisfies(d.constraint, record.node):
+            excluded |= 1 << record.index
     cpus_per_task = d.cpus_per_task or 1
     min_nodes = max(len(set(names)), 1 if d.min_nodes is None else d.min_nodes)
     max_nodes = d.max_nodes
@@ -103,10 +112,34 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         mem_per_node=d.mem_per_node,
         mem_per_cpu=d.mem_per_cpu,
         tmp_disk=d.tmp_disk or 0,
+        gres=gres_per_node(d, settings),
+        licenses=requested_licenses(d.licenses, settings.licenses, settings.profile.release),
         required=required,
         excluded=excluded,
         tasks_given=d.asks_for_tasks,
     )
+
+
+def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres, ...]:
+    """The gres that the job needs of each node. Raises SlurmError.
+
+    ``--gpus`` is a number for the whole job; that is the same when there is one node only.
+    """
+    d = description
+    given = [text for text in (d.gres, d.gpus, d.gpus_per_node) if text not in ("", "0", "none")]
+    if not given and not d.other_gpus:
+        return ()
+    if d.other_gpus:
+        if "gpu" not in settings.gres_types:
+            raise SlurmError(messages.INVALID_GRES)
+        raise unsupported(f"--{d.other_gpus}")
+    if len(given) > 1:
+        raise unsupported("more than one of --gres, --gpus and --gpus-per-node")
+    text = d.gres or ",".join(f"gpu:{item}" for item in (d.gpus or d.gpus_per_node).split(","))
+    found = requested(text, settings.gres_types, settings.profile.release)
+    if d.gpus and (d.max_nodes != 1 or d.min_nodes != 1):
+        raise unsupported(f"--gpus={d.gpus} without --nodes=1 (--gpus-per-node and --gres are)")
+    return found
 
 
 def pending_nodes(demand: Demand, largest_node: int) -> int:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from fakeslurm.gres import choose, node_gres
 from fakeslurm.model import NodeRecord, Partition, Settings
 from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.licenses import Licenses
 from fakeslurm.slurmctld.selection import Candidate, Share
 
 __all__ = ["Holding", "Resources", "bits"]
@@ -30,6 +32,13 @@ class Holding:
     """MB on each of these nodes; zeros when memory is not consumed."""
     cpus: tuple[int, ...]
     """Which CPUs of each of these nodes: bit masks."""
+    gres: tuple[int, ...]
+    """Which units of each node's gres: bit masks."""
+    licenses: tuple[tuple[str, int], ...]
+
+    def by_node(self) -> Iterable[tuple[Share, int, int, int]]:
+        """Share, memory, CPUs and gres of each node."""
+        return zip(self.shares, self.memory, self.cpus, self.gres, strict=True)
 
 
 class Resources:
@@ -61,6 +70,7 @@ class Resources:
         self.free_cpus = sum(node.cpus for node in settings.nodes)
         self.version = 0
         """Counts up whenever something is released."""
+        self.licenses = Licenses(settings.licenses)
         self._memory_is_consumed = settings.memory_is_consumed
         self._holdings: dict[int, Holding] = {}
 
@@ -81,14 +91,17 @@ class Resources:
         for index in bits(mask):
             record = self.by_index[index]
             used_cpus, used_memory = (0, 0) if empty else (record.allocated_cpus, record.allocated_memory)
-            cpus = self.usable_cpus(demand, record, record.node.cpus - used_cpus, used_memory)
+            gres_in_use = 0 if empty else record.gres_in_use
+            cpus = self.usable_cpus(demand, record, record.node.cpus - used_cpus, used_memory, gres_in_use)
             if cpus >= demand.min_cpus_per_node:
                 found.append(Candidate(index, cpus))
         return found
 
-    def usable_cpus(self, demand: Demand, record: NodeRecord, cpus: int, used_memory: int) -> int:
-        """How many of the node's `cpus` free CPUs the job can use, for its tasks per node and for memory."""
+    def usable_cpus(self, demand: Demand, record: NodeRecord, cpus: int, used_memory: int, gres_in_use: int) -> int:
+        """How many of the node's `cpus` free CPUs the job can use, for its tasks per node, for memory and gres."""
         node = record.node
+        if demand.gres and choose(node_gres(node.gres), demand.gres, gres_in_use) is None:
+            return 0
         if (demand.mem_per_node or 0) > node.real_memory or (demand.mem_per_cpu or 0) > node.real_memory:
             return 0
         if demand.tmp_disk > node.tmp_disk:
@@ -108,7 +121,16 @@ class Resources:
             shares,
             tuple(self._memory(demand, share) for share in shares),
             tuple(self._lowest_free(share) for share in shares),
+            tuple(self._gres(demand, self.by_index[share.index]) for share in shares),
+            demand.licenses,
         )
+
+    def _gres(self, demand: Demand, record: NodeRecord) -> int:
+        """Which units of a node's gres a job gets: the lowest free ones, and of a node that is all its own all (measured)."""
+        lines = node_gres(record.node.gres)
+        if demand.whole_nodes:
+            return (1 << sum(line.count for line in lines)) - 1
+        return choose(lines, demand.gres, record.gres_in_use) or 0
 
     def _lowest_free(self, share: Share) -> int:
         """The CPUs of a node that a job gets: the first ones that nobody has (measured: CPU_IDs of ``scontrol show job -d``)."""
@@ -130,10 +152,12 @@ class Resources:
 
     def take(self, job_id: int, holding: Holding) -> None:
         self._holdings[job_id] = holding
-        for share, memory, cpus in zip(holding.shares, holding.memory, holding.cpus, strict=True):
+        self.licenses.take(holding.licenses)
+        for share, memory, cpus, gres in holding.by_node():
             record = self.by_index[share.index]
             record.allocated_cpus += share.cpus
             record.cpus_in_use |= cpus
+            record.gres_in_use |= gres
             record.allocated_memory += memory
             record.jobs.add(job_id)
             self.free_cpus -= share.cpus
@@ -149,10 +173,12 @@ class Resources:
         """Give back what a completing job holds."""
         holding = self._holdings.pop(job_id)
         self.version += 1
-        for share, memory, cpus in zip(holding.shares, holding.memory, holding.cpus, strict=True):
+        self.licenses.give_back(holding.licenses)
+        for share, memory, cpus, gres in holding.by_node():
             record = self.by_index[share.index]
             record.allocated_cpus -= share.cpus
             record.cpus_in_use &= ~cpus
+            record.gres_in_use &= ~gres
             record.allocated_memory -= memory
             record.jobs.discard(job_id)
             record.completing -= 1

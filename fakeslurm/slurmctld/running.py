@@ -63,6 +63,7 @@ class Running:
         job.start_time = state.now
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
         job.cpus_per_node = tuple(share.cpus for share in shares)
+        job.gres = holding.gres
         job.cpu_ids = tuple(tuple(bits(mask)) for mask in holding.cpus)
         job.num_nodes = len(shares)
         job.num_cpus = sum(job.cpus_per_node)
@@ -117,6 +118,7 @@ class Running:
             nodes=placement.nodes,
             tasks=placement.tasks,
             cpus_per_node=placement.cpus_per_node,
+            gres=placement.gres,
             distribution=placement.distribution,
             start_time=self._state.now,
             request=request,

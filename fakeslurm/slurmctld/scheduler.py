@@ -106,6 +106,7 @@ class Scheduler:
         """Look at the first jobs of each partition once. A job that starts may let others into the queue: `_changed`."""
         reservations: dict[str, _Reservation] = {}
         looked_at: dict[str, int] = {}
+        unlicensed: set[int] = set()
         for name, job_id in self._in_order(looked_at):
             if not self._resources.free_cpus:
                 break
@@ -113,12 +114,17 @@ class Scheduler:
             if request is None:
                 continue  # it was in another partition's queue, and has started
             job = self._jobs[job_id]
-            while job_id in self._requests:
+            licensed = self._resources.licenses.suffice
+            while job_id in self._requests and licensed(request.demand.licenses):
                 shares = self._find(job, request, name, reservations.values(), now)
                 if shares is None:
                     break
                 self._start(job_id, name, shares)  # of an array one element, then the next
-            else:
+            if job_id not in self._requests:
+                continue
+            if not licensed(request.demand.licenses):  # holds up nobody (measured)
+                job.reason = Reason.LICENSES
+                unlicensed.add(job_id)
                 continue
             looked_at[name] = looked_at.get(name, 0) + 1
             if name in reservations:
@@ -126,7 +132,7 @@ class Scheduler:
             else:
                 reservations[name] = _Reservation(request, name)
         for queue in self._queues.values():
-            if queue.head is not None:
+            if queue.head is not None and queue.head not in unlicensed:
                 self._jobs[queue.head].reason = Reason.RESOURCES
 
     def _in_order(self, looked_at: Mapping[str, int]) -> Iterator[tuple[str, int]]:
@@ -207,12 +213,14 @@ class _Released:
         self._resources = resources
         self._cpus: dict[int, int] = {}
         self._memory: dict[int, int] = {}
+        self._gres: dict[int, int] = {}
 
     def add(self, job_id: int) -> None:
         holding = self._resources.held_by(job_id)
-        for share, memory in zip(holding.shares, holding.memory, strict=True):
+        for share, memory, _, gres in holding.by_node():
             self._cpus[share.index] = self._cpus.get(share.index, 0) + share.cpus
             self._memory[share.index] = self._memory.get(share.index, 0) + memory
+            self._gres[share.index] = self._gres.get(share.index, 0) | gres
 
     def candidates(self, demand: Demand, mask: int) -> list[Candidate]:
         mask &= ~demand.excluded
@@ -224,7 +232,8 @@ class _Released:
             if demand.whole_nodes and free < record.node.cpus:
                 continue
             used = record.allocated_memory - self._memory.get(record.index, 0)
-            cpus = self._resources.usable_cpus(demand, record, free, used)
+            gres_in_use = record.gres_in_use & ~self._gres.get(record.index, 0)
+            cpus = self._resources.usable_cpus(demand, record, free, used, gres_in_use)
             if cpus >= demand.min_cpus_per_node:
                 found.append(Candidate(record.index, cpus))
         return found

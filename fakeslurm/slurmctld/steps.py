@@ -11,6 +11,7 @@ from fakeslurm.messages import SlurmError
 from fakeslurm.model import Job, NodeRecord, Settings, StepRequest
 from fakeslurm.slurmctld.demand import node_mask
 from fakeslurm.slurmctld.layout import lay_out, lay_out_arbitrary
+from fakeslurm.slurmctld.stepgres import step_gres
 
 __all__ = ["Placement", "place_step"]
 
@@ -22,6 +23,7 @@ class Placement:
     nodes: tuple[str, ...]
     tasks: tuple[tuple[int, ...], ...]
     cpus_per_node: tuple[int, ...]
+    gres: tuple[int, ...]
     distribution: str
 
 
@@ -76,6 +78,9 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     crowded = any(len(ranks) * cpus_per_task > one.cpus for ranks, one in zip(tasks, chosen, strict=True))
     if exact and crowded and distribution.startswith(("arbitrary", "plane")):
         raise SlurmError(messages.MORE_PROCESSORS)
+    gres = step_gres(job, request, [one.name for one in chosen], nodes, settings)
+    if gres is None:
+        return None
     # 22.05: --cpus-per-task counts only when every node of the job has as many CPUs (measured: SLURM_CPUS_ON_NODE).
     each = cpus_per_task if min(job.cpus_per_node) >= cpus_per_task else 1
     held = [min(cpus, many * each) if exact else cpus for cpus, many in zip(room, map(len, tasks), strict=True)]
@@ -83,6 +88,7 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
         nodes=tuple(one.name for one in chosen),
         tasks=tuple(tasks),
         cpus_per_node=tuple(held),
+        gres=gres,
         distribution=distribution.partition("=")[0],
     )
 

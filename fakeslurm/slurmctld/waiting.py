@@ -102,7 +102,7 @@ class Waiting:
         partitions, demand = self.check(description)
         job_id = self.take_id()
         dependencies = self._parse(description)
-        admission.check_features(description)
+        admission.check_features(description, state.settings)
         problem = None if description.hold else self._problem(description, demand, partitions)
         job = self._make_job(job_id, description, demand, partitions)
         if description.array:
