@@ -108,7 +108,7 @@ class Accounting:
         if not self.enabled:
             return
         attempts = self._jobs.setdefault(job.job_id, [])
-        if not attempts or (attempts[-1] is not job and attempts[-1].batch is not job.batch):
+        if not attempts or (attempts[-1] is not job and (job.batch is None or attempts[-1].batch is not job.batch)):
             attempts.append(job)
         if self._lag:
             self._coming.append((now + self._lag, record_of(attempts[-1], self._settings)))
@@ -121,14 +121,14 @@ class Accounting:
             return
         attempt = copy(job)
         attempt.state = JobState.REQUEUED
-        attempt.end_time = now
+        attempt.end_time = now if job.end_time is None else job.end_time
         self._jobs[job.job_id][-1] = attempt
 
     def records(self, now: float, job_ids: Iterable[int] | None = None, *, duplicates: bool = False) -> list[JobRecord]:
         """The records of these jobs (None: all), for an array's id those of all its jobs; unknown ids are left out.
 
         Of a job that was requeued the latest one, or (`duplicates`) one for each attempt. Sorted as slurmdbd has them: jobs by
-        their ids, then arrays by theirs and their elements by index (measured).
+        the second of their submission and their ids, then arrays by theirs and their elements by index (measured).
         """
         while self._coming and self._coming[0][0] <= now:
             record = self._coming.popleft()[1]
@@ -148,9 +148,9 @@ class Accounting:
         return [record_of(job, self._settings) for job in self._jobs[job_id]]
 
 
-def _order(record: JobRecord) -> tuple[int, int, int]:
+def _order(record: JobRecord) -> tuple[int, int, int, int]:
     task = _NO_TASK if record.array_task_id is None else record.array_task_id
-    return record.array_job_id or 0, task, record.job_id
+    return record.array_job_id or 0, task, int(record.submit), record.job_id
 
 
 def record_of(job: Job, settings: Settings) -> JobRecord:

@@ -212,7 +212,8 @@ class JobColumns:
         return str(job.reason)
 
     def reason_or_nodes(self, job: Job) -> str:
-        if job.state is JobState.PENDING or jobtexts.failed_in_the_end(job):
+        waits = job.state is JobState.PENDING and not job.requeued
+        if waits or jobtexts.failed_in_the_end(job):
             return f"({job.reason})"
         return jobtexts.nodelist(job.nodes)
 

@@ -149,7 +149,9 @@ class Reporter:
 
     def _node_range(self, job: Job) -> str:
         most = jobtexts.most_nodes(job, self.settings)
-        if job.state is not JobState.PENDING or not most:
+        # A job that was requeued has its range no more in 22.05 (measured).
+        again = job.requeued or (job.restart_count > 0 and not self._new)
+        if job.state is not JobState.PENDING or not most or again:
             return f"{job.num_nodes}"
         return f"{min(job.num_nodes, most)}-{most}"
 

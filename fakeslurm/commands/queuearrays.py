@@ -23,7 +23,7 @@ def combine(jobs: Sequence[Job], length: int) -> tuple[list[Job], dict[int, str]
     """
     waiting: dict[int, list[Job]] = {}
     for job in jobs:
-        if job.array is not None and job.array_task_id is not None and job.state is JobState.PENDING:
+        if job.array is not None and job.array_task_id is not None and job.shown_state is JobState.PENDING:
             waiting.setdefault(job.array.job_id, []).append(job)
     texts: dict[int, str] = {}
     gone: set[int] = set()

@@ -76,7 +76,7 @@ _ENTITIES = """
     aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontends hostlist hostlistsorted hostnames
     jobs jobid licenses nodes partitions reservations slurmd steps topology users
 """
-_LEAST = {"show": 3, "hold": 4, "ping": 3, "release": 3, "uhold": 2, "update": 1, "version": 4, "help": 2}
+_LEAST = {"show": 3, "hold": 4, "ping": 3, "release": 3, "requeue": 3, "uhold": 2, "update": 1, "version": 4, "help": 2}
 """How many letters of a keyword are needed; of others the whole word."""
 
 _NOT_YOURS = "Invalid user id"
@@ -231,7 +231,9 @@ def _run_again(call: _Call, *, hold: bool) -> Reply:
                 invocation.uid,
                 lambda job, _task: call.controller.requeue(job.job_id, invocation.now, uid=invocation.uid, hold=hold),
             )
-            if problem:
+            if problem and "_" in text:
+                complaints.append(f"{text}: {problem}\n")
+            elif problem:
                 complaints.append(f"{problem} for job {text}\n")
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
 

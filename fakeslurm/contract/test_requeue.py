@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 import pytest
 
 from fakeslurm.contract.harness import SlurmUnderTest, until
 
+FIRST_RUN = 'echo "run ${SLURM_RESTART_COUNT:-0}"; touch up.${SLURM_RESTART_COUNT:-0}; [ -n "$SLURM_RESTART_COUNT" ]'
+LONG = FIRST_RUN + " && exit 0; exec sleep 60"
+STUBBORN = "trap '' TERM; echo x; touch up.${SLURM_RESTART_COUNT:-0}; while :; do sleep 0.1; done"
+"""Ignores SIGTERM: it is COMPLETING for all of KillWait."""
 GATE = "until [ -e go ]; do sleep 0.05; done"
 
 
@@ -139,3 +146,149 @@ def test_refused(slurm: SlurmUnderTest) -> None:
         done = slurm.run("scontrol", *arguments)
         assert (done.returncode, done.stdout, done.stderr) == (1, "", text), arguments
     slurm.run("scancel", fixed, held)
+
+
+def seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def runs(slurm: SlurmUnderTest, run: int = 0) -> None:
+    until((slurm.workdir / f"up.{run}").exists, what=f"run {run} of the script has started")
+
+
+def refused(slurm: SlurmUnderTest, *words: str) -> str:
+    done = slurm.run("scontrol", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+def squeue(slurm: SlurmUnderTest, job_id: str, fields: str) -> str:
+    return slurm.run("squeue", "-h", "-t", "all", "-j", job_id, "-o", fields).stdout.strip()
+
+
+def test_refused_in_all_forms(slurm: SlurmUnderTest) -> None:
+    held = slurm.sbatch("true", "--hold")
+    never = slurm.sbatch("true", "--hold", "--no-requeue")
+    for word in ("requeue", "requeuehold"):
+        assert refused(slurm, word, held) == f"Job is pending execution for job {held}\n"
+        assert refused(slurm, word, never) == f"Requested operation is presently disabled for job {never}\n"
+        assert refused(slurm, word) == f"too few arguments for keyword:{word}\n"
+        assert refused(slurm, word, "99999999") == "Invalid job id specified for job 99999999\n"
+    for text in ("abc", "0", "name=foo", "99999999.0", "9x"):
+        assert refused(slurm, "requeue", text) == f"Invalid job id specified for job {text}\n"
+    assert refused(slurm, "requeue", "99999999_1") == "99999999_1: Invalid job id specified\n"
+    assert refused(slurm, "requeue", "jobid=99999999") == "Invalid job id specified for job 99999999\n"
+    assert refused(slurm, "requeue", f"{never},99999998", held) == (
+        f"Requested operation is presently disabled for job {never}\n"
+        "Invalid job id specified for job 99999998\n"
+        f"Job is pending execution for job {held}\n"
+    )
+    assert refused(slurm, "-Q", "requeue", "99999999") == ""
+    assert refused(slurm, "requeueh", "99999999") == "invalid keyword: requeueh\n"
+    assert refused(slurm, "req", "99999999") == "Invalid job id specified for job 99999999\n"
+    done = slurm.run("scontrol", "requeue", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_views_while_it_waits(slurm: SlurmUnderTest) -> None:
+    """It is PENDING for BeginTime with a new submit time, keeps its id, and truncates its output file."""
+    job_id = slurm.sbatch(LONG, "-o", "o.txt", "-t", "5")
+    runs(slurm)
+    before = slurm.show(job_id)
+    assert before is not None
+    done = slurm.run("scontrol", "requeue", job_id)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    until(lambda: squeue(slurm, job_id, "%T|%r") == "PENDING|BeginTime", what="it waits for BeginTime")
+    waiting = slurm.show(job_id)
+    assert waiting is not None
+    if not slurm.at_least("24.11"):
+        assert waiting["Priority"] == before["Priority"]
+    assert (waiting["Restarts"], waiting["ExitCode"], waiting["NodeList"]) == ("1", "0:0", "")
+    assert (waiting["RunTime"], waiting["TimeLimit"]) == ("00:00:00", "00:05:00")
+    assert seconds(waiting["SubmitTime"]) > seconds(before["SubmitTime"])
+    assert waiting["StartTime"] == waiting["EligibleTime"] == waiting["AccrueTime"]
+    assert seconds(waiting["EndTime"]) == seconds(waiting["StartTime"]) + 300
+    if slurm.kind != "site":
+        assert 5 <= seconds(waiting["EligibleTime"]) - seconds(waiting["SubmitTime"]) <= 6
+        assert re.fullmatch(
+            rf"run 0\nslurmstepd(-n1)?: error: \*\*\* JOB {job_id} ON \S+ CANCELLED AT \S+ DUE TO JOB REQUEUE \*\*\*\n",
+            slurm.output("o.txt"),
+        )
+        runs(slurm, 1)
+        assert slurm.wait(job_id)["JobState"] == "COMPLETED"
+        assert slurm.output("o.txt") == "run 1\n"
+        rows = slurm.accounted(job_id, "JobID,State,ExitCode,Reason")
+        assert rows == [
+            {"JobID": job_id, "State": "COMPLETED", "ExitCode": "0:0", "Reason": "BeginTime"},
+            {"JobID": f"{job_id}.batch", "State": "COMPLETED", "ExitCode": "0:0", "Reason": ""},
+        ]
+        rows = slurm.accounted(job_id, "JobID,State,ExitCode,NNodes", "--duplicates")
+        assert [tuple(row.values()) for row in rows] == [
+            (job_id, "REQUEUED", "0:0", "1"),
+            (f"{job_id}.batch", "CANCELLED", "0:15", "1"),
+            (job_id, "COMPLETED", "0:0", "1"),
+            (f"{job_id}.batch", "COMPLETED", "0:0", "1"),
+        ]
+
+
+def test_while_it_is_completing(slurm: SlurmUnderTest) -> None:
+    """PENDING and COMPLETING: it shows its nodes, has run no second, cannot be requeued again, and holds its nodes."""
+    job_id = slurm.sbatch(STUBBORN, "-o", "o.txt", "--open-mode=append", "-n3", "-t", "10")
+    runs(slurm)
+    slurm.run("scontrol", "requeue", job_id)
+    fields = slurm.show(job_id)
+    assert fields is not None
+    assert (fields["JobState"], fields["Restarts"], fields["Reason"]) == ("COMPLETING", "1", "None")
+    assert (fields["RunTime"], fields["NumNodes"], fields["NumCPUs"]) == ("00:00:00", "1", "3")
+    node = fields["NodeList"]
+    assert squeue(slurm, job_id, "%T|%t|%r|%R|%M|%N|%D|%C|%L|%B") == (
+        f"COMPLETING|CG|None|{node}|0:00|{node}|1|3|10:00|{node}"
+    )
+    assert slurm.run("squeue", "-h", "-t", "PD", "-j", job_id).stdout == ""
+    assert refused(slurm, "requeue", job_id) == f"Job is pending execution for job {job_id}\n"
+    slurm.wait(job_id, {"PENDING"})
+    if slurm.kind != "site":
+        runs(slurm, 1)
+        text = re.sub(r"slurmstepd.* DUE TO JOB REQUEUE", "REQUEUE", slurm.output("o.txt"))
+        assert text == "x\nREQUEUE ***\nx\n"
+    slurm.run("scancel", "--batch", "-s", "KILL", job_id)
+
+
+def test_cancelled_while_it_goes_back(slurm: SlurmUnderTest) -> None:
+    """It never waits again, and accounting keeps the run as REQUEUED."""
+    job_id = slurm.sbatch(STUBBORN, "-o", "o.txt")
+    runs(slurm)
+    slurm.run("scontrol", "requeue", job_id)
+    slurm.run("scancel", job_id)
+    fields = slurm.wait(job_id, timeout=90)
+    assert (fields["JobState"], fields["Restarts"], fields["ExitCode"]) == ("CANCELLED", "1", "0:9")
+    rows = [("REQUEUED", "0:0"), ("CANCELLED", "0:9")]
+    until(
+        lambda: [tuple(row.values()) for row in slurm.accounted(job_id, "State,ExitCode")] == rows,
+        what=f"sacct shows {rows}",
+    )
+
+
+def test_dependents_wait_for_the_next_run(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch(LONG, "-o", "o.txt")
+    runs(slurm)
+    after = slurm.sbatch("true", "-d", f"afterok:{job_id}")
+    slurm.run("scontrol", "requeue", job_id)
+    slurm.wait(job_id, {"PENDING"})
+    assert squeue(slurm, after, "%T|%r|%E") == f"PENDING|Dependency|afterok:{job_id}(unfulfilled)"
+    if slurm.kind != "site":
+        assert slurm.wait(after)["JobState"] == "COMPLETED"
+
+
+def test_order_of_the_accounts(slurm: SlurmUnderTest) -> None:
+    """sacct lists attempts by the second of their submission, then by id."""
+    first = slurm.sbatch("true")
+    slurm.wait(first)
+    second = slurm.sbatch("true")
+    slurm.wait(second)
+    slurm.run("scontrol", "requeue", first)
+    until(lambda: (slurm.show(first) or {})["JobState"] == "COMPLETED", timeout=180, what="the second run")
+    for options, number in (((), 2), (("-D",), 3)):
+        rows = slurm.accounted(f"{first},{second}", "JobID,Submit", "-X", *options)
+        assert rows == sorted(rows, key=lambda row: (row["Submit"], int(row["JobID"])))
+        assert len(rows) == number

@@ -222,12 +222,12 @@ class Controller:
         """
         self._advance(now)
         job = self._state.owned(job_id, uid)
-        if job.state is JobState.PENDING:
-            raise SlurmError(messages.JOB_PENDING)
         if job.description.script is None:
             raise SlurmError(messages.ONLY_BATCH)
         if not self._waiting.may_requeue(job):
             raise SlurmError(messages.DISABLED)
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.JOB_PENDING)
         if job.completing:
             raise SlurmError(messages.ALREADY_DONE)
         if hold:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
+from math import floor
 
 from attrs import evolve
 
@@ -362,13 +363,18 @@ class Waiting:
     def requeue(self, job: Job) -> None:
         """Nothing runs any more of a job that is to run again: it waits, as if it had been submitted now."""
         state = self._state
-        begin = state.now + state.settings.cred_expire + _REQUEUE_SECOND
-        job.description = evolve(job.description, begin=begin)
+        begin = job.description.begin
+        if begin is None or begin <= state.now:
+            begin = state.now + state.settings.cred_expire + _REQUEUE_SECOND
+            job.description = evolve(job.description, begin=begin)
         partitions, demand = self.check(job.description)
         self._demands[job.job_id] = demand
         job.partition = ",".join(one.name for one in partitions)
-        job.submit_time = state.now
+        before = floor(job.submit_time)  # two attempts differ in their whole seconds
+        job.submit_time = before + 1.0 if floor(state.now) <= before else state.now
         job.eligible_time = begin
+        if job.reason == Reason.REQUEUED_HELD:
+            job.waited_for = Reason.HELD_BY_USER
         job.start_time = job.end_time = None
         job.nodes, job.cpus_per_node, job.cpu_ids, job.tasks_per_node = (), (), (), ()
         job.num_nodes = self._least_nodes(demand, partitions)
@@ -379,7 +385,6 @@ class Waiting:
             job.priority = self.priority_of(job.description)
         job.cancelled_by = None
         job.batch, job.steps, job.next_step_id = None, {}, 0
-        job.derived_wait_status = 0
         self.consider(job)
         state.changed(job)
 
