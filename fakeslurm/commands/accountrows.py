@@ -228,7 +228,9 @@ class AccountTexts:
     def _reason(self, row: Row) -> str:
         if row.step is not None:
             return ""
-        return "None" if self._new else str(row.job.reason)
+        # 24.11 does not say before a job has started what it waits for, and afterwards what it has waited for.
+        waits = self._new and not row.job.nodes
+        return "None" if waits else str(row.job.reason)
 
     def _reqcpufreq(self, row: Row) -> str:
         return "0" if row.step is not None and row.step.step_id == BATCH else "Unknown"
