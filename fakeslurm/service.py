@@ -116,7 +116,9 @@ class _Look:
 
 
 def _is_query(call: Call) -> bool:
-    return call.command in ("squeue", "sacct", "sinfo") or (call.command == "scontrol" and "show" in call.argv)
+    return call.command in ("squeue", "sacct", "sinfo", "sacctmgr") or (
+        call.command == "scontrol" and "show" in call.argv
+    )
 
 
 def _never() -> bool:

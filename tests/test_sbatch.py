@@ -598,3 +598,10 @@ def test_scancel_of_a_finished_job(slurm: FakeSlurm, tmp_path: Path) -> None:
         "scancel: error: Kill job error on job id 1: Job/step already completing or completed\n"
     )
     assert states(slurm) == {1: "COMPLETED"}
+
+
+@pytest.mark.parametrize("argv", [("-n1", ":", "-n2", "script"), ("script",)])
+def test_heterogeneous_jobs_are_refused(slurm: FakeSlurm, tmp_path: Path, argv: tuple[str, ...]) -> None:
+    (tmp_path / "script").write_text("#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH -n2\ntrue\n")
+    refusal = "sbatch: error: fakeslurm does not support heterogeneous jobs\n"
+    assert sbatch(slurm, tmp_path, *argv) == CommandResult(1, "", refusal)

@@ -31,7 +31,7 @@ __all__ = [
 
 CONVERSATIONS = ("srun", "salloc")
 """Those that stay and hear what happens, each with a way in of its own: ``run(caller, engine, invocation) -> int``."""
-COMMANDS: tuple[str, ...] = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo", "salloc")
+COMMANDS: tuple[str, ...] = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo", "salloc", "sacctmgr")
 """Every command there is: the shims on PATH and the argv[0] that `FakeSlurm.execute` takes."""
 
 

@@ -146,6 +146,9 @@ class Wishes:
     def unsupported(self, name: str, value: str | None = None) -> Refused:
         return self.wrong(f"fakeslurm does not support --{name}" + ("" if value is None else f"={value}"), 1)
 
+    def heterogeneous(self) -> Refused:
+        return self.wrong("fakeslurm does not support heterogeneous jobs", 1)
+
     def count(self, name: str, text: str | None) -> int:
         """A number of 1 or more; larger ones than an int holds wrap around, as in C."""
         match = _INTEGER.fullmatch(text or "")

@@ -65,6 +65,8 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
         wishes = AllocationWishes("salloc", invocation.environ, invocation.now)
         for name, value in [*environment_options(invocation.environ, "SALLOC"), *given]:
             wishes.apply(name, value)
+        if operands[:1] == [":"]:
+            raise wishes.heterogeneous()
         wishes.check()
         return _Salloc(caller, engine, invocation, wishes, tuple(operands)).run()
     except UsageError as error:

@@ -15,7 +15,7 @@ from fakeslurm.commands.job_options import Refused, Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, JobDescription
-from slurmkit.slurm.directives import DirectiveError, parse_script
+from slurmkit.slurm.directives import DirectiveError, is_heterogeneous, parse_script
 from slurmkit.slurm.durations import format_timestamp
 from slurmkit.slurm.hostlist import compress
 from slurmkit.slurm.states import ExitCode
@@ -104,6 +104,8 @@ def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) ->
             return Reply(f"slurm-wlm {PROFILES[invocation.version].version}\n")
         if name in ("help", "usage"):
             return Reply(USAGE)
+    if line.operands[:1] == [":"]:
+        raise line.wishes.heterogeneous()
     path, script = _script(line, invocation)
     wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
     for name, value in _directives(path, script, line, invocation):
@@ -183,6 +185,8 @@ def _directives(path: str | None, script: bytes, line: _Line, invocation: Invoca
     """The options of the script's ``#SBATCH`` lines; --wrap among them is ignored (measured)."""
     if line.wishes.wrap is not None:
         return []
+    if is_heterogeneous(script):
+        raise line.wishes.heterogeneous()
     try:
         words = parse_script(script, escaped_space=invocation.version >= "24.11")
     except DirectiveError as error:

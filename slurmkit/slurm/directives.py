@@ -59,6 +59,18 @@ def parse_script(text: bytes, *, escaped_space: bool = False) -> list[str]:
     return arguments
 
 
+def is_heterogeneous(text: bytes) -> bool:
+    """Whether a line of the script begins another component of a job (``#SBATCH hetjob``)."""
+    for line in text.decode("utf-8", "surrogateescape").split("\n"):
+        rest = _rest(line)
+        if rest is None:
+            if line.strip(_BLANKS) and not line.lstrip(_BLANKS).startswith("#"):
+                return False
+        elif _COMPONENT.match(rest):
+            return True
+    return False
+
+
 def is_representable(value: str) -> bool:
     """Whether a directive can carry this text: no line break, no NUL, nothing that UTF-8 cannot encode."""
     return not any(char in "\n\0" or "\ud800" <= char <= "\udfff" for char in value)
