@@ -22,6 +22,7 @@ CPU_COUNT_DETAIL = "CPU count per node can not be satisfied"  # M 1
 SOCKETS_DETAIL = "Socket, core and/or thread specification can not be satisfied"  # docs/data/allocations-22.05.json
 TMP_DISK_DETAIL = "Temporary disk specification can not be satisfied"  # docs/data/allocations-22.05.json
 NODE_COUNT = "Node count specification invalid"  # M 1
+INVALID_NODE_STATE = "Invalid node state specified"  # measured: scontrol update of a node
 INVALID_NODE_NAME = "Invalid node name specified"  # M 1
 INVALID_FEATURE = "Invalid feature specification"  # M 1
 INVALID_GRES = "Invalid generic resource (gres) specification"  # M 1
@@ -47,8 +48,17 @@ ONLY_BATCH = "Only batch jobs are accepted or processed"  # errno
 # What slurmstepd writes to the stderr of a step that is ended (slurmstepd/req.c), without its prefix.
 CANCELLED_AT = "*** {name} ON {node} CANCELLED AT {stamp} ***"  # measured
 DUE_TO_TIME_LIMIT = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO TIME LIMIT ***"  # measured
+DUE_TO_NODE_FAILURE = (  # measured
+    "*** {name} ON {node} CANCELLED AT {stamp} DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***"
+)
 DUE_TO_REQUEUE = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO JOB REQUEUE ***"  # measured
 STEP_FAILED = "*** {name} ON {node} FAILED (non-zero exit code or other failure mode) ***"  # measured
+
+
+UNAVAILABLE_NODES = "ReqNodeNotAvail, UnavailableNodes:{nodes}"
+"""A reason of a pending job (measured)."""
+TOO_FEW_NODES = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+"""A reason of a pending job (measured)."""
 
 
 class Reason(StrEnum):
@@ -73,6 +83,8 @@ class Reason(StrEnum):
     LAUNCH_FAILURE = "JobLaunchFailure"
     TIME_LIMIT = "TimeLimit"
     BAD_CONSTRAINTS = "BadConstraints"
+    NODE_DOWN = "NodeDown"
+    NODE_NOT_AVAILABLE = "ReqNodeNotAvail"
     ARRAY_TASK_LIMIT = "JobArrayTaskLimit"
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "JobDescription",
     "JobError",
     "Node",
+    "NodeReason",
     "NodeRecord",
     "Partition",
     "Profile",
@@ -467,6 +468,16 @@ class Job:
         return self.batch if step_id == BATCH else self.steps.get(step_id)
 
 
+@frozen
+class NodeReason:
+    """Why a node is not available: the text, who said so, and when."""
+
+    text: str
+    user: str
+    uid: int
+    time: float
+
+
 @define(kw_only=True, eq=False)
 class NodeRecord:
     """A node as the controller knows it."""
@@ -484,6 +495,16 @@ class NodeRecord:
     """Jobs that hold CPUs of it, those completing among them."""
     completing: int = 0
     """How many of these jobs are completing."""
+    down: bool = False
+    drain: bool = False
+    fail: bool = False
+    why: NodeReason | None = None
+    """Why it is down, drained or failing."""
+
+    @property
+    def available(self) -> bool:
+        """Whether a job may start on it."""
+        return not (self.down or self.drain or self.fail)
 
     @property
     def state(self) -> str:

@@ -45,6 +45,8 @@ class Profile:
     """``n[1-3]-ib`` is a hostlist."""
     explains_step_gres: bool
     """srun says in a line of its own which gres its job has not."""
+    node_fail_exit_code: int
+    """The exit code that accounting has of a job that ended NODE_FAIL (measured)."""
     accounting_restarts: bool
     """sacct knows the field Restarts."""
     requeue_renews_priority: bool
@@ -69,6 +71,7 @@ PROFILES: Mapping[str, Profile] = {
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
         explains_step_gres=True,
+        node_fail_exit_code=0,
         accounting_restarts=False,
         requeue_renews_priority=False,
     ),
@@ -89,6 +92,7 @@ PROFILES: Mapping[str, Profile] = {
         working_cluster_suffix=None,
         hostlist_suffixes=True,
         explains_step_gres=False,
+        node_fail_exit_code=1,
         accounting_restarts=True,
         requeue_renews_priority=True,
     ),

@@ -142,6 +142,7 @@ _PARAMETERS = _table(
     _Key("SelectType", None, _exactly("select/cons_tres")),
     _Key("SchedulerType", None, _exactly("sched/backfill")),
     _Key("PriorityType", None, _exactly("priority/basic")),
+    _Key("ReturnToService", None, _exactly("0", "1")),  # a node that was set down stays so
 )
 
 _NODE = _table(

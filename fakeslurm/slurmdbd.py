@@ -115,12 +115,12 @@ class Accounting:
         if job.array is not None:
             self._elements.setdefault(job.array.job_id, set()).add(job.job_id)
 
-    def requeued(self, job: Job, now: float) -> None:
-        """An attempt of this job is over, or was and has been followed by another: it is REQUEUED."""
+    def requeued(self, job: Job, now: float, state: JobState = JobState.REQUEUED) -> None:
+        """An attempt of this job is over, or was and has been followed by another: it is in this state for ever."""
         if not self.enabled:
             return
         attempt = copy(job)
-        attempt.state = JobState.REQUEUED
+        attempt.state = state
         attempt.end_time = now if job.end_time is None else job.end_time
         self._jobs[job.job_id][-1] = attempt
 
@@ -175,7 +175,7 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         partition=job.partition,
         state=job.state.value,
         cancelled_by=job.cancelled_by,
-        wait_status=_wait_status(job),
+        wait_status=_wait_status(job, settings),
         derived_wait_status=job.derived_wait_status,
         submit=job.submit_time,
         eligible=job.eligible_time,
@@ -197,10 +197,12 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
     )
 
 
-def _wait_status(job: Job) -> int:
+def _wait_status(job: Job, settings: Settings) -> int:
     """A job that was ended from outside has no exit code here, and one that was refused has 1 (measured: sacct, scontrol)."""
     if job.state is JobState.PENDING or (job.nodes and job.state in (JobState.CANCELLED, JobState.TIMEOUT)):
         return 0
+    if job.state is JobState.NODE_FAIL:
+        return settings.profile.node_fail_exit_code << 8
     return _REFUSED if job.state is JobState.FAILED and not job.nodes else job.wait_status
 
 

@@ -18,6 +18,7 @@ from fakeslurm.model import (
     JobDescription,
     JobError,
     Node,
+    NodeReason,
     Partition,
     Scope,
     SignalSpec,
@@ -27,6 +28,7 @@ from fakeslurm.model import (
 )
 from fakeslurm.slurmctld import Controller
 from fakeslurm.slurmctld.demand import demand_of
+from fakeslurm.slurmctld.nodes import NodeState
 from fakeslurm.slurmctld.selection import select
 from slurmkit.slurm.states import TERMINAL_STATES, JobState
 
@@ -214,6 +216,24 @@ class ControllerMachine(RuleBasedStateMachine):
                 assert job.state is JobState.PENDING or not job.completing
         self.carry_out()
 
+    @rule(
+        name=st.sampled_from(["n1", "n2", "n3", "n4"]),
+        state=st.sampled_from(["DOWN", "DRAIN", "FAIL", "UNDRAIN", "RESUME", "RESUME"]),
+    )
+    def update_node(self, name: str, state: NodeState) -> None:
+        record = self.controller.nodes[name]
+        available = record.available
+        why = NodeReason("because", "root", 0, self.now) if state in ("DOWN", "DRAIN", "FAIL") else None
+        try:
+            self.controller.update_node(name, self.now, state, why)
+        except SlurmError:
+            assert available
+            assert state == "RESUME"
+        if state in ("DOWN", "DRAIN", "FAIL"):
+            assert not record.available
+        assert record.available == (record.why is None)
+        self.carry_out()
+
     # What happens in jobs
 
     @rule(
@@ -311,6 +331,7 @@ class ControllerMachine(RuleBasedStateMachine):
                     assert self.phase(job) == RUNNING
                     assert job_id not in self.scripts
                     assert not job.steps, "every attempt counts its steps anew"
+                    assert all(self.controller.nodes[name].available for name in job.nodes)
                     self.scripts.add(job_id)
                     self.terminated = {key: at for key, at in self.terminated.items() if key[0] != job_id}
                     self.controller.batch_started(job_id, 1000 + job_id, self.now)
@@ -418,6 +439,12 @@ class ControllerMachine(RuleBasedStateMachine):
             assert record.gres_in_use == held[name]
 
     @invariant()
+    def nothing_runs_on_a_node_that_is_down(self) -> None:
+        for job in self.controller.jobs.values():
+            if self.phase(job) == RUNNING:
+                assert not any(self.controller.nodes[name].down for name in job.nodes)
+
+    @invariant()
     def allocations_are_what_was_asked_for(self) -> None:
         for job in self.controller.jobs.values():
             if not job.nodes:
@@ -499,16 +526,21 @@ class ControllerMachine(RuleBasedStateMachine):
     def accounting_agrees(self) -> None:
         records = {record.job_id: record for record in self.controller.accounting.records(self.now)}
         for job in self.controller.jobs.values():
-            if records[job.job_id].state == JobState.REQUEUED:
+            over = records[job.job_id].state
+            if over != job.state and over in (JobState.REQUEUED, JobState.NODE_FAIL):
                 assert job.completing or not job.nodes or job.state is JobState.CANCELLED
                 continue
             assert records[job.job_id].state == job.state
             assert records[job.job_id].nodes == job.nodes
 
     def teardown(self) -> None:
-        """Everything that runs ends, and time goes on: then nobody waits but for a reason that time does not cure."""
+        """Every node is there, everything that runs ends, and time goes on: then nobody waits but for a reason that time does not cure."""
         if not hasattr(self, "controller"):
             return
+        for record in self.controller.nodes.values():
+            if not record.available:
+                self.controller.update_node(record.node.name, self.now, "RESUME")
+                self.carry_out()
         for _ in range(2000):
             if self.scripts:
                 self.script_ends(0, 0)

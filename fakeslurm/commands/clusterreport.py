@@ -31,7 +31,7 @@ def partitions_of(name: str, settings: Settings) -> list[str]:
     return [one.name for one in settings.partitions if one.nodes is None or name in one.nodes]
 
 
-def node_report(shown: ShownNode, settings: Settings, *, oneliner: bool, detail: bool) -> str:
+def node_report(shown: ShownNode, settings: Settings, stamps: Stamps, *, oneliner: bool, detail: bool) -> str:
     """The report of one node, with its line breaks."""
     node = shown.record.node
     memory = memory_text(node.real_memory)
@@ -57,6 +57,9 @@ def node_report(shown: ShownNode, settings: Settings, *, oneliner: bool, detail:
         "CurrentWatts=0 AveWatts=0",
         "" if new else "ExtSensorsJoules=n/s ExtSensorsWatts=0 ExtSensorsTemp=n/s",
     ]
+    why = shown.record.why
+    if why is not None:
+        lines.append(f"Reason={why.text} [{why.user}@{stamps(why.time)}]")
     return " ".join(lines) + "\n" if oneliner else "\n   ".join(lines) + "\n\n"
 
 

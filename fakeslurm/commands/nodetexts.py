@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownNode", "shown_node"]
 
-_COMPACT = {"ALLOCATED": "alloc", "IDLE": "idle", "MIXED": "mix"}
-_NUMBERS = {"IDLE": 2, "ALLOCATED": 3, "MIXED": 6}
-"""Of the base states in slurm/slurm.h, by which sinfo sorts."""
+_COMPACT = {
+    "allocated": "alloc",
+    "completing": "comp",
+    "drained": "drain",
+    "draining": "drng",
+    "failing": "failg",
+    "mixed": "mix",
+}
+_NUMBERS = {"DOWN": 1, "IDLE": 2, "ALLOCATED": 3, "MIXED": 6}
+"""Of the base states in slurm/slurm.h, by which sinfo sorts; below, those of the flags."""
+_DRAIN = 0x200
 _COMPLETING = 0x400
+_FAIL = 0x2000
 
 
 @frozen
@@ -54,29 +63,66 @@ class ShownNode:
 
     @property
     def base(self) -> str:
-        """``IDLE``, ``MIXED`` or ``ALLOCATED``."""
+        """``DOWN``, ``IDLE``, ``MIXED`` or ``ALLOCATED``."""
+        if self.record.down:
+            return "DOWN"
         if not self.cpus:
             return "IDLE"
         return "ALLOCATED" if self.cpus >= self.record.node.cpus else "MIXED"
 
     @property
     def state(self) -> str:
-        """As scontrol prints it."""
-        return f"{self.base}+COMPLETING" if self.completing else self.base
+        """As scontrol prints it: ``IDLE+COMPLETING+DRAIN``."""
+        flags = {"COMPLETING": self.completing, "DRAIN": self.record.drain, "FAIL": self.record.fail}
+        return "+".join([self.base, *(flag for flag, holds in flags.items() if holds)])
+
+    @property
+    def busy(self) -> bool:
+        """Whether something of a job is on it."""
+        return self.completing or self.cpus > 0
+
+    @property
+    def draining(self) -> bool:
+        """It is to be drained, but is not yet."""
+        return self.record.drain and self.busy and not self.record.down
 
     @property
     def word(self) -> str:
         """As sinfo prints it: ``mixed``."""
+        if self.record.drain:
+            return "draining" if self.draining else "drained"
+        if self.record.fail:
+            return "failing" if self.completing or self.base == "ALLOCATED" else "fail"
+        if self.record.down:
+            return "down"
         return "completing" if self.completing else self.base.lower()
 
     @property
     def compact(self) -> str:
         """As sinfo prints it in short: ``mix``."""
-        return "comp" if self.completing else _COMPACT[self.base]
+        return _COMPACT.get(self.word, self.word)
+
+    @property
+    def idle_cpus(self) -> int:
+        """CPUs that a job could have; those of a node that is down or drained count as neither used nor idle."""
+        return 0 if self.record.down or self.record.drain else self.record.node.cpus - self.cpus
+
+    @property
+    def reason(self) -> str:
+        return "none" if self.record.why is None else self.record.why.text
+
+    @property
+    def reason_user(self) -> str:
+        return "Unknown" if self.record.why is None else self.record.why.user
+
+    @property
+    def reason_time(self) -> float | None:
+        return None if self.record.why is None else self.record.why.time
 
     @property
     def order(self) -> int:
-        return _NUMBERS[self.base] + (_COMPLETING if self.completing else 0)
+        flags = _COMPLETING * self.completing + _DRAIN * self.record.drain + _FAIL * self.record.fail
+        return _NUMBERS[self.base] + flags
 
 
 def shown_node(record: NodeRecord, jobs: Mapping[int, Job], settings: Settings) -> ShownNode:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from fakeslurm.commands import answers, clusterreport, jobjson, jsonshape, nodetexts, stepfields
+from fakeslurm.commands import answers, clusterreport, jobjson, jsonshape, nodetexts, nodeupdate, stepfields
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.arrayjobs import Target, as_element, jobs_of, targets, text_length
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
@@ -79,6 +79,10 @@ _ENTITIES = """
 _LEAST = {"show": 3, "hold": 4, "ping": 3, "release": 3, "requeue": 3, "uhold": 2, "update": 1, "version": 4, "help": 2}
 """How many letters of a keyword are needed; of others the whole word."""
 
+_NO_ENTITY = (
+    "No valid entity in update command\n"
+    'Input line must include "NodeName", "PartitionName", "Reservation", "JobId", or "SlurmctldDebug"\n'
+)
 _NOT_YOURS = "Invalid user id"
 _NO_STEPS = "scontrol: error: scontrol_print_step: slurm_get_job_steps({}) failed: {}\n"
 
@@ -163,6 +167,7 @@ def _keyword(word: str) -> tuple[str, Callable[[_Call], Reply]]:
         "requeuehold": _requeuehold,
         "show": _show,
         "uhold": _uhold,
+        "update": _update,
         "version": _version,
     }
     lower = word.lower()
@@ -299,6 +304,21 @@ def _problem(found: list[Target], uid: int, change: Callable[[Job, int | None], 
     return ""
 
 
+# Changing.
+
+
+def _update(call: _Call) -> Reply:
+    if not call.arguments:
+        raise Stop("too few arguments for update keyword\n")
+    if nodeupdate.names_nodes(call.arguments):
+        return nodeupdate.update_nodes(call.arguments, call.invocation, call.controller)
+    keys = {argument.partition("=")[0].lower() for argument in call.arguments}
+    for key in ("jobid", "partitionname", "reservationname", "stepid", "slurmctlddebug"):
+        if any(len(word) >= 3 and key.startswith(word) for word in keys):
+            raise unsupported(_PROGRAM, f"update {key}")
+    raise Stop(_NO_ENTITY)
+
+
 # Showing.
 
 
@@ -398,14 +418,17 @@ def _show_nodes(call: _Call, which: str | None) -> Reply:
     except HostlistError:
         names = [which or ""]
     text, returncode = "", 0
+    stamps = call.stamps()
     for name in names:
         if name in records:
             shown = nodetexts.shown_node(records[name], call.controller.jobs, settings)
-            text += clusterreport.node_report(shown, settings, oneliner=call.oneliner, detail="details" in call.options)
+            text += clusterreport.node_report(
+                shown, settings, stamps, oneliner=call.oneliner, detail="details" in call.options
+            )
         else:
             text += f"Node {name} not found\n"
             returncode = 1
-    return Reply(text, "", returncode)
+    return Reply(text, stamps.complaint, returncode)
 
 
 def _show_licenses(call: _Call, which: str | None) -> Reply:

@@ -223,18 +223,30 @@ def _states(text: str, settings: Settings) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def _is_in(shown: ShownNode, states: frozenset[str]) -> bool:
-    """Whether the node is shown for these states: completing nodes also for their base state, mixed also as allocated."""
-    if shown.completing and "completing" in states:
-        return True
+def _is_in(shown: ShownNode, states: frozenset[str], release: str) -> bool:
+    """Whether the node is shown for these states: for its flags and for what is below them; mixed also as allocated.
+
+    In 22.05 a node that is draining is never mixed here, other than in scontrol (measured).
+    """
+    flags = {
+        "completing": shown.completing,
+        "drain": shown.record.drain,
+        "drained": shown.record.drain and not shown.draining,
+        "draining": shown.draining,
+        "fail": shown.record.fail,
+    }
     base = shown.base.lower()
-    return base in states or (base == "mixed" and "allocated" in states)
+    if base == "mixed":
+        flags |= {"allocated": True, "mixed": release == NEW or not shown.record.drain}
+        return any(flags.get(state, False) for state in states)
+    return base in states or any(flags.get(state, False) for state in states)
 
 
 def _print(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
     faults: list[str] = []
     used: list[Field] = []
-    columns = GroupColumns(controller.settings)
+    stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
+    columns = GroupColumns(controller.settings, stamps)
 
     def found(one: Field | None) -> Found:
         if one is None:
@@ -248,9 +260,9 @@ def _print(request: _Request, invocation: Invocation, controller: Controller) ->
         "node": max(_LEAST_WIDTH, *map(len, controller.nodes)),
     }
     table = _table(request, found, faults, widths, controller.settings.profile.release)
-    # No node has a reason for being down or drained, since none is.
-    groups = [] if "list-reasons" in request.flags else _groups(request, used, controller)
-    stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
+    groups = _groups(request, used, controller)
+    if "list-reasons" in request.flags:
+        groups = [group for group in groups if group.nodes]
     head = ""
     if "noheader" not in request.flags:
         head += f"{stamps.ctime()}\n" if "long" in request.flags else ""
@@ -338,8 +350,10 @@ def _chosen(request: _Request, node: ShownNode, settings: Settings) -> bool:
             names = []
         if node.name not in names:
             return False
+    if "list-reasons" in request.flags and node.record.available:
+        return False
     states = _states(request.values["states"], settings) if "states" in request.values else None
-    return states is None or _is_in(node, states)
+    return states is None or _is_in(node, states, settings.profile.release)
 
 
 def _has(partition: Partition, name: str) -> bool:

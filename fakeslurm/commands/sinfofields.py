@@ -17,6 +17,7 @@ from slurmkit.slurm import hostlist
 
 if TYPE_CHECKING:
     from fakeslurm.commands.nodetexts import ShownNode
+    from fakeslurm.commands.stamps import Stamps
     from fakeslurm.model import Partition, Settings
 
 __all__ = ["CATALOGUES", "Catalogue", "Field", "Group", "GroupColumns"]
@@ -45,6 +46,7 @@ class GroupColumns:
     """Reads fields from groups, for one call of sinfo."""
 
     settings: Settings
+    stamps: Stamps
 
     def getter(self, field: Field) -> Callable[[Group], str]:
         """The function that reads this field."""
@@ -62,7 +64,8 @@ class GroupColumns:
     def cpus_by_state(self, group: Group) -> str:
         used = sum(shown.cpus for shown in group.nodes)
         total = sum(shown.record.node.cpus for shown in group.nodes)
-        return f"{used}/{total - used}/0/{total}"
+        idle = sum(shown.idle_cpus for shown in group.nodes)
+        return f"{used}/{idle}/{total - used - idle}/{total}"
 
     def default_time(self, group: Group) -> str:
         minutes = group.partition.default_time
@@ -96,15 +99,17 @@ class GroupColumns:
         return f"{len(group.nodes)}"
 
     def nodes_by_state(self, group: Group) -> str:
-        busy, total = self._busy(group), len(group.nodes)
-        return f"{busy}/{total - busy}/0/{total}"
+        busy, idle, total = self._busy(group), self._idle(group), len(group.nodes)
+        return f"{busy}/{idle}/{total - busy - idle}/{total}"
 
     def nodes_used(self, group: Group) -> str:
-        busy = self._busy(group)
-        return f"{busy}/{len(group.nodes) - busy}"
+        return f"{self._busy(group)}/{self._idle(group)}"
 
     def _busy(self, group: Group) -> int:
-        return sum(shown.completing or shown.cpus > 0 for shown in group.nodes)
+        return sum(shown.busy for shown in group.nodes)
+
+    def _idle(self, group: Group) -> int:
+        return sum(not shown.busy and shown.idle_cpus > 0 for shown in group.nodes)
 
     def one(self, group: Group) -> str:
         """Cores of a socket, threads of a core, the weight: 1 of every node."""
@@ -112,6 +117,20 @@ class GroupColumns:
 
     def partition(self, group: Group) -> str:
         return f"{group.partition.name}*" if is_default(group.partition, self.settings) else group.partition.name
+
+    def reason(self, group: Group) -> str:
+        return group.nodes[0].reason if group.nodes else "none"
+
+    def reason_time(self, group: Group) -> str:
+        time = group.nodes[0].reason_time if group.nodes else None
+        return "Unknown" if time is None else self.stamps(time)
+
+    def reason_user(self, group: Group) -> str:
+        return group.nodes[0].reason_user if group.nodes else "Unknown"
+
+    def reason_user_long(self, group: Group) -> str:
+        why = group.nodes[0].record.why if group.nodes else None
+        return "Unknown" if why is None else f"{why.user}({why.uid})"
 
     def size(self, group: Group) -> str:
         most = group.partition.max_nodes
@@ -178,7 +197,7 @@ _FIELDS: Mapping[str, Field] = {
     "preemptmode": Field("PREEMPT_MODE", constant="OFF", splits="partition"),
     "priorityjobfactor": Field("PRIO_JOB_FACTOR", constant="1", splits="partition"),
     "prioritytier": Field("PRIO_TIER", constant="1", splits="partition"),
-    "reason": Field("REASON", constant="none"),
+    "reason": Field("REASON", "reason", splits="reason"),
     "root": Field("ROOT", constant="no", splits="partition"),
     "size": Field("JOB_SIZE", "size", splits="partition"),
     "socketcorethread": Field("S:C:T", "sockets_cores_threads"),
@@ -187,9 +206,9 @@ _FIELDS: Mapping[str, Field] = {
     "statelong": Field("STATE", "state", splits="word"),
     "threads": Field("THREADS", "one"),
     "time": Field("TIMELIMIT", "time_limit", splits="partition"),
-    "timestamp": Field("TIMESTAMP", constant="Unknown"),
-    "user": Field("USER", constant="Unknown"),
-    "userlong": Field("USER", constant="Unknown"),
+    "timestamp": Field("TIMESTAMP", "reason_time", splits="reason_time"),
+    "user": Field("USER", "reason_user", splits="reason_user"),
+    "userlong": Field("USER", "reason_user_long", splits="reason_user"),
     "version": Field("VERSION", "version"),
     "weight": Field("WEIGHT", "one"),
 }

@@ -14,6 +14,7 @@ from fakeslurm.model import (
     Effect,
     Job,
     JobDescription,
+    NodeReason,
     NodeRecord,
     Partition,
     Scope,
@@ -23,6 +24,7 @@ from fakeslurm.model import (
     StepRequest,
 )
 from fakeslurm.slurmctld import admission
+from fakeslurm.slurmctld.nodes import Nodes, NodeState
 from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.scheduler import Scheduler
 from fakeslurm.slurmctld.selection import Share
@@ -61,6 +63,7 @@ class Controller:
         self._scheduler = Scheduler(settings.partitions, state.resources, state.jobs, state.running, self._start)
         self._waiting = Waiting(state, self._scheduler)
         self._running = Running(state)
+        self._nodes = Nodes(state, self._waiting, self._running)
 
     @property
     def jobs(self) -> Mapping[int, Job]:
@@ -237,6 +240,15 @@ class Controller:
         else:
             reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
             self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
+        self._schedule()
+
+    def update_node(self, name: str, now: float, state: NodeState, why: NodeReason | None = None) -> None:
+        """``scontrol update nodename=``: DOWN, DRAIN and FAIL have a reason. What runs on a node that goes DOWN fails with it.
+
+        Such a job is NODE_FAIL, or is requeued if it may be.
+        """
+        self._advance(now)
+        self._nodes.update(name, state, why)
         self._schedule()
 
     def create_step(self, job_id: int, request: StepRequest, now: float) -> Step | None:

@@ -67,6 +67,8 @@ class Resources:
         """Nodes with a CPU left."""
         self.idle = self.all
         """Nodes of which nothing is allocated."""
+        self.available = self.all
+        """Nodes on which a job may start: not down, drained or failing."""
         self.free_cpus = sum(node.cpus for node in settings.nodes)
         self.version = 0
         """Counts up whenever something is released."""
@@ -86,7 +88,7 @@ class Resources:
         """The nodes of `mask` that a job could use now, or (`empty`) if nothing else ran, with its CPUs there."""
         mask &= ~demand.excluded
         if not empty:
-            mask &= self.idle if demand.whole_nodes else self.free
+            mask &= self.available & (self.idle if demand.whole_nodes else self.free)
         found = []
         for index in bits(mask):
             record = self.by_index[index]
@@ -186,6 +188,12 @@ class Resources:
             self.free |= 1 << share.index
             if not record.jobs:
                 self.idle |= 1 << share.index
+
+    def availability_changed(self, record: NodeRecord) -> None:
+        """A node's state was changed by hand."""
+        place = 1 << record.index
+        self.available = self.available | place if record.available else self.available & ~place
+        self.version += 1
 
     def held_by(self, job_id: int) -> Holding:
         return self._holdings[job_id]

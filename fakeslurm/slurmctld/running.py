@@ -181,9 +181,12 @@ class Running:
         job.end_time = self._state.now
         self._wind_down(job, text)
 
-    def requeue(self, job: Job, reason: str, text: str) -> None:
-        """A running job has to start again: PENDING, and COMPLETING until nothing of it runs."""
-        self._state.accounting.requeued(job, self._state.now)
+    def requeue(self, job: Job, reason: str, text: str, accounted: JobState = JobState.REQUEUED) -> None:
+        """A running job has to start again: PENDING, and COMPLETING until nothing of it runs.
+
+        In accounting the attempt that is over is `accounted`.
+        """
+        self._state.accounting.requeued(job, self._state.now, accounted)
         job.state = JobState.PENDING
         job.reason = reason
         job.restart_count += 1

@@ -11,12 +11,14 @@ from heapq import merge
 
 from attrs import define, field
 
+from fakeslurm import messages
 from fakeslurm.messages import Reason
 from fakeslurm.model import Job, Partition
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.queue import Queue
-from fakeslurm.slurmctld.resources import Resources
+from fakeslurm.slurmctld.resources import Resources, bits
 from fakeslurm.slurmctld.selection import Candidate, Share, select
+from slurmkit.slurm import hostlist
 
 __all__ = ["Request", "Scheduler"]
 
@@ -67,6 +69,8 @@ class Scheduler:
         self._queues = {one.name: Queue() for one in partitions}
         self._requests: dict[int, Request] = {}
         self._changed = False
+        self._available = resources.available
+        """The nodes that were available at the last pass."""
         self._seen = 0
         """The version of the resources at the last pass."""
 
@@ -127,13 +131,51 @@ class Scheduler:
                 unlicensed.add(job_id)
                 continue
             looked_at[name] = looked_at.get(name, 0) + 1
+            if self._lacks_nodes(job, request, name):
+                continue  # it holds up nobody
             if name in reservations:
                 job.reason = Reason.PRIORITY
             else:
                 reservations[name] = _Reservation(request, name)
-        for queue in self._queues.values():
-            if queue.head is not None and queue.head not in unlicensed:
-                self._jobs[queue.head].reason = Reason.RESOURCES
+        for name, queue in self._queues.items():
+            self._explain(name, queue, unlicensed)
+        self._available = self._resources.available
+
+    def _explain(self, partition: str, queue: Queue, unlicensed: Collection[int]) -> None:
+        """The first job that waits for its turn has the reason Resources; all reasons are looked at when nodes have come or gone."""
+        reason = Reason.RESOURCES
+        for _, job_id in queue:
+            job = self._jobs[job_id]
+            if job_id in unlicensed or self._lacks_nodes(job, self._requests[job_id], partition):
+                continue
+            job.reason = reason
+            if self._available == self._resources.available:
+                break
+            reason = Reason.PRIORITY
+
+    def _lacks_nodes(self, job: Job, request: Request, partition: str) -> bool:
+        """Whether a job waits for nodes that are down, drained or failing; if so, that is its reason (measured)."""
+        resources, demand = self._resources, request.demand
+        mask = resources.partition_masks[partition]
+        missing = mask & ~resources.available
+        if not missing:
+            return False
+        usable = mask & resources.available & ~demand.excluded
+        wanted = demand.required & missing
+        if wanted:
+            job.reason = self._unavailable(wanted)
+        elif usable.bit_count() < demand.min_nodes:
+            job.reason = messages.TOO_FEW_NODES
+        elif select(demand, resources.candidates(demand, usable, empty=True)) is None:
+            job.reason = self._unavailable(missing)
+        else:
+            return False
+        job.waited_for = Reason.NODE_NOT_AVAILABLE
+        return True
+
+    def _unavailable(self, mask: int) -> str:
+        names = (self._resources.by_index[index].node.name for index in bits(mask))
+        return messages.UNAVAILABLE_NODES.format(nodes=hostlist.compress(names))
 
     def _in_order(self, looked_at: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         """(partition, job id) of all queues together, by priority; of each until enough have been looked at in vain."""
@@ -171,7 +213,7 @@ class Scheduler:
         return reservation.known
 
     def _foresee(self, demand: Demand, partition: str, now: float) -> tuple[int, float]:
-        mask = self._resources.partition_masks[partition]
+        mask = self._resources.partition_masks[partition] & self._resources.available
         ends = sorted((max(self._end(job), now), job_id) for job_id, job in self._running.items())
         released = _Released(self._resources)
         for place, (end, job_id) in enumerate(ends):

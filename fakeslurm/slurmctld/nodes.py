@@ -1,0 +1,70 @@
+"""Nodes whose state is changed by hand, and what becomes of the jobs on them. Rules measured: docs/measured/nodes.md."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fakeslurm import messages
+from fakeslurm.messages import Reason, SlurmError, unsupported
+from fakeslurm.model import Job, NodeReason, NodeRecord
+from fakeslurm.slurmctld.running import Running
+from fakeslurm.slurmctld.state import State
+from fakeslurm.slurmctld.waiting import Waiting
+from slurmkit.slurm.states import JobState
+
+__all__ = ["NodeState", "Nodes"]
+
+NodeState = Literal["DOWN", "DRAIN", "FAIL", "RESUME", "UNDRAIN"]
+
+
+class Nodes:
+    """Decides about the states of nodes."""
+
+    def __init__(self, state: State, waiting: Waiting, running: Running) -> None:
+        self._state = state
+        self._waiting = waiting
+        self._running = running
+
+    def update(self, name: str, state: NodeState, why: NodeReason | None) -> None:
+        """Change one node. Raises SlurmError for a node that there is not, and for RESUME of one that needs none."""
+        record = self._state.resources.nodes.get(name)
+        if record is None:
+            raise SlurmError(messages.INVALID_NODE_NAME)
+        match state:
+            case "DOWN":
+                jobs = self._running_on(record)
+                record.down, record.why = True, why
+                self._state.resources.availability_changed(record)
+                for job in jobs:
+                    self._fail(job)
+                return
+            case "DRAIN":
+                record.drain, record.fail, record.why = True, False, why
+            case "FAIL":
+                record.drain, record.fail, record.why = False, True, why
+            case "UNDRAIN":
+                record.drain = False
+                record.why = None if record.available else record.why
+            case "RESUME":
+                if record.available:
+                    raise SlurmError(messages.INVALID_NODE_STATE)
+                record.down = record.drain = record.fail = False
+                record.why = None
+        self._state.resources.availability_changed(record)
+
+    def _running_on(self, record: NodeRecord) -> list[Job]:
+        """The jobs that a node's failure ends. Raises SlurmError when there is one that would go on without it."""
+        jobs = [self._state.jobs[job_id] for job_id in sorted(record.jobs)]
+        jobs = [job for job in jobs if not job.completing]
+        for job in jobs:
+            if job.description.no_kill and job.num_nodes > 1:
+                raise unsupported(f"state=DOWN of a node of job {job.job_id}, which has --no-kill")
+        return jobs
+
+    def _fail(self, job: Job) -> None:
+        text = messages.DUE_TO_NODE_FAILURE
+        if job.description.script is not None and self._waiting.may_requeue(job):
+            reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
+            self._running.requeue(job, reason, text, JobState.NODE_FAIL)
+        else:
+            self._running.terminate(job, JobState.NODE_FAIL, Reason.NODE_DOWN, text)
