@@ -87,8 +87,18 @@ class JobArray:
     """The elements that are not jobs of their own yet."""
     elements: dict[int, int] = field(factory=dict)
     """The others, as long as the controller remembers them: index to job id."""
+    unstarted: set[int] = field(factory=set)
+    """Job ids of elements that have not started."""
     running: set[int] = field(factory=set)
     """Job ids of the elements that run."""
+    unfinished: set[int] = field(factory=set)
+    """Job ids of elements that are not over for good."""
+    closed: bool = False
+    """Whether those that are `pending` never will be anything else: their record was cancelled."""
+    failed: bool = False
+    """Whether an element has ended other than COMPLETED."""
+    last_start: float = 0.0
+    """When an element started last."""
     waiting: set[int] = field(factory=set)
     """Job ids, the array's own perhaps among them, of those that could start, or could but for the limit."""
 
@@ -96,6 +106,16 @@ class JobArray:
     """Elements cancelled while they waited of which accounting has not heard: it does when the next element is split off."""
     known_jobs: int = 1
     """How many jobs of it the controller remembers."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are elements that have not been touched."""
+        return bool(self.pending) and not self.closed
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every element is over for good."""
+        return not self.unfinished and not self.waits
 
     @property
     def is_full(self) -> bool:
@@ -109,6 +129,8 @@ class JobArray:
         """
         self.pending.remove(task)
         self.elements[task] = job_id
+        self.unstarted.add(job_id)
+        self.unfinished.add(job_id)
         self.dropped.clear()
         self.known_jobs += job_id != self.job_id
 
@@ -116,6 +138,26 @@ class JobArray:
         """An element that waited will never run. Raises KeyError for one that does not wait."""
         self.pending.remove(task)
         self.dropped.add(task)
+        self.failed = True
+
+    def began(self, job_id: int, now: float) -> None:
+        """An element has started."""
+        self.unstarted.discard(job_id)
+        self.running.add(job_id)
+        self.last_start = now
+
+    def again(self, job_id: int) -> None:
+        """An element that has run waits to run again."""
+        self.unstarted.add(job_id)
+        self.unfinished.add(job_id)
+
+    def over(self, job_id: int, *, succeeded: bool) -> None:
+        """An element is over for good; of the array's own id, when it is none: the record of those that waited."""
+        if job_id not in self.unfinished:
+            self.closed = True
+        self.unstarted.discard(job_id)
+        self.unfinished.discard(job_id)
+        self.failed |= not succeeded
 
     def accounted(self) -> TaskSet:
         """Those that accounting believes to wait."""

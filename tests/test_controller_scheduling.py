@@ -404,7 +404,7 @@ def test_bad_dependencies(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what"), [("expand:1", "--dependency=expand"), ("afterok:1_2", r"elements of job arrays \(1_2\)")]
+    ("text", "what"), [("expand:1", "--dependency=expand"), ("afterburstbuffer:1", "--dependency=afterburstbuffer")]
 )
 def test_dependencies_that_are_not_supported(text: str, what: str) -> None:
     with pytest.raises(SlurmError, match=f"^fakeslurm does not support .*{what}"):

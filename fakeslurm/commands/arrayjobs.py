@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,11 +10,12 @@ from attrs import evolve
 
 from fakeslurm.jobarray import TEXT_LENGTH, TaskSet
 from fakeslurm.model import Job
+from slurmkit.slurm.jobid import JobId, parse_array_spec
 
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["Target", "as_element", "jobs_of", "targets", "text_length"]
+__all__ = ["Target", "as_element", "jobs_of", "targets", "tasks_of", "text_length"]
 
 
 class Target(NamedTuple):
@@ -38,6 +39,13 @@ def jobs_of(controller: Controller, job_id: int) -> list[Job]:
         return [] if job is None else [job]
     ids = {*array.elements.values(), array.job_id} & controller.jobs.keys()
     return sorted((controller.jobs[one] for one in ids), key=lambda job: -job.place)
+
+
+def tasks_of(wanted: JobId) -> Sequence[int] | None:
+    """The indices that an id names; None without any. Raises JobIdError."""
+    if wanted.array_task is not None:
+        return (wanted.array_task,)
+    return None if wanted.array_expression is None else parse_array_spec(wanted.array_expression).indices
 
 
 def targets(controller: Controller, job_id: int, tasks: Iterable[int] | None) -> tuple[list[Target], bool]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from fakeslurm import messages
-from fakeslurm.commands.arrayjobs import Target, targets
+from fakeslurm.commands.arrayjobs import Target, targets, tasks_of
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.signals import parse_signal
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, Scope
 from slurmkit.slurm.hostlist import HostlistError, expand
-from slurmkit.slurm.jobid import JobId, JobIdError, parse_array_spec
+from slurmkit.slurm.jobid import JobId, JobIdError
 from slurmkit.slurm.states import JobState, base_state
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
             continue
         if request.verbose:
             request.say(f"Terminating job {wanted}")
-        found, complete = targets(controller, wanted.job_id, _tasks(wanted))
+        found, complete = targets(controller, wanted.job_id, tasks_of(wanted))
         problem = "" if complete else messages.INVALID_JOB_ID
         # It is one request: nothing of it starts in the place of what ends.
         for target in sorted(found, key=lambda target: target.job.state is not JobState.PENDING):
@@ -211,7 +211,7 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
         if wanted.step is not None:
             _cancel_step(request, wanted, invocation, controller)
             continue
-        found, _ = targets(controller, wanted.job_id, _tasks(wanted))
+        found, _ = targets(controller, wanted.job_id, tasks_of(wanted))
         found = [target for target in found if not target.job.finished]
         if not found:
             request.fail(f"Kill job error on job id {wanted}: {messages.INVALID_JOB_ID}")
@@ -250,7 +250,7 @@ def _cancel_step(request: _Request, wanted: JobId, invocation: Invocation, contr
         what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
         request.say(f"{what} step {wanted}")
     assert wanted.step is not None
-    found, _ = targets(controller, wanted.job_id, _tasks(wanted))
+    found, _ = targets(controller, wanted.job_id, tasks_of(wanted))
     if not found:
         request.fail(f"Kill job error on job step id {wanted}: {messages.INVALID_JOB_ID}")
         return
@@ -261,13 +261,6 @@ def _cancel_step(request: _Request, wanted: JobId, invocation: Invocation, contr
     except SlurmError as error:
         job_only = wanted._replace(step=None)
         request.fail(f"Kill job error on job step id {job_only}: {error.message}", _UNKNOWN_STEP)
-
-
-def _tasks(wanted: JobId) -> Sequence[int] | None:
-    """The indices that an id names; None without any."""
-    if wanted.array_task is not None:
-        return (wanted.array_task,)
-    return None if wanted.array_expression is None else parse_array_spec(wanted.array_expression).indices
 
 
 def _on_nodes(job: Job, text: str) -> bool:

@@ -10,15 +10,16 @@ from attrs import frozen
 
 from fakeslurm.commands import answers, clusterreport, jobjson, jsonshape, nodetexts, nodeupdate, stepfields
 from fakeslurm.commands.answers import Stop, unsupported
-from fakeslurm.commands.arrayjobs import Target, as_element, jobs_of, targets, text_length
+from fakeslurm.commands.arrayjobs import Target, as_element, jobs_of, targets, tasks_of, text_length
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.jobreport import Reporter
 from fakeslurm.commands.jobtexts import NEW, job_label
 from fakeslurm.commands.stamps import Stamps
+from fakeslurm.jobarray import range_text
 from fakeslurm.messages import INVALID_JOB_ID, SlurmError
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.hostlist import HostlistError
-from slurmkit.slurm.jobid import JobId, JobIdError, parse_array_spec
+from slurmkit.slurm.jobid import JobId, JobIdError
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job
@@ -231,11 +232,12 @@ def _run_again(call: _Call, *, hold: bool) -> Reply:
         key, equals, value = argument.partition("=")
         listed = value if equals and key.lower() in ("job", "jobid") else argument
         for text, found in _listed(call, listed):
-            problem = _problem(
-                found,
-                invocation.uid,
-                lambda job, _task: call.controller.requeue(job.job_id, invocation.now, uid=invocation.uid, hold=hold),
-            )
+
+            def change(job: Job, _task: int | None) -> None:
+                call.controller.requeue(job.job_id, invocation.now, uid=invocation.uid, hold=hold)
+
+            problems = (_problem(target, invocation.uid, change) for target in found)
+            problem = next(filter(None, problems), "") if found else INVALID_JOB_ID
             if problem and "_" in text:
                 complaints.append(f"{text}: {problem}\n")
             elif problem:
@@ -246,16 +248,13 @@ def _run_again(call: _Call, *, hold: bool) -> Reply:
 def _change(call: _Call, change: Callable[[Job, int | None], None]) -> Reply:
     """Do something to every job that is named; each argument that fails ends with a line of its own."""
     call.wants(1, None)
-    complaints = []
+    complaints: list[str] = []
     for argument in call.arguments:
         failed = ""
         for text, found in _named(call, argument):
-            problem = _problem(found, call.invocation.uid, change)
-            if problem and "_" in text:
-                complaints.append(f"{text}: {problem}\n")
-            elif problem:
-                complaints.append(f"{problem} for job {text}\n")
-                failed = problem
+            lines, problem = _problems(call.invocation.uid, text, found, change)
+            complaints += lines
+            failed = problem or failed
         if failed:
             complaints.append(f"slurm_suspend error: {failed}\n")
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
@@ -265,8 +264,8 @@ def _named(call: _Call, argument: str) -> list[tuple[str, list[Target]]]:
     """The jobs that an argument of hold or release names, under the text that names them."""
     key, equals, value = argument.partition("=")
     if equals and key.lower() in ("name", "jobname"):
-        jobs = call.controller.jobs.values()
-        return [(job_label(job), [Target(job)]) for job in jobs if job.description.name == value]
+        jobs = [job for job in call.controller.jobs.values() if job.description.name == value and not job.finished]
+        return [(job_label(job), [Target(job)]) for job in jobs]
     return _listed(call, value if equals and key.lower() in ("job", "jobid") else argument)
 
 
@@ -279,28 +278,51 @@ def _found(controller: Controller, word: str) -> list[Target]:
     """What a job id, ``5_3`` or ``5_[1-3]`` means; nothing when it is none."""
     try:
         wanted = JobId.parse(word)
-        tasks: Sequence[int] | None = None if wanted.array_task is None else (wanted.array_task,)
-        if wanted.array_expression is not None:
-            tasks = parse_array_spec(wanted.array_expression).indices
+        return targets(controller, wanted.job_id, tasks_of(wanted))[0]
     except JobIdError:
         return []
-    return targets(controller, wanted.job_id, tasks)[0]
 
 
 def _is(job: Job, number: int) -> bool:
     return number in (job.job_id, job.array_job_id)
 
 
-def _problem(found: list[Target], uid: int, change: Callable[[Job, int | None], None]) -> str:
-    if not found:
-        return INVALID_JOB_ID
-    for target in found:
-        if uid not in (0, target.job.description.uid):
-            return _NOT_YOURS
-        try:
-            change(target.job, target.task)
-        except SlurmError as error:
-            return error.message
+def _problems(
+    uid: int, text: str, found: list[Target], change: Callable[[Job, int | None], None]
+) -> tuple[list[str], str]:
+    """Do it to all of them. The lines about what has failed, and of a job that is in no array the problem alone."""
+    answers = {target: _problem(target, uid, change) for target in found}
+    if not re.fullmatch(r"[0-9]+_([0-9]+|\[[0-9,-]+\])", text, re.ASCII) and not any(one.job.array for one in found):
+        problem = answers[found[0]] if found else INVALID_JOB_ID
+        return [f"{problem} for job {text}\n"] if problem else [], problem
+    by_task = {task: problem for target, problem in answers.items() for task in _tasks(target)}
+    wanted = tasks_of(JobId.parse(text))
+    for task in wanted or ():
+        by_task.setdefault(task, INVALID_JOB_ID)
+    if not any(by_task.values()):
+        return [], ""
+    groups: dict[str, list[int]] = {}
+    for task in sorted(by_task):
+        groups.setdefault(by_task[task], []).append(task)
+    array = text.partition("_")[0] if wanted is not None else f"{found[0].job.array_job_id}"
+    return [f"{array}_{range_text(tasks)}: {problem or 'No error'}\n" for problem, tasks in groups.items()], ""
+
+
+def _tasks(target: Target) -> Sequence[int]:
+    if target.task is not None:
+        return (target.task,)
+    if target.job.array_task_id is not None:
+        return (target.job.array_task_id,)
+    return () if target.job.array is None else tuple(target.job.array.pending)
+
+
+def _problem(target: Target, uid: int, change: Callable[[Job, int | None], None]) -> str:
+    if uid not in (0, target.job.description.uid):
+        return _NOT_YOURS
+    try:
+        change(target.job, target.task)
+    except SlurmError as error:
+        return error.message
     return ""
 
 

@@ -216,6 +216,27 @@ def test_holding_an_element(slurm: SlurmUnderTest) -> None:
     assert queue(slurm, array, "%t") == ["CA"] * 4
 
 
+def test_holding_what_is_not_there(slurm: SlurmUnderTest) -> None:
+    """Elements are named by their indices, also those that went well when another one did not."""
+    array = submit(slurm, "-a", "1-4")
+    slurm.run("scontrol", "release", f"{array}_1")
+    until(lambda: f"{array}_1|CD" in queue(slurm, array, "%i|%t"), what="one has ended")
+    finished, unknown, well = "Job has already finished", "Invalid job id specified", "No error"
+    for what, complaints in (
+        (f"{array}_1", {"1": finished}),
+        (f"{array}_9", {"9": unknown}),
+        (f"{array}_[1-2]", {"1": finished, "2": well}),
+        (f"{array}_[2-9]", {"2-4": well, "5-9": unknown}),
+        (array, {"1": finished, "2-4": well}),
+        (f"{array}_[4,3]", {}),
+    ):
+        for command in ("hold", "uhold"):
+            done = slurm.run("scontrol", command, what)
+            lines = [f"{array}_{indices}: {words}" for indices, words in complaints.items()]
+            assert (done.returncode, done.stdout, done.stderr.splitlines()) == (1 if lines else 0, "", lines), what
+    slurm.run("scancel", array)
+
+
 @pytest.mark.parametrize(
     ("spec", "shown"),
     [

@@ -325,7 +325,7 @@ class Controller:
             if job.state is JobState.PENDING:
                 self._waiting.requeue(job)
             else:
-                self._waiting.tell_dependents(job_id)
+                self._waiting.tell_dependents(job)
         self._schedule()
 
     # Time.
@@ -356,7 +356,8 @@ class Controller:
         self._running.begin(job, demand, partition, shares)
         if job.array is not None:
             self._waiting.look_at_limit(job.array)
-        self._waiting.tell_dependents(job.job_id)
+            self._waiting.left(job)
+        self._waiting.tell_dependents(job)
 
     def _advance(self, now: float) -> None:
         """What was due until now happens first."""

@@ -53,7 +53,7 @@ class Running:
         state.resources.take(job_id, holding)
         state.running[job_id] = job
         if job.array is not None:
-            job.array.running.add(job_id)
+            job.array.began(job_id, state.now)
         job.state = JobState.RUNNING
         job.reason = Reason.NONE
         job.wait_status = 0
@@ -283,6 +283,8 @@ class Running:
         for step in job.steps.values():
             self.end_step(job, step, ())
         job.completing = False
+        if job.array is not None and job.finished:
+            job.array.over(job.job_id, succeeded=job.state is JobState.COMPLETED)
         self._state.resources.release(job.job_id)
         del self._state.running[job.job_id]
         self._state.timers.clear("kill", job.job_id)

@@ -15,7 +15,7 @@ from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, JobDescription, Partition
 from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.demand import Demand, demand_of, pending_nodes
-from fakeslurm.slurmctld.dependencies import Dependencies, Verdict, parse_dependency
+from fakeslurm.slurmctld.dependencies import Dependencies, Jobs, Key, Term, Verdict, parse_dependency
 from fakeslurm.slurmctld.scheduler import Request, Scheduler
 from fakeslurm.slurmctld.selection import select
 from fakeslurm.slurmctld.state import State
@@ -27,6 +27,8 @@ _FIRST_PRIORITY = 4294901759
 """Of the first job with priority/basic; every further one gets one less (measured)."""
 _REQUEUE_SECOND = 1.0
 """How much longer than cred_expire a requeued job waits (job_mgr.c)."""
+_SPLIT_AHEAD = 10
+"""How many elements of an array wait as jobs of their own for those that they correspond to (correspond_after_task_cnt)."""
 _REFUSED = 1
 """The wait status of a job that was refused although it had an id already: scontrol shows 0:1 (measured)."""
 
@@ -42,7 +44,8 @@ class Waiting:
         """The answer depends on nothing that changes, and most jobs are alike."""
         self._demands: dict[int, Demand] = {}
         self._dependencies: dict[int, Dependencies] = {}
-        self._dependents: dict[int, set[int]] = {}
+        self._dependents: dict[Key, set[int]] = {}
+        self._known = Jobs(state.jobs, state.arrays)
         self._next_job_id = state.settings.first_job_id
         self._next_priority = _FIRST_PRIORITY
 
@@ -102,7 +105,7 @@ class Waiting:
             raise SlurmError(messages.MAX_JOB_COUNT)
         partitions, demand = self.check(description)
         job_id = self.take_id()
-        dependencies = self._parse(description)
+        dependencies = self._parse(job_id, description)
         admission.check_features(description, state.settings)
         problem = None if description.hold else self._problem(description, demand, partitions)
         job = self._make_job(job_id, description, demand, partitions)
@@ -122,23 +125,32 @@ class Waiting:
         state.changed(job)
         return job
 
-    def _parse(self, description: JobDescription) -> Dependencies | None:
+    def _parse(self, job_id: int, description: JobDescription) -> Dependencies | None:
         if not description.dependency:
             return None
         spec = parse_dependency(description.dependency)
+        if any(term.job_id == job_id for term in spec.terms):
+            raise SlurmError(messages.DEPENDENCY_PROBLEM)
         if self._state.settings.profile.refuses_unknown_dependency:
-            for kind, job_id, _ in spec.terms:
-                if kind in ("afterok", "afternotok") and job_id not in self._state.jobs:
+            for term in spec.terms:
+                if term.kind in ("afterok", "afternotok") and not self._is_known(term):
                     raise SlurmError(messages.DEPENDENCY_PROBLEM)
-        return Dependencies(spec, lambda: self._unfinished_namesakes(description))
+        return Dependencies(spec, self._known, self._unfinished_namesakes(description))
 
-    def _unfinished_namesakes(self, description: JobDescription) -> list[int]:
+    def _is_known(self, term: Term) -> bool:
+        if term.starred:
+            return term.job_id in self._state.arrays
+        return self._known.element((term.job_id, term.task)) is not None or (
+            term.task is None and term.job_id in self._state.arrays
+        )
+
+    def _unfinished_namesakes(self, description: JobDescription) -> set[int]:
         mine = (description.name, description.uid)
-        return [
-            job.job_id
+        return {
+            job.job_id if job.array is None else job.array.job_id
             for job in self._state.jobs.values()
             if (job.description.name, job.description.uid) == mine and (not job.finished or job.completing)
-        ]
+        }
 
     def _make_job(
         self, job_id: int, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
@@ -178,10 +190,15 @@ class Waiting:
     def consider(self, job: Job) -> None:
         """Queue a pending job, or say why it has to wait."""
         job_id = job.job_id
-        if job_id in self._dependencies and not self._is_independent(job):
-            return
+        if job_id in self._dependencies:
+            if job.is_unsplit and self._dependencies[job_id].corresponding:
+                self._split_ahead(job)
+                return
+            job.dependency = str(self._dependencies[job_id])
         if job.priority == 0:
-            self._explain_hold(job)
+            self._explain_hold(job)  # and nobody looks at what it depends on (measured)
+            return
+        if job_id in self._dependencies and not self._is_independent(job):
             return
         state = self._state
         description = job.description
@@ -214,7 +231,7 @@ class Waiting:
     def _is_independent(self, job: Job) -> bool:
         """Whether the dependencies are satisfied; if not, why is in the job."""
         dependencies = self._dependencies[job.job_id]
-        verdict = dependencies.evaluate(self._state.jobs.get, self._state.now)
+        verdict = dependencies.evaluate(job.array_task_id, self._state.now)
         job.dependency = str(dependencies)
         if verdict is Verdict.SATISFIED:
             self._drop_dependencies(job.job_id)
@@ -225,13 +242,10 @@ class Waiting:
             if self._state.settings.kill_invalid_dependency if kill is None else kill:
                 self.end(job, JobState.CANCELLED)
             return False
-        due = dependencies.due(self._state.jobs.get)
+        due = dependencies.due()
         if due is not None:
             self._state.timers.set("depend", job.job_id, due)
-        if job.priority == 0:
-            self._explain_hold(job)
-        else:
-            self._wait(job, Reason.DEPENDENCY)
+        self._wait(job, Reason.DEPENDENCY)
         return False
 
     def _explain_hold(self, job: Job) -> None:
@@ -254,9 +268,15 @@ class Waiting:
             if not dependents:
                 del self._dependents[other]
 
-    def tell_dependents(self, job_id: int) -> None:
-        """A job has started, or is over for good: look again at those that wait for it."""
-        for dependent in sorted(self._dependents.get(job_id, ())):
+    def tell_dependents(self, job: Job, task: int | None = None) -> None:
+        """A job has started, or is over for good: look again at those that wait for it. `task`: of the record of an array this one."""
+        keys: list[Key] = [(job.job_id, None)]
+        if job.array is not None:
+            task = job.array_task_id if task is None else task
+            tasks = job.array.pending if job.is_unsplit and task is None else (task,)
+            keys += [(job.array.job_id, None), *((job.array.job_id, one) for one in tasks)]
+        dependents = set().union(*(self._dependents.get(key, ()) for key in keys))
+        for dependent in sorted(dependents):
             if dependent in self._dependencies:
                 self.consider(self._state.jobs[dependent])
 
@@ -314,21 +334,40 @@ class Waiting:
             self._take_over(whole, array, array.pending.first)
         self._demands[job_id] = self._demands[whole.job_id]
         if whole.job_id in self._dependencies:
-            self._depend(job_id, self._dependencies[whole.job_id].copy())
+            self._depend(job_id, self._dependencies[whole.job_id].of_element(task))
         state.changed(whole)
         state.changed(element)
         return element
 
-    @staticmethod
-    def _take_over(whole: Job, array: JobArray, task: int) -> None:
+    def _take_over(self, whole: Job, array: JobArray, task: int) -> None:
         array.split_off(task, whole.job_id)
         whole.array_task_id = task
+        if whole.job_id in self._dependencies:
+            dependencies = self._dependencies[whole.job_id].of_element(task)
+            self._drop_dependencies(whole.job_id)
+            self._depend(whole.job_id, dependencies)
+
+    def _split_ahead(self, whole: Job) -> None:
+        """The next elements, each of which waits for another job, become jobs of their own (correspond_after_task_cnt)."""
+        assert whole.array is not None
+        whole.dependency = str(self._dependencies[whole.job_id])
+        while whole.is_unsplit and whole.array.waits and len(whole.array.unstarted) < _SPLIT_AHEAD:
+            element = self.split(whole, whole.array.pending.first)
+            self.consider(element)
+        if not whole.is_unsplit:
+            self.consider(whole)
+        elif whole.priority == 0:
+            self._explain_hold(whole)
+        else:
+            self._wait(whole, Reason.DEPENDENCY)
 
     def drop(self, whole: Job, task: int, uid: int) -> None:
         """An element that waits is cancelled: it leaves no trace (measured). With the last one the record is over."""
         assert whole.array is not None
         whole.array.drop(task)
-        if not whole.array.pending:
+        if whole.array.pending:
+            self.tell_dependents(whole, task)
+        else:
             whole.cancelled_by = uid
             self.end(whole, JobState.CANCELLED)
 
@@ -385,6 +424,8 @@ class Waiting:
             job.priority = self.priority_of(job.description)
         job.cancelled_by = None
         job.batch, job.steps, job.next_step_id = None, {}, 0
+        if job.array is not None:
+            job.array.again(job.job_id)
         self.consider(job)
         state.changed(job)
 
@@ -400,6 +441,13 @@ class Waiting:
             self._leave_queue(job)
         return job, demand
 
+    def left(self, job: Job) -> None:
+        """An element of an array has started, or ended without: the next may have to be split off."""
+        whole = self._state.jobs.get(job.array.job_id) if job.array is not None else None
+        waits = whole is not None and whole.is_unsplit and whole.state is JobState.PENDING
+        if whole is not None and waits and whole.job_id in self._dependencies:
+            self.consider(whole)
+
     def end(self, job: Job, state: JobState) -> None:
         """A job that never ran is over."""
         job_id = job.job_id
@@ -411,6 +459,9 @@ class Waiting:
             self._drop_dependencies(job_id)
         job.state = state
         job.start_time = job.end_time = self._state.now
+        if job.array is not None:
+            job.array.over(job_id, succeeded=False)
         self._state.changed(job)
         self._state.forget_later(job)
-        self.tell_dependents(job_id)
+        self.left(job)
+        self.tell_dependents(job)
