@@ -25,6 +25,7 @@ __all__ = [
     "ranges",
     "requested",
     "total_text",
+    "tres_items",
     "used_text",
 ]
 
@@ -59,6 +60,11 @@ class Units:
     gres: Gres
     indices: tuple[int, ...]
     """Which ones, by their numbers among the node's resources of that name."""
+
+    @property
+    def held(self) -> Gres:
+        """So many of that kind."""
+        return Gres(self.gres.name, self.gres.type, len(self.indices))
 
     @property
     def detail(self) -> str:
@@ -142,6 +148,17 @@ def total_text(nodes: Iterable[Iterable[Units]]) -> str:
         for one in units:
             totals[one.gres.kind] = totals.get(one.gres.kind, 0) + len(one.indices)
     return ",".join(f"{kind}:{count}" for kind, count in totals.items())
+
+
+def tres_items(kinds: Iterable[str], held: Iterable[Gres]) -> list[str]:
+    """Trackable resources of these kinds (``gpu``, ``gpu:a100``): ``gres/gpu=2``. A typed one counts for its name as well."""
+    some = list(held)
+    items = []
+    for kind in kinds:
+        count = sum(one.count for one in some if kind in (one.name, one.kind))
+        if count:
+            items.append(f"gres/{kind}={count}")
+    return items
 
 
 def used_text(lines: Sequence[Gres], in_use: int, types: Sequence[str], release: str) -> str:

@@ -148,6 +148,8 @@ class Settings:
     """GresTypes: the names of the resources that nodes may have."""
     licenses: Mapping[str, int] = field(factory=dict)
     """How many there are of each."""
+    accounted_gres: tuple[str, ...] = field(default=(), converter=_words)
+    """Those of AccountingStorageTRES, ``gpu`` or ``gpu:a100``."""
     control_host: str = "localhost"
     """Short name of the machine that slurmctld runs on."""
     control_port: int = 6817

@@ -100,6 +100,16 @@ def _comma_separated(text: str) -> tuple[str, ...]:
     raise ValueError("names separated by commas")
 
 
+def _accounted_gres(text: str) -> tuple[str, ...]:
+    found = []
+    for item in text.split(","):
+        match = re.fullmatch(r"gres/(\w+(?::\w+)?)", item)
+        if match is None:
+            raise ValueError("gres/NAME or gres/NAME:TYPE,...")
+        found.append(match[1])
+    return tuple(found)
+
+
 def _licenses(text: str) -> dict[str, int]:
     found = {}
     for item in text.split(","):
@@ -138,6 +148,7 @@ _PARAMETERS = _table(
     ),
     _Key("AccountingStorageType", "accounting", _accounting),
     _Key("GresTypes", "gres_types", _comma_separated),
+    _Key("AccountingStorageTRES", "accounted_gres", _accounted_gres),
     _Key("Licenses", "licenses", _licenses),
     _Key("SelectType", None, _exactly("select/cons_tres")),
     _Key("SchedulerType", None, _exactly("sched/backfill")),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
+_FIRST_GRES = 1001
+"""The number of the first one in AccountingStorageTRES that Slurm does not have anyway."""
 _TRES = {"cpu": 1, "mem": 2, "energy": 3, "node": 4, "billing": 5}
 _NOTHING_FOUND = {
     "description": "Nothing found",
@@ -131,7 +133,11 @@ class _Values:
         batch = step.step_id == BATCH
         return {
             "nodes": {"list": list(step.nodes), "count": len(step.nodes), "range": jobtexts.nodelist(step.nodes)},
-            "tres": {"allocated": self._tres(f"cpu={step.num_cpus},mem={self._held()},node={len(step.nodes)}")},
+            "tres": {
+                "allocated": self._tres(
+                    f"cpu={step.num_cpus},mem={self._held()},node={len(step.nodes)}{self._gres_held()}"
+                )
+            },
             "time": {
                 "elapsed": self._elapsed(step.start, step.end),
                 "end": _seconds(step.end),
@@ -205,7 +211,7 @@ class _Values:
         if not job.nodes:
             return []
         cpus = job.allocated_cpus
-        found = self._tres(f"cpu={cpus},{self._memory_held()}node={len(job.nodes)},billing={cpus}")
+        found = self._tres(f"cpu={cpus},{self._memory_held()}node={len(job.nodes)},billing={cpus}{self._gres_held()}")
         if job.end is None or all(step.step_id == BATCH for step in job.steps):
             # A number that is not known, until srun's steps have told theirs.
             found.append({"type": "energy", "name": self._no_name, "id": _TRES["energy"], "count": self._unknown})
@@ -218,13 +224,18 @@ class _Values:
     def _held(self) -> str:
         return self._text("alloctres").partition("mem=")[2].partition(",")[0] or "0"
 
+    def _gres_held(self) -> str:
+        return "".join(f",{item}" for item in self._text("alloctres").split(",") if item.startswith("gres/"))
+
     def _tres(self, text: str) -> list[dict[str, Any]]:
         """``cpu=1,mem=2000M`` as a list, in the order of Slurm's numbers for them."""
         found = []
         for item in filter(None, text.split(",")):
             kind, _, amount = item.partition("=")
             count = int(amount) if amount.isdecimal() else megabytes(amount)
-            found.append({"type": kind, "name": self._no_name, "id": _TRES[kind], "count": count})
+            kind, slash, name = kind.partition("/")
+            number = _FIRST_GRES + self.texts.settings.accounted_gres.index(name) if slash else _TRES[kind]
+            found.append({"type": kind, "name": name or self._no_name, "id": number, "count": count})
         return sorted(found, key=lambda one: int(one["id"]))
 
     @property

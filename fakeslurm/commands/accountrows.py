@@ -14,7 +14,7 @@ from attrs import frozen
 
 from fakeslurm.commands import jobtexts
 from fakeslurm.commands.answers import unsupported
-from fakeslurm.commands.jobsizes import allocated_memory, megabytes, memory_text
+from fakeslurm.commands.jobsizes import allocated_memory, held_gres_tres, megabytes, memory_text, requested_gres_tres
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.jobarray import TEXT_LENGTH, index_text
 from fakeslurm.model import BATCH
@@ -89,12 +89,25 @@ class AccountTexts:
     def _alloctres(self, row: Row) -> str:
         if row.step is not None:
             memory = self._memory(self._held(row)) if self.settings.memory_is_consumed else "0"
-            return f"cpu={row.step.num_cpus},mem={memory},node={len(row.step.nodes)}"
+            parts = [f"cpu={row.step.num_cpus}", *self._gres(row), f"mem={memory}", f"node={len(row.step.nodes)}"]
+            return ",".join(parts)
         if not row.job.nodes:
             return ""
         cpus = row.job.allocated_cpus
-        memory = f"mem={self._memory(self._held(row))}," if self.settings.memory_is_consumed else ""
-        return f"billing={cpus},cpu={cpus},{memory}node={len(row.job.nodes)}"
+        held = [f"mem={self._memory(self._held(row))}"] if self.settings.memory_is_consumed else []
+        return ",".join([f"billing={cpus}", f"cpu={cpus}", *self._gres(row), *held, f"node={len(row.job.nodes)}"])
+
+    def _gres(self, row: Row) -> list[str]:
+        """The gres among the allocated resources, as sacct sorts them: ``gres/gpu:a100`` before ``gres/gpu``."""
+        if not self.settings.accounted_gres:
+            return []
+        job = self._remembered(row, "AllocTRES")
+        units = zip(job.nodes, job.gres, strict=True)
+        if row.step is not None:
+            step = job.step(row.step.step_id)
+            assert step is not None
+            units = zip(step.nodes, step.gres or job.gres, strict=False)  # the script has all of its node
+        return sorted(held_gres_tres(units, self.settings))
 
     def _remembered(self, row: Row, field: str) -> Job:
         """The controller's job, for what it alone knows."""
@@ -256,7 +269,11 @@ class AccountTexts:
         if row.step is not None:
             return ""
         cpus = row.job.requested_cpus
-        return f"billing={cpus},cpu={cpus},mem={self._reqmem(row)},node={row.job.requested_nodes}"
+        more: list[str] = []
+        if self.settings.accounted_gres:
+            more = sorted(requested_gres_tres(self._remembered(row, "ReqTRES"), self.settings))
+        memory = f"mem={self._reqmem(row)}"
+        return ",".join([f"billing={cpus}", f"cpu={cpus}", *more, memory, f"node={row.job.requested_nodes}"])
 
     def _reserved(self, row: Row) -> str:
         if row.step is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeslurm.commands.jobsizes import memory_text, partition_nodes
+from fakeslurm.commands.jobsizes import held_gres_tres, memory_text, partition_nodes
 from fakeslurm.commands.jobtexts import NEW
+from fakeslurm.gres import node_gres, tres_items
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.durations import format_elapsed
 
@@ -38,6 +39,8 @@ def node_report(shown: ShownNode, settings: Settings, stamps: Stamps, *, oneline
     new = settings.profile.release == NEW
     held = [f"cpu={shown.cpus}"] if shown.cpus else []
     held += [f"mem={memory_text(shown.memory)}"] if shown.memory else []
+    held += held_gres_tres([(node.name, shown.gres_in_use)], settings)
+    kinds = settings.accounted_gres
     lines = [
         f"NodeName={node.name} CoresPerSocket=1 ",
         f"CPUAlloc={shown.cpus} CPUEfctv={node.cpus} CPUTot={node.cpus} CPULoad=N/A",
@@ -51,7 +54,9 @@ def node_report(shown: ShownNode, settings: Settings, stamps: Stamps, *, oneline
         f"Partitions={','.join(partitions_of(node.name, settings))} ",
         "BootTime=None SlurmdStartTime=None",
         f"LastBusyTime=Unknown{' ResumeAfterTime=None' if new else ''}",
-        f"CfgTRES=cpu={node.cpus},mem={memory},billing={node.cpus}",
+        ",".join(
+            [f"CfgTRES=cpu={node.cpus},mem={memory},billing={node.cpus}", *tres_items(kinds, node_gres(node.gres))]
+        ),
         f"AllocTRES={','.join(held)}",
         *([] if new else ["CapWatts=n/a"]),
         "CurrentWatts=0 AveWatts=0",
@@ -83,6 +88,7 @@ def partition_report(partition: Partition, settings: Settings, *, oneliner: bool
     nodes = partition_nodes(settings, partition.name)
     cpus, memory = sum(node.cpus for node in nodes), sum(node.real_memory for node in nodes)
     most = "UNLIMITED" if partition.max_nodes is None else f"{partition.max_nodes}"
+    gres = tres_items(settings.accounted_gres, (one for node in nodes for one in node_gres(node.gres)))
     topology = per_socket = ""
     node_sets: list[str] = []
     if settings.profile.release == NEW:
@@ -103,7 +109,7 @@ def partition_report(partition: Partition, settings: Settings, *, oneliner: bool
         f"State={partition.state} TotalCPUs={cpus} TotalNodes={len(nodes)} SelectTypeParameters=NONE",
         "JobDefaults=(null)",
         "DefMemPerNode=UNLIMITED MaxMemPerNode=UNLIMITED",
-        f"TRES=cpu={cpus},mem={memory_text(memory)},node={len(nodes)},billing={cpus}",
+        ",".join([f"TRES=cpu={cpus},mem={memory_text(memory)},node={len(nodes)},billing={cpus}", *gres]),
     ]
     return " ".join(lines) + "\n" if oneliner else "\n   ".join(lines) + "\n\n"
 

@@ -10,6 +10,7 @@ from attrs import frozen
 from fakeslurm.commands import grestexts, jobtexts
 from fakeslurm.commands.jobsizes import (
     allocated_tres,
+    held_gres_tres,
     memory_on_node,
     memory_text,
     min_cpus_per_node,
@@ -192,7 +193,8 @@ class Reporter:
         batch = step.step_id == BATCH
         limit = step.request.time_limit if step.request else None
         cpus = sum(step.cpus_per_node)
-        tres = NULL if batch else f"cpu={cpus},mem=0,node={len(step.nodes)}"
+        gres = sorted(held_gres_tres(zip(step.nodes, step.gres, strict=False), self.settings))
+        tres = NULL if batch else ",".join([f"cpu={cpus}", *gres, "mem=0", f"node={len(step.nodes)}"])
         distribution = "" if batch else f" Dist={jobtexts.distribution_name(step.distribution)}"
         lines = [
             f"StepId={job.job_id}.{step.step_id} UserId={job.description.uid} "

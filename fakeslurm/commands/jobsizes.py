@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from fakeslurm.gres import held_units, node_gres, tres_items
+from fakeslurm.slurmctld.demand import gres_per_node
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job, Node, Settings
@@ -11,11 +16,13 @@ if TYPE_CHECKING:
 __all__ = [
     "allocated_memory",
     "allocated_tres",
+    "held_gres_tres",
     "megabytes",
     "memory_on_node",
     "memory_text",
     "min_cpus_per_node",
     "partition_nodes",
+    "requested_gres_tres",
     "requested_memory",
     "requested_tres",
     "tasks",
@@ -72,7 +79,8 @@ def requested_tres(job: Job, settings: Settings) -> str:
     """The trackable resources asked for, as squeue and scontrol print them."""
     number = job.requested_cpus
     memory = memory_text(requested_memory(job, settings))
-    return f"cpu={number},mem={memory},node={job.requested_nodes},billing={number}"
+    more = requested_gres_tres(job, settings)
+    return ",".join([f"cpu={number},mem={memory},node={job.requested_nodes},billing={number}", *more])
 
 
 def memory_on_node(job: Job, index: int, settings: Settings) -> int:
@@ -97,4 +105,22 @@ def allocated_tres(job: Job, settings: Settings) -> str:
     """The trackable resources that the job has or had, as squeue and scontrol print them."""
     memory = allocated_memory(job, settings)
     held = f"mem={memory_text(memory)}," if memory else ""
-    return f"cpu={job.num_cpus},{held}node={len(job.nodes)},billing={job.num_cpus}"
+    more = held_gres_tres(zip(job.nodes, job.gres, strict=False), settings)
+    return ",".join([f"cpu={job.num_cpus},{held}node={len(job.nodes)},billing={job.num_cpus}", *more])
+
+
+def requested_gres_tres(job: Job, settings: Settings) -> list[str]:
+    """``gres/gpu=2`` of what was asked for on all nodes together."""
+    if not settings.accounted_gres:
+        return []
+    wanted = gres_per_node(job.description, settings)
+    return tres_items(settings.accounted_gres, (evolve(one, count=one.count * job.requested_nodes) for one in wanted))
+
+
+def held_gres_tres(units: Iterable[tuple[str, int]], settings: Settings) -> list[str]:
+    """``gres/gpu=2`` of units of the gres of some nodes."""
+    if not settings.accounted_gres:
+        return []
+    lines = {node.name: node_gres(node.gres) for node in settings.nodes}
+    held = [one.held for name, mask in units for one in held_units(lines[name], mask, None)]
+    return tres_items(settings.accounted_gres, held)
