@@ -30,6 +30,8 @@ _NOT_OF_ALLOCATION = (
     *("TOPOLOGY_ADDR_PATTERN", "WORKING_CLUSTER"),
 )
 """What a batch script has and the command of salloc has not."""
+_PRESERVED = ("SLURM_NNODES", "SLURM_NPROCS", "SLURM_NTASKS", "SLURM_TASKS_PER_NODE")
+"""What --preserve-env keeps (measured)."""
 _LAUNCHERS = {
     "HYDRA_BOOTSTRAP": "slurm",
     "HYDRA_LAUNCHER_EXTRA_ARGS": "--external-launcher",
@@ -129,11 +131,12 @@ def step_environment(
     umask: int = 0o022,
     debug: int = 3,
     variables: Mapping[str, str] | None = None,
+    preserve: bool = False,
 ) -> dict[str, str]:
     """Common to all ranks of a step: srun's own environment `environ`, reduced as `export` says, and the step's on top.
 
     `debug` is SRUN_DEBUG: 3, one more for each -v and one less for -Q. `variables` are those that srun sets for options that
-    the step's request does not have (SLURM_LABELIO=1 for -l).
+    the step's request does not have (SLURM_LABELIO=1 for -l). With `preserve` (-E) the numbers of nodes and tasks are srun's own.
     """
     request = step.request
     inside = environ.get("SLURM_JOB_ID") == str(job.job_id)
@@ -175,6 +178,9 @@ def step_environment(
         "SLURM_TASKS_PER_NODE": counts,
         "SLURM_UMASK": f"{umask:04o}",
     }
+    if preserve:
+        environment = {name: value for name, value in environment.items() if name not in _PRESERVED}
+        environment |= {name: environ[name] for name in _PRESERVED if name in environ}
     environment.setdefault("SLURM_JOB_NAME", step.name)
     if request is not None:
         if request.cpus_per_task is not None:

@@ -354,7 +354,7 @@ def test_a_forked_child_does_not_own_it(slurm: FakeSlurm, tmp_path: Path) -> Non
 
 def test_execute(slurm: FakeSlurm, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such command in fakeslurm; there are sbatch, squeue"):
-        slurm.execute(["sacctmgr"])
+        slurm.execute(["sview"])
     with pytest.raises(FileNotFoundError):
         slurm.execute([])
     begun = time.monotonic()

@@ -114,7 +114,10 @@ class _Srun:
         environ = self.invocation.environ
         job_id = self.wishes.jobid or environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID")
         if job_id:
-            return self._step(self._confirm(job_id)).returncode
+            confirmed = self._confirm(job_id)
+            if self.wishes.begin is not None:
+                self._say("error: --begin is ignored because nodes are already allocated.")
+            return self._step(confirmed).returncode
         return self._with_allocation()
 
     def _read_programs(self) -> None:

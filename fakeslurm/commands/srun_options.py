@@ -151,7 +151,7 @@ def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
 
 
 def _nothing(wishes: StepWishes, name: str, value: str | None) -> None:
-    """There is no launch tree to be made wider or narrower, and output is never buffered."""
+    """There is no launch tree to be made wider or narrower, no message is late, and output is never buffered."""
 
 
 _HANDLERS: Mapping[str, _Handler] = {
@@ -159,7 +159,7 @@ _HANDLERS: Mapping[str, _Handler] = {
         ["disable-status", "exact", "multi-prog", "overlap", "preserve-env", "quit-on-interrupt", "whole"], _flag
     ),
     **dict.fromkeys(["cpu-bind", "mem-bind"], _bind),
-    **dict.fromkeys(["threads", "unbuffered"], _nothing),
+    **dict.fromkeys(["msg-timeout", "threads", "unbuffered"], _nothing),
     "distribution": _distribution,
     "exclusive": _exclusive,
     "immediate": _immediate,

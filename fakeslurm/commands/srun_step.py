@@ -133,6 +133,7 @@ class StepRun:
             umask=self.invocation.umask,
             debug=_DEBUG + self.wishes.verbose - self.wishes.quiet,
             variables=self.wishes.variables,
+            preserve=self.wishes.preserve_env,
         )
         tasks = [
             Task(

@@ -141,3 +141,15 @@ def test_multi_prog_without_a_file(slurm: SlurmUnderTest) -> None:
         "srun: error: Could not open multi_prog config file nothere",
         "srun: error: Error reading multi_prog config file directory",
     ]
+
+
+def test_preserve_env(slurm: SlurmUnderTest) -> None:
+    """-E: the numbers of nodes and tasks are those of srun's own environment."""
+    numbers = "echo $SLURM_NNODES $SLURM_NTASKS $SLURM_NPROCS $SLURM_TASKS_PER_NODE $SLURM_STEP_NUM_TASKS"
+    body = f"srun -N1 -n2 sh -c '{numbers}'\nsrun -E -N1 -n2 sh -c '{numbers}'"
+    assert _run(slurm, body, "-N3", "-n5") == ["1 2 2 2 2"] * 2 + ["3 5 5 3,1(x2) 2"] * 2
+
+
+def test_begin_is_ignored_in_a_job(slurm: SlurmUnderTest) -> None:
+    lines = _run(slurm, "srun -n1 --begin=now echo x", "-n1")
+    assert lines == ["srun: error: --begin is ignored because nodes are already allocated.", "x"]
