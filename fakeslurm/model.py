@@ -277,6 +277,8 @@ class JobDescription:
     """Of the submitting command, complete; `fakeslurm.environment` applies `export` to it."""
     export: str | None = None
     comment: str | None = None
+    wckey: str | None = None
+    """Workload characterization key: told to the accounting, and no more, since clusters do not track them (TrackWCKey=no)."""
     signal: SignalSpec | None = None
     distribution: str | None = None
     no_kill: bool = False

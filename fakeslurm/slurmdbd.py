@@ -57,6 +57,7 @@ class JobRecord:
     gid: int
     account: str | None
     qos: str | None
+    wckey: str | None
     partition: str
     state: str
     cancelled_by: int | None
@@ -172,6 +173,7 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         gid=description.gid,
         account=job.account,
         qos=job.qos,
+        wckey=description.wckey,
         partition=job.partition,
         state=job.state.value,
         cancelled_by=job.cancelled_by,

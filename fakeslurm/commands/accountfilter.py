@@ -274,7 +274,10 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
     if "clusters" in values:
         here = bool({settings.cluster_name, "all"} & set(words(values["clusters"])))
         tests.append(lambda _job: here)
-    if "wckeys" in values or "constraints" in values:
+    if "wckeys" in values:
+        wckeys = words(values["wckeys"])
+        tests.append(lambda job: job.wckey in wckeys)
+    if "constraints" in values:
         tests.append(lambda _job: False)  # no job has any
     if "flags" in values:
         tests.append(_by_scheduler(values["flags"]))

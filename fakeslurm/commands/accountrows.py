@@ -352,6 +352,9 @@ class AccountTexts:
     def _user(self, row: Row) -> str:
         return "" if row.step is not None else row.job.user
 
+    def _wckey(self, row: Row) -> str:
+        return "" if row.step is not None else row.job.wckey or ""
+
     def _wckeyid(self, row: Row) -> str:
         return "" if row.step is not None else "0"
 

@@ -116,6 +116,7 @@ class Wishes:
     use_min_nodes: bool = False
     verbose: int = 0
     wait: bool = False
+    wckey: str | None = None
     wrap: str | None = None
 
     def apply(self, name: str, value: str | None) -> None:
@@ -347,7 +348,7 @@ def _only(*accepted: str | None) -> _Handler:
 
 _TEXTS = (
     "account array chdir clusters comment dependency error exclude export gpus gpus-per-node input job-name "
-    "licenses nodelist output partition qos reservation wrap"
+    "licenses nodelist output partition qos reservation wckey wrap"
 )
 _COUNTS = (
     "cores-per-socket cpus-per-task mincpus ntasks ntasks-per-core ntasks-per-node ntasks-per-socket sockets-per-node "

@@ -100,6 +100,10 @@ class JobColumns:
         comment = job.description.comment
         return NULL if comment is None else comment
 
+    def wckey(self, job: Job) -> str:
+        wckey = job.description.wckey
+        return NULL if wckey is None else wckey
+
     def contiguous(self, job: Job) -> str:
         return f"{job.description.contiguous:d}"
 

@@ -95,6 +95,7 @@ class _Values:
             "qos": jobtexts.qos(asked.qos, settings) or "",
             "user_id": asked.uid,
             "user_name": asked.user,
+            "wckey": asked.wckey or "",
             **self._array(),
         }
 
@@ -221,7 +222,7 @@ class _Values:
             ("CPU", asked.cpus_per_task),
             ("MEMORY", asked.mem_per_node or asked.mem_per_cpu),
         )
-        defaults = (("ACCOUNT", asked.account), ("PARTITION", asked.partition), ("QOS", asked.qos), ("WCKEY", None))
+        defaults = (("ACCOUNT", asked.account), ("PARTITION", asked.partition), ("QOS", asked.qos), ("WCKEY", asked.wckey))
         return [
             *(f"EXACT_{name}{'' if name == 'MEMORY' else '_COUNT'}_REQUESTED" for name, value in exact if value),
             *(f"USING_DEFAULT_{name}" for name, value in defaults if value is None),

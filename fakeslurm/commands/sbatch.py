@@ -263,6 +263,7 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         environment=invocation.environ,
         export=wishes.export,
         comment=wishes.comment,
+        wckey=wishes.wckey,
         signal=wishes.signal,
         distribution=wishes.distribution,
         no_kill=wishes.no_kill,
@@ -272,7 +273,7 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
 
 
 def _check_lengths(description: JobDescription) -> None:
-    texts = (description.name, description.comment, description.account, description.partition, description.dependency)
+    texts = (description.name, description.comment, description.wckey, description.account, description.partition, description.dependency)
     script = description.script or b""
     if len(script) > _LONGEST_SCRIPT or any(len(text or "") > _LONGEST_TEXT for text in texts):
         raise SlurmError(messages.PATHNAME_TOO_LONG)

@@ -121,7 +121,7 @@ _FIELDS: Mapping[str, Field] = {
     "userid": Field("UID", "user_id"),
     "username": Field("USER", "user_name"),
     "wait4switch": Field("WAIT4SWITCH", constant="0:00"),
-    "wckey": Field("WCKEY", constant=NULL),
+    "wckey": Field("WCKEY", "wckey"),
     "workdir": Field("WORK_DIR", "work_dir"),
 }
 

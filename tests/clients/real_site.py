@@ -27,20 +27,17 @@ export SLURM_CONF={conf}
 {log}
 exec {command} "$@"
 """
+NOTE = """{{ printf '%q ' {name} "$@"; echo; [ {name} = sbatch ] && grep -hs '^#SBATCH' "${{@: -1}}"; }} >> {log}"""
 
 
 def environment(slurm: ThrowawaySlurm, directory: Path, log: Path | None = None) -> dict[str, str]:
-    """What leads to `slurm` by PATH alone, through commands in `directory`; each call is a line of `log`, quoted for the shell."""
+    """What leads to `slurm` by PATH alone, through commands in `directory`; `log` receives each call and the options in its script."""
     found = slurm.environ()
     for name in COMMANDS:
         command = shutil.which(name, path=found["PATH"])
         if command is None:
             continue
-        note = (
-            ""
-            if log is None
-            else f"printf '%q ' {name} \"$@\" >> {shlex.quote(str(log))}; echo >> {shlex.quote(str(log))}"
-        )
+        note = "" if log is None else NOTE.format(name=name, log=shlex.quote(str(log)))
         wrapper = directory / name
         wrapper.write_text(WRAPPER.format(conf=shlex.quote(str(slurm.conf)), command=shlex.quote(command), log=note))
         wrapper.chmod(0o755)
