@@ -75,10 +75,7 @@ def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | N
         **_of_task(node, node_id=0, local_id=0, rank=0, ranks=(0,), cpus=job.cpus_per_node[0]),
         **_devices(node, job.gres_on(node), settings, "SLURM_JOB_GPUS"),
     }
-    if description.gpus:
-        environment["SLURM_GPUS"] = description.gpus
-    if description.gpus_per_node:
-        environment["SLURM_GPUS_PER_NODE"] = description.gpus_per_node
+    environment |= _licenses(job, settings)
     if settings.profile.node_aliases_in_environment:
         environment["SLURM_NODE_ALIASES"] = "(null)"
     if settings.profile.tres_per_task_in_environment and description.cpus_per_task is not None:
@@ -151,7 +148,7 @@ def step_environment(
         for name in _DEVICE_VARIABLES:
             environment.pop(name, None)
     if not inside:
-        environment |= _of_job(job, settings)
+        environment |= _of_job(job, settings) | _licenses(job, settings)
     if inside or (request is not None and request.distribution) or _asks_for_memory(job):
         environment["SLURM_DISTRIBUTION"] = step.distribution
     if inside and settings.profile.pack_group_in_environment:
@@ -347,9 +344,18 @@ def _asked_for(job: Job, has_cpus_per_task: bool) -> dict[str, str]:
         "SLURM_THREADS_PER_CORE": description.threads_per_core,
     }
     values |= {name: str(number) for name, number in numbers.items() if number is not None}
+    if description.gpus:
+        values["SLURM_GPUS"] = description.gpus
+    if description.gpus_per_node:
+        values["SLURM_GPUS_PER_NODE"] = description.gpus_per_node
     if description.distribution is not None:
         values |= _distribution(description.distribution)
     return values
+
+
+def _licenses(job: Job, settings: Settings) -> dict[str, str]:
+    licenses = job.description.licenses if settings.profile.licenses_in_environment else ""
+    return {"SLURM_JOB_LICENSES": licenses} if licenses else {}
 
 
 def _distribution(text: str) -> dict[str, str]:

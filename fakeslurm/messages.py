@@ -27,6 +27,8 @@ INVALID_NODE_NAME = "Invalid node name specified"  # M 1
 INVALID_FEATURE = "Invalid feature specification"  # M 1
 INVALID_GRES = "Invalid generic resource (gres) specification"  # M 1
 MIXED_GRES = "Invalid GRES specification (with and without type identification)"  # measured: --gres=gpu:1,gpu:a100:1
+FOUND_BY_CLIENT = frozenset({INVALID_GRES, MIXED_GRES})
+"""What the commands say without having asked the controller: nothing about a failed submission in front."""
 INVALID_LICENSE = "Invalid license specification"  # M 1
 INVALID_RESERVATION = "Requested reservation is invalid"  # M 1
 INVALID_ARRAY = "Invalid job array specification"  # M 1

@@ -43,6 +43,8 @@ class Profile:
     """The end of SLURM_WORKING_CLUSTER: protocol version and the number of the select plugin; None when it is not set."""
     hostlist_suffixes: bool
     """``n[1-3]-ib`` is a hostlist."""
+    licenses_in_environment: bool
+    """SLURM_JOB_LICENSES."""
     explains_step_gres: bool
     """srun says in a line of its own which gres its job has not."""
     node_fail_exit_code: int
@@ -70,6 +72,7 @@ PROFILES: Mapping[str, Profile] = {
         launchers_in_environment=False,
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
+        licenses_in_environment=False,
         explains_step_gres=True,
         node_fail_exit_code=0,
         accounting_restarts=False,
@@ -91,6 +94,7 @@ PROFILES: Mapping[str, Profile] = {
         launchers_in_environment=True,
         working_cluster_suffix=None,
         hostlist_suffixes=True,
+        licenses_in_environment=True,
         explains_step_gres=False,
         node_fail_exit_code=1,
         accounting_restarts=True,

@@ -20,7 +20,7 @@ from fakeslurm.commands.base import Invocation, UsageError, parse_options
 from fakeslurm.commands.job_options import Refused
 from fakeslurm.commands.option_tables import environment_options, salloc_options
 from fakeslurm.commands.salloc_options import AllocationWishes
-from fakeslurm.messages import ALREADY_DONE, INVALID_GRES, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
+from fakeslurm.messages import ALREADY_DONE, FOUND_BY_CLIENT, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
 from fakeslurm.model import PROFILES, Job
 from slurmkit.slurm.hostlist import compress
 from slurmkit.slurm.states import JobState
@@ -177,7 +177,7 @@ class _Salloc:
         return JobState.CANCELLED if state is None else state
 
     def _refused(self, message: str, *details: str) -> _Over:
-        if message != INVALID_GRES and not message.startswith("fakeslurm "):
+        if message not in FOUND_BY_CLIENT and not message.startswith("fakeslurm "):
             message = f"Job submit/allocate failed: {message}"
         return self._fail(*details, message)
 

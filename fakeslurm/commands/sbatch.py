@@ -282,7 +282,7 @@ def _check_lengths(description: JobDescription) -> None:
 def refusal(error: SlurmError) -> Reply:
     """What sbatch prints when the controller refuses."""
     lines = [*error.details]
-    if error.message in (messages.INVALID_GRES, messages.MIXED_GRES) or error.message.startswith("fakeslurm "):
+    if error.message in messages.FOUND_BY_CLIENT or error.message.startswith("fakeslurm "):
         lines.append(error.message)
     else:
         lines.append(f"Batch job submission failed: {error.message}")

@@ -24,7 +24,7 @@ from fakeslurm.commands.option_tables import srun_options
 from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
 from fakeslurm.commands.srun_step import StepRun
 from fakeslurm.gres import requested
-from fakeslurm.messages import ALREADY_DONE, INVALID_GRES, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
+from fakeslurm.messages import ALREADY_DONE, FOUND_BY_CLIENT, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
 from fakeslurm.model import PROFILES, Job, StepRequest
 from fakeslurm.stepio import StepIOError
 from slurmkit.slurm.states import JobState
@@ -358,7 +358,7 @@ class _Srun:
         raise self._no_resources(ALREADY_DONE)
 
     def _no_resources(self, message: str, *details: str) -> _Over:
-        if message != INVALID_GRES and not message.startswith("fakeslurm "):
+        if message not in FOUND_BY_CLIENT and not message.startswith("fakeslurm "):
             message = f"Unable to allocate resources: {message}"
         return self._fail(*details, message)
 

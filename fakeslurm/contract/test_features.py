@@ -103,6 +103,28 @@ def test_who_waits_for_licenses_holds_up_nobody(slurm: SlurmUnderTest) -> None:
     assert shown.stdout == "LicenseName=foo\n    Total=3 Used=0 Free=3 Reserved=0 Remote=no\n"
 
 
+def test_license_in_the_environment(slurm: SlurmUnderTest) -> None:
+    there = slurm.at_least("24.11")
+    slurm.wait(slurm.sbatch("env | grep LICEN; srun sh -c 'env | grep LICEN; true'", "-L", "foo:2", "-o", "o.txt"))
+    assert slurm.output("o.txt") == ("SLURM_JOB_LICENSES=foo:2\n" * 2 if there else "")
+    done = slurm.run("srun", "-L", "foo", "sh", "-c", "env | grep LICEN; true")
+    assert done.stdout == ("SLURM_JOB_LICENSES=foo\n" if there else "")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [(["-C", "nope"], "Invalid feature specification"), (["-L", "nope"], "Invalid license specification")],
+    ids=["feature", "license"],
+)
+def test_refused_without_a_script(slurm: SlurmUnderTest, options: list[str], problem: str) -> None:
+    done = slurm.run("srun", *options, "true")
+    assert (done.returncode, done.stderr) == (1, f"srun: error: Unable to allocate resources: {problem}\n")
+    done = slurm.run("salloc", *options, "true")
+    assert (done.returncode, done.stderr) == (1, f"salloc: error: Job submit/allocate failed: {problem}\n")
+    done = slurm.run("sbatch", "--test-only", *options, "--wrap", "true")
+    assert (done.returncode, done.stderr) == (1, f"allocation failure: {problem}\n")
+
+
 @pytest.mark.slurm_conf("MaxJobCount=500")
 def test_no_licenses(slurm: SlurmUnderTest) -> None:
     done = slurm.run("scontrol", "show", "licenses")

@@ -196,3 +196,21 @@ def test_srun_outside_a_job(slurm: SlurmUnderTest) -> None:
     assert (done.returncode, done.stderr) == (1, "srun: error: Invalid generic resource (gres) specification\n")
     done = slurm.run("srun", "--gres=gpu:3", "true")
     assert done.stderr == "srun: error: Unable to allocate resources: Requested node configuration is not available\n"
+
+
+def test_salloc(slurm: SlurmUnderTest) -> None:
+    """Its command sees what was asked for, and no devices: it does not run on a node."""
+    for options, seen in (
+        ("--gres=gpu:1", ""),
+        ("--gpus-per-node=1", "SLURM_GPUS_PER_NODE=1\n"),
+        ("--gpus=2", "SLURM_GPUS=2\n"),
+    ):
+        assert slurm.run("salloc", options, "-N1", "sh", "-c", f"{SEEN}; true").stdout == seen
+
+
+@pytest.mark.parametrize("command", ["sbatch --wrap", "srun", "salloc"])
+def test_types_and_none_together(slurm: SlurmUnderTest, command: str) -> None:
+    program, *options = command.split()
+    done = slurm.run(program, "--gres=gpu:1,gpu:a100:1", *options, "true")
+    problem = "Invalid GRES specification (with and without type identification)"
+    assert (done.returncode, done.stderr) == (1, f"{program}: error: {problem}\n")
