@@ -311,7 +311,7 @@ def _distribution(wishes: Wishes, name: str, value: str | None) -> None:
         raise wishes.unsupported(name, text)
     if match["nodes"]:
         text = match["nodes"].replace("*", "block") + match["inside"].replace("*", "cyclic")
-    wishes.distribution = None if value == "*" else text
+    wishes.distribution = text
 
 
 def _nothing(wishes: Wishes, name: str, value: str | None) -> None:

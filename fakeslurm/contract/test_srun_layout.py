@@ -32,6 +32,13 @@ def test_distributions(slurm: SlurmUnderTest, job: str, step: str, expected: lis
     assert sorted({" ".join(line.split()[1:3]) for line in lines}) == expected
 
 
+def test_default_of_a_level(slurm: SlurmUnderTest) -> None:
+    """``*`` is block for the nodes, also where no option at all is cyclic."""
+    show = "sh -c 'echo $SLURM_DISTRIBUTION'"
+    lines = _run(slurm, f"srun -n2 -N2 {show}; srun -n2 -N2 -m '*' {show}", "-N2", "-n4")
+    assert lines == ["block", "block", "cyclic", "cyclic"]
+
+
 @pytest.mark.parametrize(
     ("hostfile", "step", "expected"),
     [
