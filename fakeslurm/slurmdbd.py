@@ -80,6 +80,8 @@ class JobRecord:
     priority: int
     reason: str
     restart_count: int
+    constraint: str
+    licenses: str
     work_dir: str
     submit_line: str
     steps: tuple[StepRecord, ...]
@@ -193,6 +195,8 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         priority=job.priority,
         reason=job.waited_for,
         restart_count=job.restart_count,
+        constraint=description.constraint,
+        licenses=description.licenses,
         work_dir=description.work_dir,
         submit_line=description.submit_line,
         steps=tuple(_step_record(step, job) for step in steps),

@@ -83,6 +83,8 @@ class _Values:
             "array": self._array(),
             "association": {"account": account, "cluster": self._text("cluster"), "user": user, "id": 2 if user else 0},
             "cluster": self._text("cluster"),
+            "constraints": self._text("constraints"),
+            "licenses": self._text("licenses"),
             "derived_exit_code": self._status(job.derived_wait_status if self.new else 0),
             "exit_code": self._status(job.wait_status),
             "flags": self._flags(),

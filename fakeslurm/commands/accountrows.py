@@ -127,6 +127,13 @@ class AccountTexts:
     def _avecpufreq(self, row: Row) -> str:
         return "" if row.step is None else "0"
 
+    def _constraints(self, row: Row) -> str:
+        return "" if row.step is not None else row.job.constraint
+
+    def _licenses(self, row: Row) -> str:
+        """Of 24.11."""
+        return "" if row.step is not None else row.job.licenses
+
     def _cluster(self, _row: Row) -> str:
         return self.settings.cluster_name
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from fakeslurm.commands import jobtexts, jsonshape
+from fakeslurm.commands import grestexts, jobtexts, jsonshape
 from fakeslurm.commands.jobsizes import allocated_tres, memory_on_node, min_cpus_per_node, requested_tres, tasks
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.jsonshape import NO_LIMIT, shaped
@@ -139,6 +139,11 @@ class _Values:
             "contiguous": asked.contiguous,
             "cores_per_socket": asked.cores_per_socket,
             "cpus": job.num_cpus if self._new or number is not None else None,
+            "features": asked.constraint,
+            "gres_detail": [grestexts.held_detail(job, index, self.settings) for index in self._nodes_with_gres()],
+            "licenses": asked.licenses,
+            "tres_per_job": grestexts.tres_per_job(asked, self.settings),
+            "tres_per_node": grestexts.tres_per_node(asked, self.settings),
             "excluded_nodes": jobtexts.named_nodes(asked.exclude),
             "job_resources": self._allocation(),
             "max_nodes": jobtexts.most_nodes(job, self.settings),
@@ -159,6 +164,13 @@ class _Values:
             "billable_tres": float(job.num_cpus) if job.nodes else None,
             **(self._new_sizes() if self._new else self._old_sizes()),
         }
+
+    def _nodes_with_gres(self) -> list[int]:
+        """The places of those of its nodes of which a job that has not ended has any."""
+        job = self.job
+        if job.finished:
+            return []
+        return [index for index, name in enumerate(job.nodes) if grestexts.held_detail(job, index, self.settings)]
 
     def _old_sizes(self) -> dict[str, Any]:
         asked = self.job.description

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from fakeslurm.contract.harness import SlurmUnderTest, until
 
 OPTIONS = ("-N2", "-n3", "-t", "10", "--comment=a b", "-J", "j/son", "--mem=100", "-x", "n4", "--no-requeue")
@@ -153,3 +155,20 @@ def test_names_of_parsers(slurm: SlurmUnderTest) -> None:
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr.startswith("squeue: error: load_plugins: unable to find plugin: data_parser/v0.0.39\n")
     assert jobs(slurm, "squeue", "--json=v0.0.42", "--me") == jobs(slurm, "squeue", "--json", "--me")
+
+
+@pytest.mark.slurm_conf("GresTypes=gpu", "NodeName=n[1-2] Gres=gpu:2 Feature=fast", "Licenses=foo:3")
+def test_gres_features_and_licenses(slurm: SlurmUnderTest) -> None:
+    options = ("--gres=gpu:2", "-C", "fast", "-L", "foo:1", "-J", "all")
+    job_id = slurm.sbatch("until [ -e go ]; do sleep 0.05; done", *options)
+    slurm.wait(job_id, ["RUNNING"])
+    job = jobs(slurm, "squeue", "--json")[job_id]
+    asked = "gres/gpu:2" if slurm.at_least("24.11") else "gres:gpu:2"
+    found = [job[name] for name in ("features", "licenses", "tres_per_node", "tres_per_job", "gres_detail")]
+    assert found == ["fast", "foo:1", asked, "", "gpu:2(IDX:0-1)"]
+    (slurm.workdir / "go").touch()
+    slurm.wait(job_id)
+    slurm.accounted(job_id, "State")
+    recorded = until(lambda: _named(slurm, job_id, "all"), what="the record of the job")
+    assert (recorded["constraints"], recorded.get("licenses", "foo:1")) == ("fast", "foo:1")
+    assert slurm.accounted(job_id, "Constraints", "-X") == [{"Constraints": "fast"}]
