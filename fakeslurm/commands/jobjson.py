@@ -234,7 +234,12 @@ class _Values:
             ("CPU", asked.cpus_per_task),
             ("MEMORY", asked.mem_per_node or asked.mem_per_cpu),
         )
-        defaults = (("ACCOUNT", asked.account), ("PARTITION", asked.partition), ("QOS", asked.qos), ("WCKEY", asked.wckey))
+        defaults = (
+            ("ACCOUNT", asked.account),
+            ("PARTITION", asked.partition),
+            ("QOS", asked.qos),
+            ("WCKEY", asked.wckey),
+        )
         return [
             *(f"EXACT_{name}{'' if name == 'MEMORY' else '_COUNT'}_REQUESTED" for name, value in exact if value),
             *(f"USING_DEFAULT_{name}" for name, value in defaults if value is None),

@@ -14,6 +14,7 @@ from fakeslurm.commands.arrayjobs import as_element
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.stepfields import ShownStep
 from fakeslurm.model import BATCH
+from fakeslurm.slurmctld.licenses import license_names
 from slurmkit.slurm.hostlist import HostlistError, expand
 from slurmkit.slurm.states import JobState
 
@@ -178,8 +179,8 @@ def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool
         qos = frozenset(words(values["qos"]))
         tests.append(lambda job: jobtexts.qos(job.description.qos, settings) in qos)
     if "licenses" in values:
-        licenses = words(values["licenses"])
-        tests.append(lambda job: any(name in job.description.licenses for name in licenses))
+        licenses = frozenset(words(values["licenses"]))
+        tests.append(lambda job: not licenses.isdisjoint(license_names(job.description.licenses)))
     if "reservation" in values:
         tests.append(lambda _job: False)  # no job has any
     if "nodelist" in values:

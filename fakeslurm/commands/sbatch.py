@@ -273,7 +273,14 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
 
 
 def _check_lengths(description: JobDescription) -> None:
-    texts = (description.name, description.comment, description.wckey, description.account, description.partition, description.dependency)
+    texts = (
+        description.name,
+        description.comment,
+        description.wckey,
+        description.account,
+        description.partition,
+        description.dependency,
+    )
     script = description.script or b""
     if len(script) > _LONGEST_SCRIPT or any(len(text or "") > _LONGEST_TEXT for text in texts):
         raise SlurmError(messages.PATHNAME_TOO_LONG)

@@ -85,6 +85,15 @@ def test_licenses(slurm: SlurmUnderTest, text: str, foo: int, bar: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"), [("foo", 2), ("bar", 1), ("bar,foo", 2), ("fo", 0), ("foo:2", 0), ("FOO", 0)]
+)
+def test_squeue_by_license(slurm: SlurmUnderTest, wanted: str, found: int) -> None:
+    jobs = [slurm.sbatch("true", "-H", *options) for options in (["-L", "foo:2"], ["-L", "foo,bar"], [])]
+    assert len(slurm.run("squeue", "-h", "-o", "%A", "-L", wanted).stdout.split()) == found
+    slurm.run("scancel", *jobs)
+
+
 def test_who_waits_for_licenses_holds_up_nobody(slurm: SlurmUnderTest) -> None:
     go = slurm.workdir / "go"
     hold = f"until [ -e {go} ]; do sleep 0.05; done"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fakeslurm import messages
 from fakeslurm.messages import SlurmError
 
-__all__ = ["Licenses", "requested_licenses"]
+__all__ = ["Licenses", "license_names", "requested_licenses"]
 
 _ITEM = re.compile(r"([^:=@*|,;]+)(?:([:=])([0-9]+))?", re.ASCII)
 
@@ -24,6 +24,11 @@ def requested_licenses(text: str, totals: Mapping[str, int], release: str) -> tu
     if any(count > totals[name] for name, count in found.items()):
         raise SlurmError(messages.INVALID_LICENSE)
     return tuple(found.items())
+
+
+def license_names(text: str) -> frozenset[str]:
+    """Which licenses ``foo:2,bar`` names."""
+    return frozenset(re.split("[:=]", item)[0] for item in re.split("[,;]", text) if item)
 
 
 class Licenses:
