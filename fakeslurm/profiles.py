@@ -47,6 +47,8 @@ class Profile:
     """SLURM_JOB_LICENSES."""
     explains_step_gres: bool
     """srun says in a line of its own which gres its job has not."""
+    update_adds_no_error: bool
+    """scontrol update says ``slurm_update error: No error`` after a complaint of its own about a partition."""
     node_fail_exit_code: int
     """The exit code that accounting has of a job that ended NODE_FAIL (measured)."""
     accounting_restarts: bool
@@ -74,6 +76,7 @@ PROFILES: Mapping[str, Profile] = {
         hostlist_suffixes=False,
         licenses_in_environment=False,
         explains_step_gres=True,
+        update_adds_no_error=True,
         node_fail_exit_code=0,
         accounting_restarts=False,
         requeue_renews_priority=False,
@@ -96,6 +99,7 @@ PROFILES: Mapping[str, Profile] = {
         hostlist_suffixes=True,
         licenses_in_environment=True,
         explains_step_gres=False,
+        update_adds_no_error=False,
         node_fail_exit_code=1,
         accounting_restarts=True,
         requeue_renews_priority=True,

@@ -47,6 +47,7 @@ PARTITIONS = (
 STUCK = {
     Reason.DEPENDENCY_NEVER_SATISFIED,
     Reason.PARTITION_DOWN,
+    Reason.PARTITION_INACTIVE,
     Reason.PARTITION_NODE_LIMIT,
     Reason.PARTITION_TIME_LIMIT,
     Reason.PARTITION_CONFIG,
@@ -232,6 +233,14 @@ class ControllerMachine(RuleBasedStateMachine):
         if state in ("DOWN", "DRAIN", "FAIL"):
             assert not record.available
         assert record.available == (record.why is None)
+        self.carry_out()
+
+    @rule(
+        name=st.sampled_from(["debug", "short", "down"]),
+        state=st.sampled_from(["UP", "DOWN", "DRAIN", "INACTIVE", "UP"]),
+    )
+    def update_partition(self, name: str, state: str) -> None:
+        self.controller.update_partition(name, self.now, state=state)
         self.carry_out()
 
     # What happens in jobs

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from fakeslurm.commands import answers, clusterreport, jobjson, jsonshape, nodetexts, nodeupdate, stepfields
+from fakeslurm.commands import (
+    answers,
+    clusterreport,
+    jobjson,
+    jsonshape,
+    nodetexts,
+    nodeupdate,
+    partitionupdate,
+    stepfields,
+)
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.arrayjobs import Target, as_element, jobs_of, targets, tasks_of, text_length
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
@@ -334,8 +343,10 @@ def _update(call: _Call) -> Reply:
         raise Stop("too few arguments for update keyword\n")
     if nodeupdate.names_nodes(call.arguments):
         return nodeupdate.update_nodes(call.arguments, call.invocation, call.controller)
+    if partitionupdate.names_partition(call.arguments):
+        return partitionupdate.update_partition(call.arguments, call.invocation, call.controller)
     keys = {argument.partition("=")[0].lower() for argument in call.arguments}
-    for key in ("jobid", "partitionname", "reservationname", "stepid", "slurmctlddebug"):
+    for key in ("jobid", "reservationname", "stepid", "slurmctlddebug"):
         if any(len(word) >= 3 and key.startswith(word) for word in keys):
             raise unsupported(_PROGRAM, f"update {key}")
     raise Stop(_NO_ENTITY)

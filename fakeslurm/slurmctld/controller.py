@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from signal import SIGKILL
+from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray
@@ -57,13 +58,21 @@ class Controller:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.partitions: Mapping[str, Partition] = {one.name: one for one in settings.partitions}
         state = self._state = State(settings)
         self._scheduler = Scheduler(settings.partitions, state.resources, state.jobs, state.running, self._start)
         self._waiting = Waiting(state, self._scheduler)
         self._running = Running(state)
         self._nodes = Nodes(state, self._waiting, self._running)
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, with partitions as they are now."""
+        return self._state.settings
+
+    @property
+    def partitions(self) -> Mapping[str, Partition]:
+        """By name, in the order of the configuration."""
+        return self._state.partitions
 
     @property
     def jobs(self) -> Mapping[int, Job]:
@@ -240,6 +249,16 @@ class Controller:
         else:
             reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
             self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
+        self._schedule()
+
+    def update_partition(self, name: str, now: float, **changes: Any) -> None:
+        """``scontrol update partitionname=``: fields of `Partition`. What runs is not affected. Raises SlurmError for an unknown name."""
+        self._advance(now)
+        known = self._state.partitions.get(name)
+        if known is None:
+            raise SlurmError(messages.INVALID_PARTITION)
+        self._state.change_partition(evolve(known, **changes))
+        self._waiting.partition_changed(name)
         self._schedule()
 
     def update_node(self, name: str, now: float, state: NodeState, why: NodeReason | None = None) -> None:

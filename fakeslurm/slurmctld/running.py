@@ -58,8 +58,7 @@ class Running:
         job.reason = Reason.NONE
         job.wait_status = 0
         job.partition = partition
-        chosen = next(one for one in state.settings.partitions if one.name == partition)
-        job.time_limit = admission.time_limit_of(job.description, chosen)
+        job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
         job.start_time = state.now
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
         job.cpus_per_node = tuple(share.cpus for share in shares)
