@@ -439,7 +439,9 @@ class Waiting:
             job.priority = self.priority_of(job.description)
         job.cancelled_by = None
         job.batch, job.steps, job.next_step_id = None, {}, 0
-        if job.array is not None:
+        if job.array is not None and job.is_unsplit:
+            job.array.closed = False
+        elif job.array is not None:
             job.array.again(job.job_id)
         self.consider(job)
         state.changed(job)
