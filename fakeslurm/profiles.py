@@ -39,6 +39,8 @@ class Profile:
     """SLURMD_DEBUG in steps."""
     launchers_in_environment: bool
     """Variables for the launchers of MPI libraries in what salloc runs (``I_MPI_HYDRA_BOOTSTRAP=slurm``...)."""
+    allocation_in_step_environment: bool
+    """Steps of srun outside a job have SLURM_JOB_GROUP, SLURM_MEM_PER_* and SLURM_TRES_PER_TASK."""
     working_cluster_suffix: str | None
     """The end of SLURM_WORKING_CLUSTER: protocol version and the number of the select plugin; None when it is not set."""
     hostlist_suffixes: bool
@@ -72,6 +74,7 @@ PROFILES: Mapping[str, Profile] = {
         pack_group_in_environment=True,
         slurmd_debug_in_environment=False,
         launchers_in_environment=False,
+        allocation_in_step_environment=False,
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
         licenses_in_environment=False,
@@ -95,6 +98,7 @@ PROFILES: Mapping[str, Profile] = {
         pack_group_in_environment=False,
         slurmd_debug_in_environment=True,
         launchers_in_environment=True,
+        allocation_in_step_environment=True,
         working_cluster_suffix=None,
         hostlist_suffixes=True,
         licenses_in_environment=True,

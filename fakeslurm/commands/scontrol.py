@@ -78,8 +78,8 @@ _NO_CHANGE = frozenset({"all", "federation", "future", "hide", "local", "sibling
 """One cluster in no federation, no hidden partition, no node in the state FUTURE: nothing to do."""
 
 _KEYWORDS = """
-    abort cancel_reboot cluster completing create delete details errnumstr exit fsdampeningfactor help hide hold local
-    listpids notify oneliner pidinfo ping quiet quit reboot reconfigure release requeue requeuehold resume schedloglevel
+    abort cancel_reboot cluster completing create delete details errnumstr exit fsdampeningfactor getaddrs help hide hold listjobs
+    liststeps local listpids notify oneliner pidinfo ping quiet quit reboot reconfigure release requeue requeuehold resume schedloglevel
     setdebug setdebugflags show shutdown suspend takeover token top uhold update verbose version wait_job write
 """
 _ENTITIES = """
@@ -148,6 +148,8 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
                 jsonshape.check_parser(_PROGRAM, option.value, controller.settings)
             if option.key == "clusters":
                 answers.check_clusters(_PROGRAM, option.value or "", "--cluster", controller)
+        if "SLURM_CLUSTERS" in invocation.environ and not any(option.key == "clusters" for option in given):
+            answers.check_clusters(_PROGRAM, invocation.environ["SLURM_CLUSTERS"], "SLURM_CLUSTERS", controller)
         options = frozenset(option.key for option in given) - _NO_CHANGE
         if not operands:
             raise unsupported(_PROGRAM, "its interactive mode")
