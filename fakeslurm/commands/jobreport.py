@@ -111,7 +111,8 @@ class Reporter:
             f"SubmitTime={self.stamps(job.submit_time)} EligibleTime={self._stamp(job.eligible_time)}",
             f"AccrueTime={self._stamp(jobtexts.accrue_time(job))}",
             f"StartTime={start} EndTime={end} Deadline={self._stamp(job.description.deadline, 'N/A')}",
-            f"SuspendTime=None SecsPreSuspend=0 LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
+            f"SuspendTime={'None' if job.suspend_time is None else self.stamps(job.suspend_time)} "
+            f"SecsPreSuspend={int(job.run_before)} LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
             "Scheduler=Main",
         ]
 

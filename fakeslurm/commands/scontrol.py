@@ -25,7 +25,7 @@ from fakeslurm.commands.jobreport import Reporter
 from fakeslurm.commands.jobtexts import NEW, job_label
 from fakeslurm.commands.stamps import Stamps
 from fakeslurm.jobarray import range_text
-from fakeslurm.messages import INVALID_JOB_ID, SlurmError
+from fakeslurm.messages import INVALID_JOB_ID, UNEXPECTED_MESSAGE, SlurmError
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.hostlist import HostlistError
 from slurmkit.slurm.jobid import JobId, JobIdError
@@ -67,7 +67,9 @@ scontrol [<OPTION>] [<COMMAND>]
      release <job_list>       permit held jobs to start
      requeue <job_list>       end jobs and run them again
      requeuehold <job_list>   the same, but hold them
+     resume <job_list>        let suspended jobs go on
      show <ENTITY> [<ID>]     config, hostlist, hostlistsorted, hostnames, job, node, partition or step
+     suspend <job_list>       stop jobs
      uhold <job_list>         prevent jobs from starting, as their user
      version                  print the version
 This is fakeslurm: what else scontrol(1) can do is refused with "fakeslurm does not support ...".
@@ -86,7 +88,19 @@ _ENTITIES = """
     aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontends hostlist hostlistsorted hostnames
     jobs jobid licenses nodes partitions reservations slurmd steps topology users
 """
-_LEAST = {"show": 3, "hold": 4, "ping": 3, "release": 3, "requeue": 3, "uhold": 2, "update": 1, "version": 4, "help": 2}
+_LEAST = {
+    "show": 3,
+    "hold": 4,
+    "ping": 3,
+    "release": 3,
+    "requeue": 3,
+    "resume": 3,
+    "suspend": 2,
+    "uhold": 2,
+    "update": 1,
+    "version": 4,
+    "help": 2,
+}
 """How many letters of a keyword are needed; of others the whole word."""
 
 _NO_ENTITY = (
@@ -177,7 +191,9 @@ def _keyword(word: str) -> tuple[str, Callable[[_Call], Reply]]:
         "release": _release,
         "requeue": _requeue,
         "requeuehold": _requeuehold,
+        "resume": _resume,
         "show": _show,
+        "suspend": _suspend,
         "uhold": _uhold,
         "update": _update,
         "version": _version,
@@ -253,6 +269,37 @@ def _run_again(call: _Call, *, hold: bool) -> Reply:
                 complaints.append(f"{text}: {problem}\n")
             elif problem:
                 complaints.append(f"{problem} for job {text}\n")
+    return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
+
+
+def _suspend(call: _Call) -> Reply:
+    return _stop_or_go(call, call.controller.suspend)
+
+
+def _resume(call: _Call) -> Reply:
+    return _stop_or_go(call, call.controller.resume)
+
+
+def _stop_or_go(call: _Call, change: Callable[..., None]) -> Reply:
+    """Numbers of jobs alone; one that is not known has an answer of its own (measured)."""
+    call.wants(1, None)
+    complaints = []
+    for argument in call.arguments:
+        for word in re.sub(r"\Ajob(id)?=", "", argument, flags=re.IGNORECASE).split(","):
+            if not word:
+                continue
+            if not re.fullmatch("[0-9]+(_[0-9]+)?", word, re.ASCII):
+                complaints.append(f"{INVALID_JOB_ID} for job {word}\n")
+                continue
+            found = _found(call.controller, word)
+            if any(target.job.array is not None for target in found):
+                raise unsupported(_PROGRAM, f"{call.keyword} of an array")
+            try:
+                if not found:
+                    raise SlurmError(UNEXPECTED_MESSAGE)
+                change(found[0].job.job_id, call.invocation.now, uid=call.invocation.uid)
+            except SlurmError as error:
+                complaints.append(f"{error.message} for job {word}\n")
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
 
 

@@ -161,6 +161,8 @@ class Controller:
             job = self._state.known(job.array.elements.get(task, 0))  # it has been split off at this very moment
         if job.finished:
             raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
+        if job.state is JobState.SUSPENDED and (signal not in (None, SIGKILL) or scope == "batch"):
+            raise messages.unsupported("a signal to a suspended job")
         if scope == "batch" and job.batch is not None and job.batch.running:
             self._running.signal_job(job, SIGKILL if signal is None else signal, "batch")
         elif signal is not None and signal != SIGKILL:
@@ -227,6 +229,34 @@ class Controller:
         self._waiting.look_at_limit(array)
         self._schedule()
 
+    def suspend(self, job_id: int, now: float, *, uid: int) -> None:
+        """``scontrol suspend``. Nothing happens to a job that is suspended."""
+        self._advance(now)
+        job = self._unfinished(job_id, uid)
+        if job.state is JobState.RUNNING:
+            self._running.suspend(job)
+        self._schedule()
+
+    def resume(self, job_id: int, now: float, *, uid: int) -> None:
+        """``scontrol resume``."""
+        self._advance(now)
+        job = self._unfinished(job_id, uid)
+        if job.state is not JobState.SUSPENDED:
+            raise SlurmError(messages.NOT_SUSPENDED)
+        self._running.resume(job, self._waiting.priority_of(job.description))
+        self._schedule()
+
+    def _unfinished(self, job_id: int, uid: int) -> Job:
+        """A job that runs or is suspended. Slurm lets its operators alone suspend jobs; what others hear is not measured."""
+        if uid != 0:
+            raise messages.unsupported("suspending and resuming jobs as anybody but root")
+        job = self._state.known(job_id)
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.JOB_PENDING)
+        if job.finished:
+            raise SlurmError(messages.ALREADY_DONE)
+        return job
+
     def requeue(self, job_id: int, now: float, *, uid: int, hold: bool = False) -> None:
         """``scontrol requeue`` (requeuehold: `hold`): a job that runs, or has run, is to run again, under the same id.
 
@@ -234,6 +264,8 @@ class Controller:
         """
         self._advance(now)
         job = self._state.owned(job_id, uid)
+        if job.state is JobState.SUSPENDED:
+            raise messages.unsupported("requeueing a suspended job")
         if job.description.script is None:
             raise SlurmError(messages.ONLY_BATCH)
         if not self._waiting.may_requeue(job):
@@ -277,6 +309,8 @@ class Controller:
         job = self._state.owned(job_id, request.uid)
         if job.state is JobState.PENDING:
             raise SlurmError(messages.JOB_PENDING)
+        if job.state is JobState.SUSPENDED:
+            raise messages.unsupported("a new step of a suspended job")
         if job.state is not JobState.RUNNING:
             raise SlurmError(messages.ALREADY_DONE)
         placement = place_step(job, request, self.nodes, self.settings)
@@ -296,7 +330,7 @@ class Controller:
         elif job.state is JobState.PENDING:
             job.cancelled_by = job.description.uid
             self._waiting.end(job, JobState.CANCELLED)
-        elif job.state is JobState.RUNNING:
+        elif job.state in (JobState.RUNNING, JobState.SUSPENDED):
             self._running.end_by_status(job, wait_status)
         self._schedule()
 

@@ -424,8 +424,8 @@ class Waiting:
         demand = demand_of(job.description, state.resources.nodes, state.settings)
         self._demands[job.job_id] = demand
         job.partition = ",".join(one.name for one in partitions)
-        before = floor(job.submit_time)  # two attempts differ in their whole seconds
-        job.submit_time = before + 1.0 if floor(state.now) <= before else state.now
+        before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
+        job.submit_time = before + 1.0 if floor(state.now) == before else state.now
         job.eligible_time = begin
         if job.reason == Reason.REQUEUED_HELD:
             job.waited_for = Reason.HELD_BY_USER
@@ -443,6 +443,7 @@ class Waiting:
             job.array.closed = False
         elif job.array is not None:
             job.array.again(job.job_id)
+        job.suspend_time, job.run_before, job.suspended, job.warned = None, 0.0, 0.0, False
         self.consider(job)
         state.changed(job)
 
