@@ -8,7 +8,7 @@ SYSTEM :=
 PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
 VENV13 := .venv-24.11
 
-.PHONY: demo test test-24.11 lint fidelity bench clean
+.PHONY: demo test test-24.11 lint bench differential clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -39,11 +39,13 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fidelity: $(VENV)/dev.stamp  ## write docs/fidelity.md: what of Slurm's manual the fake supports
-	$(BIN)/python -m fakeslurm.fidelity docs/fidelity.md
-
 bench: $(VENV)/dev.stamp  ## the benchmarks, side by side in one run
 	$(BIN)/python -m benchmarks $(ROW)
+
+EXAMPLES ?= 1000
+CLUSTERS ?= 2
+differential: $(VENV)/dev.stamp  ## generated commands on the fake and on a real Slurm: EXAMPLES=5000 [SEED=7] [VERSION=24.11] [CLUSTERS=4]
+	$(BIN)/python -m fakeslurm.differential --examples $(EXAMPLES) --clusters $(CLUSTERS) $(if $(SEED),--seed $(SEED)) $(if $(VERSION),--version $(VERSION))
 
 clean:  ## remove what make made
 	rm -rf $(VENV) $(VENV13)

@@ -16,6 +16,12 @@ INVALID_PARTITION = "Invalid partition name specified"  # M 1
 INVALID_PARTITION_DETAIL = "invalid partition specified: {}"  # M 1: a line of its own, before the error
 NODE_CONFIGURATION = "Requested node configuration is not available"  # M 1
 NO_DEFAULT_PARTITION = "No partition specified or system default partition"  # errno
+INVALID_TIME_LIMIT = (
+    "Requested time limit is invalid (missing or exceeds some limit)"  # measured: a deadline in the past
+)
+PARTITION_UNAVAILABLE = (
+    "Requested partition configuration not available now"  # measured: scontrol hold of a job that is too large
+)
 PARTITION_NOT_AVAILABLE = "Required partition not available (inactive or drain)"  # measured: sbatch -p DRAINED
 MEMORY_DETAIL = "Memory specification can not be satisfied"  # M 1
 CPU_COUNT_DETAIL = "CPU count per node can not be satisfied"  # M 1
@@ -40,8 +46,6 @@ MAX_JOB_COUNT = (
     "Slurm temporarily unable to accept job, sleeping and retrying"  # measured: what sbatch says, and then retries
 )
 MORE_PROCESSORS = "More processors requested than permitted"  # M 4
-NOT_SUSPENDED = "Job is not suspended"  # errno
-UNEXPECTED_MESSAGE = "Unexpected message received"  # measured: scontrol suspend of an unknown id
 JOB_FINISHED = "Job has already finished"  # measured: scontrol hold
 JOB_PENDING = "Job is pending execution"  # errno
 ALREADY_DONE = "Job/step already completing or completed"  # errno

@@ -29,6 +29,10 @@ class Profile:
     """SLURM_OOM_KILL_STEP."""
     tres_per_task_in_environment: bool
     """SLURM_TRES_PER_TASK beside SLURM_CPUS_PER_TASK, where the job asked for it."""
+    sacct_cuts_dates: bool
+    """sacct cuts dates at the width of their field between delimiters, too (``-P -o Submit%4``)."""
+    tasks_per_node_limit_nodes: bool
+    """``-N1-4 --ntasks-per-node=2`` gets no more nodes than the tasks that ``-N1`` would have."""
     refuses_more_than_there_is: bool
     """A job for more nodes or CPUs than its partition has is refused; before that it was queued for ever."""
     makes_output_directories: bool
@@ -39,8 +43,6 @@ class Profile:
     """SLURMD_DEBUG in steps."""
     launchers_in_environment: bool
     """Variables for the launchers of MPI libraries in what salloc runs (``I_MPI_HYDRA_BOOTSTRAP=slurm``...)."""
-    allocation_in_step_environment: bool
-    """Steps of srun outside a job have SLURM_JOB_GROUP, SLURM_MEM_PER_* and SLURM_TRES_PER_TASK."""
     working_cluster_suffix: str | None
     """The end of SLURM_WORKING_CLUSTER: protocol version and the number of the select plugin; None when it is not set."""
     hostlist_suffixes: bool
@@ -49,8 +51,6 @@ class Profile:
     """SLURM_JOB_LICENSES."""
     explains_step_gres: bool
     """srun says in a line of its own which gres its job has not."""
-    update_adds_no_error: bool
-    """scontrol update says ``slurm_update error: No error`` after a complaint of its own about a partition."""
     node_fail_exit_code: int
     """The exit code that accounting has of a job that ended NODE_FAIL (measured)."""
     accounting_restarts: bool
@@ -69,17 +69,17 @@ PROFILES: Mapping[str, Profile] = {
         node_aliases_in_environment=True,
         oom_kill_step_in_environment=False,
         tres_per_task_in_environment=False,
+        sacct_cuts_dates=True,
+        tasks_per_node_limit_nodes=True,
         refuses_more_than_there_is=False,
         makes_output_directories=False,
         pack_group_in_environment=True,
         slurmd_debug_in_environment=False,
         launchers_in_environment=False,
-        allocation_in_step_environment=False,
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
         licenses_in_environment=False,
         explains_step_gres=True,
-        update_adds_no_error=True,
         node_fail_exit_code=0,
         accounting_restarts=False,
         requeue_renews_priority=False,
@@ -93,17 +93,17 @@ PROFILES: Mapping[str, Profile] = {
         node_aliases_in_environment=False,
         oom_kill_step_in_environment=True,
         tres_per_task_in_environment=True,
+        sacct_cuts_dates=False,
+        tasks_per_node_limit_nodes=False,
         refuses_more_than_there_is=True,
         makes_output_directories=True,
         pack_group_in_environment=False,
         slurmd_debug_in_environment=True,
         launchers_in_environment=True,
-        allocation_in_step_environment=True,
         working_cluster_suffix=None,
         hostlist_suffixes=True,
         licenses_in_environment=True,
         explains_step_gres=False,
-        update_adds_no_error=False,
         node_fail_exit_code=1,
         accounting_restarts=True,
         requeue_renews_priority=True,

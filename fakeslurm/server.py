@@ -166,7 +166,8 @@ class Server:
         first, *others = (self.bin / name for name in COMMANDS)
         words = " ".join(shlex.quote(word) for word in [*program("shim"), self._path])
         # Through /bin/sh: a #! line has no room for a long path, nor for one with blanks.
-        first.write_text(f'#!/bin/sh\nexec {words} "$0" "$@"\n')
+        # LC_CTYPE as it was: Python sets it when the locale is C (PEP 538), and srun hands it on to its tasks.
+        first.write_text(f'#!/bin/sh\nexec {words} "${{LC_CTYPE+=}}${{LC_CTYPE-}}" "$0" "$@"\n')
         first.chmod(0o755)
         for other in others:
             other.hardlink_to(first)  # a symbolic link costs 0.2 ms on ext4, this next to nothing

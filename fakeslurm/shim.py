@@ -1,7 +1,7 @@
 """Slurm's commands on PATH: a program that hands itself to the controller's process (`fakeslurm.server`).
 
-Started as ``SOCKET COMMAND-AS-CALLED ARGS...`` by the scripts of ``<directory>/bin``. It sends its arguments, directory,
-environment, umask and standard descriptors, and does what the controller says: print, read a file, exit. What is
+Started as ``SOCKET =LC_CTYPE COMMAND-AS-CALLED ARGS...`` by the scripts of ``<directory>/bin`` (the second word is empty
+where there is no such variable). It sends its arguments, directory,
 printed is printed here, so that a full or a closed pipe is this process's affair.
 """
 
@@ -30,7 +30,7 @@ FORWARDED = {
 
 
 def main() -> None:
-    path, called = sys.argv[1], sys.argv[2]
+    path, locale, called = sys.argv[1:4]
     name = called.rpartition("/")[2]
     for fd in (0, 1, 2):
         _open_if_closed(fd)
@@ -41,8 +41,11 @@ def main() -> None:
         _exit(f"{name}: error: Unable to contact slurm controller (connect failure): {path}: {error.strerror}\n")
     umask = os.umask(0)
     os.umask(umask)
+    os.environ.pop("LC_CTYPE", None)
+    if locale:
+        os.environ["LC_CTYPE"] = locale[1:]
     request = {
-        "argv": [name, *sys.argv[3:]],
+        "argv": [name, *sys.argv[4:]],
         "cwd": _cwd(),
         "environ": {os.fsdecode(k): os.fsdecode(v) for k, v in os.environb.items()},
         "umask": umask,
@@ -50,7 +53,7 @@ def main() -> None:
     send(channel, request, (0, 1, 2))
     forwarded = FORWARDED.get(name, ())
     for signal_name in forwarded:
-        _signal.signal(getattr(_signal, signal_name), lambda number, _frame: _tell(channel, "signal", int(number)))
+        _signal.signal(getattr(_signal, signal_name), lambda number, _frame: _forward(channel, int(number)))
     child = 0
     while True:
         received = receive(channel)
@@ -74,9 +77,9 @@ def main() -> None:
             os._exit(values[0])
 
 
-def _tell(channel: _socket.socket, what: str, value: int | None) -> None:
+def _forward(channel: _socket.socket, number: int) -> None:
     try:
-        send(channel, (what, value))
+        send(channel, ("signal", number))
     except BrokenPipeError:
         pass  # the step has ended; the return code is on its way
 
@@ -93,7 +96,7 @@ def _run(channel: _socket.socket, argv: list[str], environ: dict[str, str]) -> i
     """Start a program; its end is told as ``("ended", wait status)``, at once with None when there is no such program."""
     program = _find(argv[0])
     if not program:
-        _tell(channel, "ended", None)
+        send(channel, ("ended", None))
         return 0
     _signal.signal(_signal.SIGCHLD, lambda _number, _frame: _tell_end(channel))
     child = os.fork()
@@ -127,7 +130,7 @@ def _tell_end(channel: _socket.socket) -> None:
     except ChildProcessError:
         return
     if pid and not os.WIFSTOPPED(status):
-        _tell(channel, "ended", status)
+        send(channel, ("ended", status))
 
 
 def _kill(child: int, number: int) -> None:

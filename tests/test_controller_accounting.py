@@ -182,7 +182,7 @@ def test_without_accounting() -> None:
 def test_only_root_has_a_default_account() -> None:
     controller = cluster()
     assert [submit(controller, uid=uid).account for uid in (0, 1000)] == ["root", None]
-    assert submit(controller, account="mine", qos="high").account == "mine"
+    assert submit(controller, uid=1000, account="Mine").account == "mine"
 
 
 def test_the_lag() -> None:

@@ -169,9 +169,9 @@ def test_array_elements() -> None:
         (["-h", "-q", "nope"], (0, "", "")),
         (["-h", "-R", "nope"], (0, "", "")),
         (["-h", "-L", "nope"], (0, "", "")),
-        (["-S", "bogus"], (1, "", "squeue: error: Invalid sort specification: s\n")),
+        (["-h", "-S", "bogus"], (1, "", "squeue: error: Invalid sort specification: s\n")),
         (
-            ["-S", "jobid"],
+            ["-h", "-S", "jobid"],
             (1, "", "squeue: Invalid sort specification: b\nsqueue: error: Invalid sort specification: o\n"),
         ),
         (["-i", "0"], (1, "", "squeue: error: --iterate=0\n\n")),

@@ -103,6 +103,11 @@ class AccountColumn:
     def header(self) -> str:
         return self._pad(self.name[: abs(self.width)])
 
+    def value(self, row: Any) -> str:
+        """Between delimiters, where dates are cut, too."""
+        text = self.get(row)
+        return text[: abs(self.width)] if self.kind == "date" else text
+
     def cell(self, row: Any) -> str:
         text, width = self.get(row), abs(self.width)
         if self.kind != "number" and len(text) > width:
@@ -150,6 +155,8 @@ class Sheet:
     """None: fixed columns."""
     trailing: bool = False
     """With a delimiter: one after the last field too (``--parsable``)."""
+    cuts_dates: bool = False
+    """With a delimiter: dates are cut at the width all the same."""
 
     def header(self) -> str:
         if self.delimiter is not None:
@@ -160,8 +167,8 @@ class Sheet:
 
     def rows(self, items: Iterable[Any]) -> str:
         if self.delimiter is not None:
-            getters = [column.get for column in self.columns]
-            return "".join([self._join([get(item) for get in getters]) for item in items])
+            values = [column.value if self.cuts_dates else column.get for column in self.columns]
+            return "".join([self._join([value(item) for value in values]) for item in items])
         cells = [column.cell for column in self.columns]
         return "".join(["".join([f"{cell(item)} " for cell in cells]) + "\n" for item in items])
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from fakeslurm.commands import answers, jobtexts
+from fakeslurm import associations
+from fakeslurm.commands import answers
 from fakeslurm.commands.accountrows import Row
 from fakeslurm.commands.answers import Stop, unsupported, words
 from fakeslurm.commands.moments import MomentError, parse_moment
@@ -257,7 +258,7 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
         tests.append(lambda job: job.partition in partitions)
     if "accounts" in values:
         accounts = frozenset(words(values["accounts"]))
-        tests.append(lambda job: jobtexts.account(job.uid, job.account, settings) in accounts)
+        tests.append(lambda job: associations.account(job.uid, job.account, settings) in accounts)
     if "gid" in values:
         tests.append(_of_groups(values["gid"]))
     if "qos" in values:
@@ -267,7 +268,7 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
                     f"{_PROGRAM}: error: You gave a bad qos '{word}'. Valid QOS's are normal\n"
                     f"{_PROGRAM}: fatal: problem processing qos list\n"
                 )
-        tests.append(lambda job: bool(jobtexts.qos(job.qos, settings)))
+        tests.append(lambda job: bool(associations.qos(job.qos, settings)))
     if "associations" in values:
         root = "2" in words(values["associations"])
         tests.append(lambda job: root and job.uid == 0)

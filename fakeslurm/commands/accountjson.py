@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from fakeslurm import associations
 from fakeslurm.commands import jobtexts, jsonshape
 from fakeslurm.commands.jobjson import exit_status
 from fakeslurm.commands.jobsizes import megabytes
@@ -75,7 +76,7 @@ class _Values:
     def of_job(self) -> Mapping[str, Any]:
         job = self.row.job
         account = self._text("account")
-        user = jobtexts.account(job.uid, None, self.texts.settings)
+        user = associations.account(job.uid, None, self.texts.settings)
         limit = job.time_limit
         return {
             "account": account,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import frozen
 
+from fakeslurm import associations
 from fakeslurm.commands import jobtexts
 from fakeslurm.commands.answers import unsupported
 from fakeslurm.commands.jobsizes import allocated_memory, held_gres_tres, megabytes, memory_text, requested_gres_tres
@@ -74,7 +75,7 @@ class AccountTexts:
     # Texts of jobs and steps.
 
     def _account(self, row: Row) -> str:
-        return jobtexts.account(row.job.uid, row.job.account, self.settings) or ""
+        return associations.account(row.job.uid, row.job.account, self.settings) or ""
 
     def _alloccpus(self, row: Row) -> str:
         if row.step is not None:
@@ -176,17 +177,7 @@ class AccountTexts:
 
     def _seconds(self, row: Row) -> int:
         start, end = (row.job.start, row.job.end) if row.step is None else (row.step.start, row.step.end)
-        if start is None:
-            return 0
-        return max(int(self.now if end is None else end) - int(start) - self._suspended_seconds(row), 0)
-
-    def _suspended_seconds(self, row: Row) -> int:
-        shown = row.step or row.job
-        since = row.job.suspended_since if shown.end is None else None
-        return round(shown.suspended + (0 if since is None else int(self.now) - int(since)))
-
-    def _suspended(self, row: Row) -> str:
-        return format_elapsed(self._suspended_seconds(row))
+        return 0 if start is None else max(int(self.now if end is None else end) - int(start), 0)
 
     def _eligible(self, row: Row) -> str:
         when = row.job.eligible if row.step is None else row.step.start
@@ -250,10 +241,10 @@ class AccountTexts:
         return "" if row.step is not None else f"{row.job.priority}"
 
     def _qos(self, row: Row) -> str:
-        return "" if row.step is not None else jobtexts.qos(row.job.qos, self.settings) or "Unknown"
+        return "" if row.step is not None else associations.qos(row.job.qos, self.settings) or "Unknown"
 
     def _qosraw(self, row: Row) -> str:
-        return "" if row.step is not None else f"{bool(jobtexts.qos(row.job.qos, self.settings)):d}"
+        return "" if row.step is not None else f"{bool(associations.qos(row.job.qos, self.settings)):d}"
 
     def _reason(self, row: Row) -> str:
         if row.step is not None:
@@ -379,7 +370,7 @@ class AccountTexts:
         return "" if row.step is not None else row.job.work_dir
 
 
-_ZERO_TIMES = frozenset({"systemcpu", "totalcpu", "usercpu"})
+_ZERO_TIMES = frozenset({"suspended", "systemcpu", "totalcpu", "usercpu"})
 
 
 @functools.lru_cache(1024)

@@ -96,6 +96,8 @@ class UsageError(Exception):
     def __init__(self, stderr: str) -> None:
         super().__init__(stderr)
         self.stderr = stderr
+        self.given: Sequence[Given] = ()
+        """The options before the one that is wrong; what is wrong with their values is said first."""
 
     def reply(self, returncode: int) -> Reply:
         return Reply(stderr=self.stderr, returncode=returncode)
@@ -148,6 +150,22 @@ def parse_options(
     def fail(message: str) -> UsageError:
         return UsageError(f"{program}: {message}\n{tail}")
 
+    try:
+        _read(rest, given, operands, options, fail, permute)
+    except UsageError as error:
+        error.given = tuple(given)
+        raise
+    return given, operands
+
+
+def _read(
+    rest: list[str],
+    given: list[Given],
+    operands: list[str],
+    options: Sequence[Option],
+    fail: Callable[[str], UsageError],
+    permute: bool,
+) -> None:
     while rest:
         word = rest.pop(0)
         if word == "--":
@@ -162,8 +180,7 @@ def parse_options(
         if word.startswith("--"):
             given.append(_long(word, rest, options, fail))
         else:
-            given.extend(_short(word, rest, options, fail))
-    return given, operands
+            _short(word, rest, given, options, fail)
 
 
 def _long(word: str, rest: list[str], options: Sequence[Option], fail: Callable[[str], UsageError]) -> Given:
@@ -194,8 +211,9 @@ def _find(name: str, options: Sequence[Option], word: str, fail: Callable[[str],
     return first
 
 
-def _short(word: str, rest: list[str], options: Sequence[Option], fail: Callable[[str], UsageError]) -> list[Given]:
-    given: list[Given] = []
+def _short(
+    word: str, rest: list[str], given: list[Given], options: Sequence[Option], fail: Callable[[str], UsageError]
+) -> None:
     letters = word[1:]
     while letters:
         letter, letters = letters[0], letters[1:]
@@ -212,4 +230,3 @@ def _short(word: str, rest: list[str], options: Sequence[Option], fail: Callable
             value = rest.pop(0)
         given.append(Given(option.identity, value))
         break
-    return given

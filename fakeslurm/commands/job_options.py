@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from attrs import define
+from attrs import Factory, define
 
 from fakeslurm.commands.moments import MomentError, parse_moment
 from fakeslurm.commands.signals import parse_signal_option
@@ -41,7 +41,7 @@ _MAIL_TYPES = (
     "ARRAY_TASKS"
 )
 _DISTRIBUTION = re.compile(
-    r"(?:(?P<nodes>block|cyclic|\*)(?P<inside>(?::(?:block|cyclic|fcyclic|\*)){0,2})|arbitrary|plane(?:=(?P<plane>[0-9]+))?)"
+    r"(?:(?P<nodes>block|cyclic|\*)(?P<inside>(?::(?:block|cyclic|fcyclic|\*)){0,2})|arbitrary|plane(?:=(?P<plane>[0-9]+)|.*))"
     r"(?P<pack>,(?:no)?pack)?",
     re.IGNORECASE,
 )
@@ -118,6 +118,13 @@ class Wishes:
     wait: bool = False
     wckey: str | None = None
     wrap: str | None = None
+    from_environment: set[str] = Factory(set)
+    """The options that were last given by a variable."""
+
+    def apply_variable(self, name: str, value: str | None) -> None:
+        """`apply` for what a variable of the environment says."""
+        self.apply(name, value)
+        self.from_environment.add(name)
 
     def apply(self, name: str, value: str | None) -> None:
         """Take one option (long name). Raises `Refused` for a bad value, and for what fakeslurm does not do."""
@@ -125,18 +132,33 @@ class Wishes:
         if handler is None:
             raise self.unsupported(name)
         handler(self, name, value)
+        self.from_environment.discard(name)
 
     def check(self) -> None:
         """What is wrong with the options together, as the client sees it before it asks the controller."""
-        if self.mem is not None and self.mem_per_cpu is not None:
-            raise Refused(
-                f"{self.program}: fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.\n", 1
-            )
+        self._check_memory()
+        if self.begin is not None and self.deadline is not None and self.begin > self.deadline:
+            raise self.wrong("Incompatible begin and deadline time specification", 1)
         if self.nodelist:
             count = len(set(self.hosts(self.nodelist)))
             if self.max_nodes is not None and count > self.max_nodes:
                 raise self.wrong(f"invalid number of nodes (-N {count}-{self.max_nodes})", 1)
             self.min_nodes = max(count, self.min_nodes or 1)
+
+    def _check_memory(self) -> None:
+        """What was asked for on the line or in the script replaces the other one of the environment (measured)."""
+        if self.mem is None or self.mem_per_cpu is None:
+            return
+        by_variable = self.from_environment & {"mem", "mem-per-cpu"}
+        if len(by_variable) == 1:
+            setattr(self, _attribute(*by_variable), None)
+            return
+        names = (
+            "SLURM_MEM_PER_CPU, SLURM_MEM_PER_GPU, and SLURM_MEM_PER_NODE"
+            if by_variable
+            else "--mem, --mem-per-cpu, and --mem-per-gpu"
+        )
+        raise Refused(f"{self.program}: fatal: {names} are mutually exclusive.\n", 1)
 
     def wrong(self, message: str, returncode: int) -> Refused:
         return Refused(f"{self.program}: error: {message}\n", returncode)
@@ -232,6 +254,8 @@ def _node_count(wishes: Wishes, text: str) -> int:
 
 
 def _moment(wishes: Wishes, name: str, value: str | None) -> None:
+    if not (value or "").strip():
+        raise wishes.specification(name)
     try:
         setattr(wishes, name, parse_moment(value or "", wishes.now, zone(wishes.environ), past=False))
     except MomentError as error:
@@ -241,7 +265,7 @@ def _moment(wishes: Wishes, name: str, value: str | None) -> None:
 def _exclusive(wishes: Wishes, name: str, value: str | None) -> None:
     if value in ("user", "mcs"):
         raise wishes.unsupported(name, value)
-    if value not in (None, "exclusive"):
+    if value not in (None, "", "exclusive"):
         raise wishes.specification(name)
     wishes.exclusive, wishes.oversubscribe = True, False
 
@@ -251,9 +275,9 @@ def _oversubscribe(wishes: Wishes, name: str, value: str | None) -> None:
 
 
 def _no_kill(wishes: Wishes, name: str, value: str | None) -> None:
-    if value not in (None, "off"):
+    if value not in (None, "", "off", "no"):
         raise wishes.specification(name)
-    wishes.no_kill = value is None
+    wishes.no_kill = not value
 
 
 def _kill_on_invalid_dep(wishes: Wishes, name: str, value: str | None) -> None:
@@ -327,13 +351,6 @@ def _other_gpus(wishes: Wishes, name: str, value: str | None) -> None:
     wishes.other_gpus = f"{name}={value}"
 
 
-def _hint(wishes: Wishes, name: str, value: str | None) -> None:
-    """All that scontrol shows of it is the one thread per core."""
-    if value != "nomultithread":
-        raise wishes.unsupported(name, value)
-    wishes.threads_per_core = 1
-
-
 def _gres(wishes: Wishes, name: str, value: str | None) -> None:
     if not value:
         raise wishes.unsupported(name, "")
@@ -379,7 +396,7 @@ _HANDLERS: Mapping[str, _Handler] = {
     "distribution": _distribution,
     "exclusive": _exclusive,
     "extra-node-info": _extra_node_info,
-    "hint": _hint,
+    "hint": _only("nomultithread"),
     "kill-on-invalid-dep": _kill_on_invalid_dep,
     "mail-type": _mail_type,
     "nice": _nice,

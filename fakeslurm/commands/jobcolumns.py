@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import field, frozen
 
+from fakeslurm import associations
 from fakeslurm.commands import grestexts, jobtexts
 from fakeslurm.commands.columns import Overflow
 from fakeslurm.commands.jobsizes import allocated_tres, memory_text, min_cpus_per_node, requested_tres, tasks
@@ -58,7 +59,7 @@ class JobColumns:
         return nothing if when is None else self.stamps(when)
 
     def account(self, job: Job) -> str:
-        name = jobtexts.account(job.description.uid, job.description.account, self.settings)
+        name = associations.account(job.description.uid, job.description.account, self.settings)
         return NULL if name is None else name
 
     def accrue_time(self, job: Job) -> str:
@@ -209,7 +210,7 @@ class JobColumns:
         return f"{job.priority}"
 
     def qos(self, job: Job) -> str:
-        name = jobtexts.qos(job.description.qos, self.settings)
+        name = associations.qos(job.description.qos, self.settings)
         return NULL if name is None else name
 
     def reason(self, job: Job) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from fakeslurm import associations
 from fakeslurm.commands import grestexts, jobtexts, jsonshape
 from fakeslurm.commands.jobsizes import allocated_tres, memory_on_node, min_cpus_per_node, requested_tres, tasks
 from fakeslurm.commands.jobtexts import NEW
@@ -79,7 +80,7 @@ class _Values:
     def _who(self) -> dict[str, Any]:
         job, asked, settings = self.job, self.job.description, self.settings
         return {
-            "account": jobtexts.account(asked.uid, asked.account, settings) or "",
+            "account": associations.account(asked.uid, asked.account, settings) or "",
             "allocating_node": asked.submit_host,
             "association_id": 2 if asked.uid == 0 and settings.accounting else 0,
             "cluster": settings.cluster_name,
@@ -92,7 +93,7 @@ class _Values:
             "mail_user": asked.user,
             "name": asked.name,
             "partition": job.partition,
-            "qos": jobtexts.qos(asked.qos, settings) or "",
+            "qos": associations.qos(asked.qos, settings) or "",
             "user_id": asked.uid,
             "user_name": asked.user,
             "wckey": asked.wckey or "",

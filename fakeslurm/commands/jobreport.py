@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from fakeslurm import associations
 from fakeslurm.commands import grestexts, jobtexts
 from fakeslurm.commands.jobsizes import (
     allocated_tres,
@@ -35,10 +36,6 @@ __all__ = ["Reporter"]
 
 def _star(number: int | None) -> str:
     return "*" if number is None else f"{number}"
-
-
-_LEAST_TIME = "00:01:00"
-"""TimeMin of a job that has a deadline (measured)."""
 
 
 @frozen
@@ -71,8 +68,6 @@ class Reporter:
             *self._files(job),
             *([] if self._new else ["Power="]),
             *self._tres_per_something(job),
-            *(["KillOInInvalidDependent=Yes"] if job.description.kill_on_invalid_dep else []),
-            *(["SpreadJob=Yes"] if job.description.spread_job else []),
             "",
         ]
         return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"
@@ -85,8 +80,8 @@ class Reporter:
             tasks = f"{jobtexts.NO_VAL}" if tasks is None else tasks
             limit = f" ArrayTaskThrottle={job.array.limit}" if job.array.limit else ""
             element = f" ArrayJobId={job.array.job_id} ArrayTaskId={tasks}{limit}"
-        account = jobtexts.account(asked.uid, asked.account, self.settings)
-        qos = jobtexts.qos(asked.qos, self.settings)
+        account = associations.account(asked.uid, asked.account, self.settings)
+        qos = associations.qos(asked.qos, self.settings)
         lines = [
             f"JobId={job.job_id}{element} JobName={asked.name}",
             f"UserId={asked.user}({asked.uid}) GroupId={asked.group}({asked.gid}) MCS_label=N/A",
@@ -106,13 +101,11 @@ class Reporter:
         start = self._stamp(jobtexts.expected_start(job, self.now))
         end = self._stamp(jobtexts.expected_end(job, self.now))
         return [
-            f"RunTime={used} TimeLimit={format_time_limit(job.time_limit)} "
-            f"TimeMin={'N/A' if job.description.deadline is None else _LEAST_TIME}",
+            f"RunTime={used} TimeLimit={format_time_limit(job.time_limit)} TimeMin=N/A",
             f"SubmitTime={self.stamps(job.submit_time)} EligibleTime={self._stamp(job.eligible_time)}",
             f"AccrueTime={self._stamp(jobtexts.accrue_time(job))}",
             f"StartTime={start} EndTime={end} Deadline={self._stamp(job.description.deadline, 'N/A')}",
-            f"SuspendTime={'None' if job.suspend_time is None else self.stamps(job.suspend_time)} "
-            f"SecsPreSuspend={int(job.run_before)} LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
+            f"SuspendTime=None SecsPreSuspend=0 LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
             "Scheduler=Main",
         ]
 

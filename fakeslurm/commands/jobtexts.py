@@ -19,7 +19,6 @@ __all__ = [
     "NEW",
     "NO_VAL",
     "NULL",
-    "account",
     "accrue_time",
     "array_job_id",
     "command_line",
@@ -35,7 +34,6 @@ __all__ = [
     "named_nodes",
     "nodelist",
     "over_subscribe",
-    "qos",
     "requeue",
     "seconds_used",
     "short_time",
@@ -63,31 +61,16 @@ def short_time(seconds: int) -> str:
 
 def seconds_used(job: Job, now: float) -> int:
     """Whole seconds that the job has run."""
-    return int(job.seconds_run(now))
+    if job.start_time is None or job.state is JobState.PENDING:
+        return 0
+    end = now if job.end_time is None else job.end_time
+    return int(end) - int(job.start_time)
 
 
 @functools.lru_cache(4096)  # ten thousand jobs share a few allocations
 def nodelist(nodes: tuple[str, ...]) -> str:
     """``n[1-2]``; empty for no nodes."""
     return hostlist.compress(nodes)
-
-
-def account(uid: int, asked: str | None, settings: Settings) -> str | None:
-    """The account that a job is charged to.
-
-    slurmdbd knows one user from the beginning, root with the account ``root``, and gives it that account whatever it
-    asks for. Anybody else's is taken as given (``AccountingStorageEnforce=none``), in lower case.
-    """
-    if settings.accounting and uid == 0:
-        return "root"
-    return asked.lower() if asked else None
-
-
-def qos(asked: str | None, settings: Settings) -> str | None:
-    """``normal``, the only one there is; empty for one that does not exist; None without slurmdbd."""
-    if not settings.accounting:
-        return None
-    return "normal" if asked is None or asked.lower() == "normal" else ""
 
 
 def host_order(name: str) -> tuple[str, int]:
@@ -134,7 +117,7 @@ def expected_end(job: Job, now: float) -> float | None:
     if job.end_time is not None:
         return job.end_time
     start = expected_start(job, now)
-    return None if start is None or job.time_limit is None else start + job.time_limit * 60 + job.suspended
+    return None if start is None or job.time_limit is None else start + job.time_limit * 60
 
 
 def accrue_time(job: Job) -> float | None:

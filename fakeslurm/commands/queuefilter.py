@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from fakeslurm.commands import answers, jobtexts
+from fakeslurm import associations
+from fakeslurm.commands import answers
 from fakeslurm.commands.answers import Stop, words
 from fakeslurm.commands.arrayjobs import as_element
 from fakeslurm.commands.jobtexts import NEW
@@ -49,12 +50,14 @@ class JobChoices:
 
     ids: frozenset[int]
     elements: frozenset[tuple[int, int]] = frozenset()
+    words: int = 1
+    """How many were given; the same one may be given twice."""
 
     @property
     def only(self) -> int | None:
-        """The id of the job when there is one alone: it is asked for by itself, and an error when it is unknown."""
+        """The id of the job when one word named it: it is asked for by itself, and an error when it is unknown."""
         every = self.ids | {job_id for job_id, _ in self.elements}
-        return next(iter(every)) if len(self.ids) + len(self.elements) == 1 else None
+        return next(iter(every)) if self.words == 1 else None
 
     def names(self, job: Job) -> bool:
         """Whether the job is meant."""
@@ -91,7 +94,8 @@ def job_choices(text: str) -> JobChoices:
     """The jobs of ``--jobs``: of each word only the number, and that of the element, are looked at. Raises `Stop`."""
     ids: set[int] = set()
     elements: set[tuple[int, int]] = set()
-    for word in words(text):
+    given = words(text)
+    for word in given:
         number = _LEADING_NUMBER.match(word)
         if number is None or int(number[1]) in (0, _INFINITE):
             raise Stop(f"{_PROGRAM}: error: Invalid job id: {word}\n")
@@ -100,7 +104,7 @@ def job_choices(text: str) -> JobChoices:
             ids.add(int(number[1]))
         else:
             elements.add((int(number[1]), int(task[1] or 0)))
-    return JobChoices(frozenset(ids), frozenset(elements))
+    return JobChoices(frozenset(ids), frozenset(elements), len(given))
 
 
 def step_choices(text: str) -> StepChoices:
@@ -174,10 +178,12 @@ def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool
     settings = controller.settings
     if "accounts" in values:
         accounts = frozenset(words(values["accounts"]))
-        tests.append(lambda job: jobtexts.account(job.description.uid, job.description.account, settings) in accounts)
+        tests.append(
+            lambda job: associations.account(job.description.uid, job.description.account, settings) in accounts
+        )
     if "qos" in values:
         qos = frozenset(words(values["qos"]))
-        tests.append(lambda job: jobtexts.qos(job.description.qos, settings) in qos)
+        tests.append(lambda job: associations.qos(job.description.qos, settings) in qos)
     if "licenses" in values:
         licenses = frozenset(words(values["licenses"]))
         tests.append(lambda job: not licenses.isdisjoint(license_names(job.description.licenses)))

@@ -161,7 +161,7 @@ def _apply(request: _Request, option: Given, invocation: Invocation, settings: S
             jsonshape.check_parser(_PROGRAM, option.value, settings)
             request.flags.add(key)
         case "brief":
-            request.append("format", BRIEF)
+            request.flags.add(key)
         case "format" | "jobs":
             request.append(key, value)
             request.flags.add(key)
@@ -187,6 +187,8 @@ def _print(request: _Request, invocation: Invocation, controller: Controller, wo
                 "Please remove one and retry.\n"
             )
         request.values["format"] = LONG
+    if "brief" in request.flags:  # behind the fields of --format, wherever it stands (measured)
+        request.append("format", BRIEF)
     selection = accountfilter.selection(request.values, request.flags, invocation, controller)
     texts = AccountTexts(
         controller.settings,
@@ -207,6 +209,6 @@ def _print(request: _Request, invocation: Invocation, controller: Controller, wo
     except FieldError as error:
         raise Stop(f"{_PROGRAM}: error: {error}\n") from None
     delimiter = None if request.trailing is None else request.values.get("delimiter", "|")
-    sheet = Sheet(chosen, delimiter, bool(request.trailing))
+    sheet = Sheet(chosen, delimiter, bool(request.trailing), controller.settings.profile.sacct_cuts_dates)
     header = "" if "noheader" in request.flags else sheet.header()
     return Reply(header + sheet.rows(rows), stamps.complaint)

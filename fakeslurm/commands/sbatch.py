@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.commands.arrayjobs import jobs_of
-from fakeslurm.commands.base import Continuation, Invocation, Reply, UsageError, parse_options
+from fakeslurm.commands.base import Continuation, Given, Invocation, Reply, UsageError, parse_options
 from fakeslurm.commands.job_options import Refused, Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options
 from fakeslurm.messages import SlurmError
@@ -23,9 +23,10 @@ from slurmkit.slurm.states import ExitCode
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["candidates", "describe", "run", "test_only", "unknown_cluster"]
+__all__ = ["candidates", "describe", "run", "test_only"]
 
 _PROGRAM = "sbatch"
+_OWN = frozenset({"help", "usage", "version"})
 _BAD_OPTION = 255
 _LONGEST_TEXT = 1024
 """Bytes of a job's name, comment and the like (MAX_STR_LEN in job_mgr.c; measured: 1024 pass, 1025 do not)."""
@@ -52,13 +53,33 @@ class _Line:
 
 
 def _read_line(argv: Sequence[str], invocation: Invocation) -> _Line:
-    """Raises `UsageError` and `Refused`."""
-    given, operands = parse_options(_PROGRAM, argv, sbatch_options(invocation.version), permute=False)
+    """Every value is looked at before the script is, one option after another. Raises `UsageError` and `Refused`."""
     wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
-    for name, value in given:
-        if name in ("wrap", "chdir"):
-            wishes.apply(name, value)
-    return _Line([(option.key, option.value) for option in given], operands, wishes)
+    given, operands = _understood(argv, wishes, invocation)
+    return _Line(given, operands, wishes)
+
+
+def _understood(
+    words: Sequence[str], wishes: Wishes, invocation: Invocation
+) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """The options and operands in `words`; the options are `wishes` then. Raises `UsageError` and `Refused`."""
+    try:
+        given, operands = parse_options(_PROGRAM, words, sbatch_options(invocation.version), permute=False)
+    except UsageError as error:
+        _apply(error.given, wishes)
+        raise
+    return _apply(given, wishes), operands
+
+
+def _apply(given: Sequence[Given], wishes: Wishes) -> list[tuple[str, str | None]]:
+    """The options of the command itself (--help, --version) end it at once."""
+    found: list[tuple[str, str | None]] = []
+    for key, value in given:
+        found.append((key, value))
+        if key in _OWN:
+            break
+        wishes.apply(key, value)
+    return found
 
 
 def candidates(argv: Sequence[str], invocation: Invocation) -> list[str | None]:
@@ -71,21 +92,27 @@ def candidates(argv: Sequence[str], invocation: Invocation) -> list[str | None]:
     except (UsageError, Refused):
         return []
     names = {name for name, _ in line.given}
-    if line.wishes.wrap is not None or names & {"help", "usage", "version"}:
+    if line.wishes.wrap is not None or names & _OWN:
         return []
-    return _script_paths(line, invocation) if line.operands else [None]
+    return [*_script_paths(line, invocation)] if line.operands else [None]
 
 
-def _script_paths(line: _Line, invocation: Invocation) -> list[str | None]:
-    """A bare name is looked for in the job's directory and then on PATH (measured); it need not be executable."""
+def _script_paths(line: _Line, invocation: Invocation) -> Mapping[str, str]:
+    """Where the script may be, and the path that is shown for it.
+
+    A bare name is looked for in the job's directory, then on PATH, then where sbatch is called: there it is shown as it
+    was given (measured). It need not be executable.
+    """
     name = line.operands[0]
     if not name:
-        return []
-    directory = posixpath.join(invocation.cwd, line.wishes.chdir or "")
-    directories = [directory]
+        return {}
+    directories = [posixpath.join(invocation.cwd, line.wishes.chdir or "")]
     if "/" not in name:
         directories += [part or "." for part in invocation.environ.get("PATH", "").split(":")]
-    return [posixpath.normpath(posixpath.join(invocation.cwd, place, name)) for place in directories]
+    paths = [posixpath.normpath(posixpath.join(invocation.cwd, place, name)) for place in directories]
+    shown = {path: path for path in paths}
+    shown.setdefault(posixpath.normpath(posixpath.join(invocation.cwd, name)), name)
+    return shown
 
 
 def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
@@ -108,14 +135,38 @@ def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) ->
         raise line.wishes.heterogeneous()
     path, script = _script(line, invocation)
     wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
-    for name, value in _directives(path, script, line, invocation):
-        wishes.apply(name, value)
-    for name, value in [*environment_options(invocation.environ), *line.given]:
+    _read_directives(script, line, wishes, invocation)
+    for name, value in environment_options(invocation.environ):
+        wishes.apply_variable(name, value)
+    for name, value in line.given:
         wishes.apply(name, value)
     wishes.check()
+    reply = _submit(path, script, line, wishes, argv, invocation, controller)
+    return evolve(reply, stderr=_warning(wishes, invocation) + reply.stderr)
+
+
+def _warning(wishes: Wishes, invocation: Invocation) -> str:
+    if wishes.quiet or wishes.ntasks is None or wishes.ntasks >= (wishes.min_nodes or 1):
+        return ""
+    word = "warning" if invocation.version >= "24.11" else "Warning"
+    return (
+        f"sbatch: {word}: can't run {wishes.ntasks} processes on {wishes.min_nodes} nodes, "
+        f"setting nnodes to {wishes.ntasks}\n"
+    )
+
+
+def _submit(
+    path: str | None,
+    script: bytes,
+    line: _Line,
+    wishes: Wishes,
+    argv: Sequence[str],
+    invocation: Invocation,
+    controller: Controller,
+) -> Reply:
     cluster = controller.settings.cluster_name
     if wishes.clusters is not None and wishes.clusters != cluster:
-        return unknown_cluster(_PROGRAM, wishes.clusters)
+        return _unknown_cluster(wishes.clusters)
     description = describe(wishes, invocation, name=_job_name(path, line))
     argv_of_job = (path, *line.operands[1:]) if path is not None else ()
     description = evolve(
@@ -147,8 +198,8 @@ def _script(line: _Line, invocation: Invocation) -> tuple[str | None, bytes]:
     path: str | None = None
     content = invocation.stdin
     if line.operands:
-        for path in _script_paths(line, invocation):
-            found = invocation.files.get(path or "")
+        for place, path in _script_paths(line, invocation).items():  # noqa: B007 (the path that was found)
+            found = invocation.files.get(place)
             if isinstance(found, bytes):
                 content = found
                 break
@@ -181,10 +232,10 @@ def _check_script(content: bytes, wishes: Wishes) -> None:
         raise Refused("".join(f"sbatch: error: {text}\n" for text in problem.split("\n")), 1)
 
 
-def _directives(path: str | None, script: bytes, line: _Line, invocation: Invocation) -> list[tuple[str, str | None]]:
-    """The options of the script's ``#SBATCH`` lines; --wrap among them is ignored (measured)."""
+def _read_directives(script: bytes, line: _Line, wishes: Wishes, invocation: Invocation) -> None:
+    """The options of the script's ``#SBATCH`` lines; --wrap, --quiet and --verbose among them are ignored (measured)."""
     if line.wishes.wrap is not None:
-        return []
+        return
     if is_heterogeneous(script):
         raise line.wishes.heterogeneous()
     try:
@@ -192,10 +243,10 @@ def _directives(path: str | None, script: bytes, line: _Line, invocation: Invoca
     except DirectiveError as error:
         name = line.operands[0] if line.operands else "stdin"
         raise Refused(f"sbatch: fatal: {name}: {error}\n", 1) from None
-    given, positional = parse_options(_PROGRAM, words, sbatch_options(invocation.version), permute=False)
+    _, positional = _understood(words, wishes, invocation)
+    wishes.wrap, wishes.quiet, wishes.verbose = None, 0, 0
     if positional:
         raise Refused(f"sbatch: error: Invalid directive found in batch script: {positional[0]}\n", _BAD_OPTION)
-    return [(option.key, option.value) for option in given if option.key != "wrap"]
 
 
 def _job_name(path: str | None, line: _Line) -> str:
@@ -296,11 +347,10 @@ def refusal(error: SlurmError) -> Reply:
     return Reply(stderr="".join(f"sbatch: error: {line}\n" for line in lines), returncode=1)
 
 
-def unknown_cluster(program: str, name: str) -> Reply:
-    """What sbatch and srun answer to the name of another cluster."""
+def _unknown_cluster(name: str) -> Reply:
     return Reply(
-        stderr=f"{program}: error: No cluster '{name}' known by database.\n"
-        f"{program}: error: '{name}' can't be reached now, or it is an invalid entry for --cluster.  "
+        stderr=f"sbatch: error: No cluster '{name}' known by database.\n"
+        f"sbatch: error: '{name}' can't be reached now, or it is an invalid entry for --cluster.  "
         "Use 'sacctmgr list clusters' to see available clusters.\n",
         returncode=1,
     )

@@ -280,7 +280,7 @@ def _table(
 ) -> Table:
     values, flags = request.values, request.flags
     catalogue = sinfofields.CATALOGUES[release]
-    if "format" in values and "long" in flags and not request.long_format:
+    if "format" in values and "long" in flags:
         raise Stop(
             f"{_PROGRAM}: fatal: Options -o(--format) and -l(--long) are mutually exclusive. "
             "Please remove one and retry.\n"
@@ -336,9 +336,11 @@ def _groups(request: _Request, used: Sequence[Field], controller: Controller) ->
         merged = [node for name, node in shown.items() if any(_has(one, name) for one in partitions)]
         return [Group(partitions[0], nodes) for nodes in _alike(merged, attributes)]
     groups = []
+    # A partition without such nodes is a row of its own only where its name is shown (measured).
+    empty: list[list[ShownNode]] = [[]] if any(one.header == "PARTITION" for one in used) else []
     for partition in partitions:
         alike = _alike([node for name, node in shown.items() if _has(partition, name)], attributes)
-        groups += [Group(partition, nodes) for nodes in alike or [[]]]
+        groups += [Group(partition, nodes) for nodes in alike or empty]
     return groups
 
 

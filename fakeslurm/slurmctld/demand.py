@@ -66,10 +66,13 @@ def node_mask(text: str, nodes: Mapping[str, NodeRecord], settings: Settings) ->
 
 
 def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], settings: Settings) -> Demand:
-    """What `description` comes down to on this cluster. Raises SlurmError for node names that do not exist."""
+    """What `description` comes down to on this cluster. Raises SlurmError for node names that do not exist, and for
+    nodes that are wanted and excluded."""
     d = description
     required, names = node_mask(d.nodelist, nodes, settings)
     excluded, _ = node_mask(d.exclude, nodes, settings)
+    if required & excluded:
+        raise SlurmError(messages.INVALID_NODE_NAME)
     for record in nodes.values() if d.constraint else ():
         if not satisfies(d.constraint, record.node):
             excluded |= 1 << record.index
@@ -93,9 +96,12 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     min_cpus = min_nodes * cpus_per_task if d.overcommit else num_tasks * cpus_per_task
     tasks_on_a_node = min(per_node or 1, num_tasks)
     min_cpus_per_node = max(d.mincpus or 1, tasks_on_a_node * cpus_per_task)
+    counted = d.ntasks is not None
+    if per_node is not None and (d.spread_job or settings.profile.tasks_per_node_limit_nodes):
+        counted = True
     if d.spread_job and max_nodes is None:
-        max_nodes = len(nodes)
-    if max_nodes is not None and (d.ntasks is not None or d.spread_job):
+        max_nodes, counted = len(nodes), True
+    if max_nodes is not None and counted:
         max_nodes = max(min(max_nodes, num_tasks), min_nodes)
     return Demand(
         min_nodes=min_nodes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGTERM
 
 from fakeslurm import messages
 from fakeslurm.messages import Reason
@@ -58,7 +58,8 @@ class Running:
         job.reason = Reason.NONE
         job.wait_status = 0
         job.partition = partition
-        job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
+        chosen = next(one for one in state.settings.partitions if one.name == partition)
+        job.time_limit = admission.time_limit_of(job.description, chosen)
         job.start_time = state.now
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
         job.cpus_per_node = tuple(share.cpus for share in shares)
@@ -105,7 +106,7 @@ class Running:
         period = state.settings.limit_scan
         overrun = state.settings.over_time_limit * 60
         state.timers.set("limit", job.job_id, state.next_scan(latest + overrun, period))
-        if job.description.signal is not None and not job.warned:
+        if job.description.signal is not None:
             warning = max(latest - job.description.signal.seconds - _WARNING_SLACK, state.now)
             state.timers.set("warn", job.job_id, state.next_scan(warning, period))
 
@@ -151,7 +152,6 @@ class Running:
     def warn(self, job: Job) -> None:
         """--signal: SIGCONT and the signal, to the steps or to the batch script's shell."""
         spec = job.description.signal
-        job.warned = True
         if spec is not None:
             scope: Scope = "batch" if spec.batch else "steps"
             self.signal_job(job, SIGCONT, scope)
@@ -175,12 +175,14 @@ class Running:
     # Ending
 
     def terminate(self, job: Job, state: JobState, reason: str, text: str) -> None:
-        """A running job is over: COMPLETING. What still runs of it is told so, asked to end, and killed after KillWait."""
-        suspended = job.state is JobState.SUSPENDED
+        """A running job is over: COMPLETING. What still runs of it is told so, asked to end, and killed after KillWait.
+
+        `reason`: where the end has none of its own, the present one, which is that of a hold.
+        """
         job.state = state
         job.reason = reason
-        job.end_time = job.suspend_time if suspended else self._state.now
-        self._wind_down(job, text, kill=suspended)
+        job.end_time = self._state.now
+        self._wind_down(job, text)
 
     def requeue(self, job: Job, reason: str, text: str, accounted: JobState = JobState.REQUEUED) -> None:
         """A running job has to start again: PENDING, and COMPLETING until nothing of it runs.
@@ -198,41 +200,7 @@ class Running:
         job.state = JobState.CANCELLED
         job.end_time = self._state.now
 
-    def suspend(self, job: Job) -> None:
-        """SIGSTOP to all of a running job; its CPUs are free, its time stands still, its priority is 0 (measured)."""
-        state = self._state
-        assert job.start_time is not None
-        state.resources.set_aside(job.job_id)
-        job.run_before = job.seconds_run(state.now)
-        job.suspend_time = state.now
-        job.state = JobState.SUSPENDED
-        job.priority = 0
-        state.timers.clear("limit", job.job_id)
-        state.timers.clear("warn", job.job_id)
-        self._signal_all(job, SIGSTOP)
-        state.changed(job)
-
-    def resume(self, job: Job, priority: int) -> None:
-        """Undo `suspend`; the job has the next priority then (measured)."""
-        state = self._state
-        assert job.suspend_time is not None
-        state.resources.take_back(job.job_id)
-        pause = state.now - job.suspend_time
-        job.suspended += pause
-        for step in self._alive(job):
-            step.suspended += pause
-        job.suspend_time = state.now
-        job.state = JobState.RUNNING
-        job.priority = priority
-        self._watch(job)
-        self._signal_all(job, SIGCONT)
-        state.changed(job)
-
-    def _signal_all(self, job: Job, signal: int) -> None:
-        for step in self._alive(job):
-            self._state.effects.append(SignalStep(job.job_id, step.step_id, signal))
-
-    def _wind_down(self, job: Job, text: str, *, kill: bool = False) -> None:
+    def _wind_down(self, job: Job, text: str) -> None:
         job_id = job.job_id
         job.completing = True
         self._state.resources.completing(job_id)
@@ -242,14 +210,11 @@ class Running:
         self._state.timers.clear("limit", job_id)
         self._state.timers.clear("warn", job_id)
         alive = self._alive(job)
-        if kill:  # it was suspended, and can do nothing about it
-            self._signal_all(job, SIGKILL)
-        else:
-            for step in alive:
-                self._say(job, step, text)
-                for signal in (SIGCONT, SIGTERM):
-                    self._state.effects.append(SignalStep(job_id, step.step_id, signal))
-        if alive and not kill:
+        for step in alive:
+            self._say(job, step, text)
+            for signal in (SIGCONT, SIGTERM):
+                self._state.effects.append(SignalStep(job_id, step.step_id, signal))
+        if alive:
             wait = max(self._state.settings.kill_wait, _SHORTEST_KILL_WAIT)
             self._state.timers.set("kill", job_id, self._state.now + wait)
         if job.batch is None or not job.batch.running:
@@ -278,14 +243,14 @@ class Running:
         elif latest is not None and self._state.now >= latest:
             self.time_out(job)
         else:
-            self.terminate(job, JobState.COMPLETED, Reason.NONE, messages.CANCELLED_AT)
+            self.terminate(job, JobState.COMPLETED, job.reason, messages.CANCELLED_AT)
 
     def batch_ended(self, job: Job, wait_status: int) -> None:
         """The batch script has ended, of a job that runs or that is being ended."""
         if job.batch is None or not job.batch.running:
             raise LookupError(f"job {job.job_id} has no batch script that runs")
         self.end_step(job, job.batch, (wait_status,))
-        if job.state in (JobState.RUNNING, JobState.SUSPENDED):
+        if job.state is JobState.RUNNING:
             self.end_by_status(job, wait_status)
         else:
             if not job.requeued:
@@ -294,7 +259,7 @@ class Running:
             self._state.changed(job)
 
     def launch_failed(self, job: Job) -> None:
-        if job.state in (JobState.RUNNING, JobState.SUSPENDED) and job.batch is not None:
+        if job.state is JobState.RUNNING and job.batch is not None:
             job.wait_status = _LAUNCH_FAILED
             self.end_step(job, job.batch, (_LAUNCH_FAILED,))
             self.terminate(job, JobState.FAILED, Reason.LAUNCH_FAILURE, messages.STEP_FAILED)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 from math import floor
 
 from attrs import evolve
 
-from fakeslurm import messages
+from fakeslurm import associations, messages
 from fakeslurm.jobarray import JobArray, job_array
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, JobDescription, Partition
@@ -39,8 +39,9 @@ class Waiting:
     def __init__(self, state: State, scheduler: Scheduler) -> None:
         self._state = state
         self._scheduler = scheduler
+        self._partitions: Mapping[str, Partition] = {one.name: one for one in state.settings.partitions}
         self._fits_empty = lru_cache(maxsize=1024)(self._could_run)
-        """The answer depends on nothing that changes but `partition_changed`, and most jobs are alike."""
+        """The answer depends on nothing that changes, and most jobs are alike."""
         self._demands: dict[int, Demand] = {}
         self._dependencies: dict[int, Dependencies] = {}
         self._dependents: dict[Key, set[int]] = {}
@@ -53,8 +54,9 @@ class Waiting:
     def check(self, description: JobDescription) -> tuple[tuple[Partition, ...], Demand]:
         """What is refused before a job id is used up. Raises SlurmError."""
         partitions = admission.partitions_of(description, self._state.settings)
-        admission.check_open(partitions)
         admission.check_names(description, self._state.settings)
+        if description.deadline is not None and description.deadline < self._state.now - 1:  # seconds, as Slurm counts
+            raise SlurmError(messages.INVALID_TIME_LIMIT)
         return partitions, demand_of(description, self._state.resources.nodes, self._state.settings)
 
     def _problem(
@@ -90,7 +92,7 @@ class Waiting:
         resources = self._state.resources
         mask = resources.partition_masks[partition]
         shares = select(demand, resources.candidates(demand, mask, empty=True))
-        most = self._state.partitions[partition].max_nodes
+        most = self._partitions[partition].max_nodes
         return shares is not None and (most is None or len(shares) <= most)
 
     def take_id(self) -> int:
@@ -156,13 +158,14 @@ class Waiting:
         self, job_id: int, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
     ) -> Job:
         state = self._state
-        accounting = state.settings.accounting
         return Job(
             job_id=job_id,
             description=description,
             partition=",".join(one.name for one in partitions),
             submit_time=state.now,
-            eligible_time=None,
+            eligible_time=description.begin
+            if (description.begin or 0) > state.now
+            else None,  # be it held or not (measured)
             priority=0 if description.hold else self.priority_of(description),
             time_limit=admission.time_limit_of(description, partitions[0]),
             num_nodes=self._least_nodes(demand, partitions),
@@ -170,8 +173,8 @@ class Waiting:
             num_tasks=demand.num_tasks,
             requested_nodes=demand.min_nodes,
             requested_cpus=demand.min_cpus,
-            account=description.account or ("root" if accounting and description.uid == 0 else None),
-            qos=description.qos or ("normal" if accounting else None),
+            account=associations.account(description.uid, description.account, state.settings),
+            qos=associations.qos(description.qos, state.settings) or None,
         )
 
     def _least_nodes(self, demand: Demand, partitions: Sequence[Partition]) -> int:
@@ -210,7 +213,7 @@ class Waiting:
         if job.eligible_time is None:
             job.eligible_time = state.now
         demand = self._demands[job_id]
-        partitions = [self._state.partitions[name] for name in job.partition.split(",")]
+        partitions = [self._partitions[name] for name in job.partition.split(",")]
         obstacles = self._obstacles(description, demand, partitions)
         usable = tuple(one.name for one, reason in zip(partitions, obstacles, strict=True) if reason is None)
         others = [reason for reason in obstacles if reason is not None and reason is not Reason.BAD_CONSTRAINTS]
@@ -228,19 +231,6 @@ class Waiting:
             job.reason = Reason.BAD_CONSTRAINTS
             job.priority = 0
 
-    def partition_changed(self, name: str) -> None:
-        """A partition has other limits, or another state, than before: look again at those that wait for it."""
-        self._fits_empty.cache_clear()
-        for job in list(self._state.jobs.values()):
-            if (
-                job.state is JobState.PENDING
-                and job.priority
-                and not job.completing
-                and name in job.partition.split(",")
-            ):
-                self._leave_queue(job)
-                self.consider(job)
-
     def _is_independent(self, job: Job) -> bool:
         """Whether the dependencies are satisfied; if not, why is in the job."""
         dependencies = self._dependencies[job.job_id]
@@ -249,6 +239,9 @@ class Waiting:
         if verdict is Verdict.SATISFIED:
             self._drop_dependencies(job.job_id)
             return True
+        if verdict is Verdict.FAILED and job.priority == 0:
+            self._explain_hold(job)  # a held job is looked at when it is released (measured)
+            return False
         if verdict is Verdict.FAILED:
             self._wait(job, Reason.DEPENDENCY_NEVER_SATISFIED)
             kill = job.description.kill_on_invalid_dep
@@ -301,6 +294,7 @@ class Waiting:
         self._wait(job, reason)
         self._leave_queue(job)
         self._state.timers.clear("begin", job.job_id)
+        self._check_size(job)
 
     def release(self, job: Job, uid: int) -> None:
         """Undo `hold`; nothing happens to a job that is not held."""
@@ -308,8 +302,11 @@ class Waiting:
             raise SlurmError(messages.JOB_FINISHED)
         if job.reason == Reason.HELD_BY_ADMIN and uid != 0:
             raise SlurmError(messages.ACCESS_DENIED)
-        if job.priority != 0:
-            return
+        if job.priority == 0:
+            self._let_go(job)
+        self._check_size(job)
+
+    def _let_go(self, job: Job) -> None:
         job.priority = self.priority_of(job.description)
         if job.requeued:
             job.reason = Reason.NONE
@@ -317,6 +314,12 @@ class Waiting:
             self.consider(job)
         else:
             job.reason = Reason.NONE
+
+    def _check_size(self, job: Job) -> None:
+        """Holding and releasing are updates of the job, and complain afterwards when no partition has CPUs enough (measured)."""
+        largest = max(self._state.resources.partition_cpus[name] for name in job.partition.split(","))
+        if job.state is JobState.PENDING and job.num_cpus > largest:
+            raise SlurmError(messages.PARTITION_UNAVAILABLE)
 
     def _leave_queue(self, job: Job) -> None:
         self._scheduler.remove(job.job_id)
@@ -419,13 +422,11 @@ class Waiting:
         if begin is None or begin <= state.now:
             begin = state.now + state.settings.cred_expire + _REQUEUE_SECOND
             job.description = evolve(job.description, begin=begin)
-        names = job.description.partition or job.partition
-        partitions = [state.partitions[name] for name in names.split(",")]
-        demand = demand_of(job.description, state.resources.nodes, state.settings)
+        partitions, demand = self.check(job.description)
         self._demands[job.job_id] = demand
         job.partition = ",".join(one.name for one in partitions)
-        before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
-        job.submit_time = before + 1.0 if floor(state.now) == before else state.now
+        before = floor(job.submit_time)  # two attempts differ in their whole seconds
+        job.submit_time = before + 1.0 if floor(state.now) <= before else state.now
         job.eligible_time = begin
         if job.reason == Reason.REQUEUED_HELD:
             job.waited_for = Reason.HELD_BY_USER
@@ -439,11 +440,8 @@ class Waiting:
             job.priority = self.priority_of(job.description)
         job.cancelled_by = None
         job.batch, job.steps, job.next_step_id = None, {}, 0
-        if job.array is not None and job.is_unsplit:
-            job.array.closed = False
-        elif job.array is not None:
+        if job.array is not None:
             job.array.again(job.job_id)
-        job.suspend_time, job.run_before, job.suspended, job.warned = None, 0.0, 0.0, False
         self.consider(job)
         state.changed(job)
 
