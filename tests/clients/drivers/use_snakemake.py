@@ -33,7 +33,7 @@ rule fail:
 """
 OPTIONS = (
     "--executor=slurm --jobs=4 --keep-going --latency-wait=20 --seconds-between-status-checks=1 --cores=4"
-    " --slurm-no-account --slurm-init-seconds-before-status-checks=5 --default-resources slurm_partition=debug mem_mb=100 runtime=2"
+    " --slurm-init-seconds-before-status-checks=5 --default-resources slurm_account=root slurm_partition=debug mem_mb=100 runtime=2"
 )
 
 
