@@ -8,7 +8,7 @@ SYSTEM :=
 PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
 VENV13 := .venv-24.11
 
-.PHONY: demo test test-24.11 lint bench differential clean
+.PHONY: demo test test-24.11 lint fidelity bench differential clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -38,6 +38,9 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fidelity: $(VENV)/dev.stamp  ## write docs/fidelity.md: what of Slurm's manual the fake supports
+	$(BIN)/python -m fakeslurm.fidelity docs/fidelity.md
 
 bench: $(VENV)/dev.stamp  ## the benchmarks, side by side in one run
 	$(BIN)/python -m benchmarks $(ROW)

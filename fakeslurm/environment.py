@@ -149,6 +149,8 @@ def step_environment(
             environment.pop(name, None)
     if not inside:
         environment |= _of_job(job, settings) | _licenses(job, settings)
+        if settings.profile.allocation_in_step_environment:
+            environment |= _of_own_allocation(job)
     if inside or (request is not None and request.distribution) or _asks_for_memory(job):
         environment["SLURM_DISTRIBUTION"] = step.distribution
     if inside and settings.profile.pack_group_in_environment:
@@ -191,6 +193,19 @@ def step_environment(
     environment |= variables or {}
     environment.setdefault("TMPDIR", _DEFAULT_TMPDIR)
     return environment
+
+
+def _of_own_allocation(job: Job) -> dict[str, str]:
+    """What srun outside a job has asked for, in its step."""
+    asked = job.description
+    values = {"SLURM_JOB_GROUP": asked.group}
+    if asked.cpus_per_task is not None:
+        values["SLURM_TRES_PER_TASK"] = f"cpu={asked.cpus_per_task}"
+    if asked.mem_per_node:
+        values["SLURM_MEM_PER_NODE"] = str(asked.mem_per_node)
+    if asked.mem_per_cpu:
+        values["SLURM_MEM_PER_CPU"] = str(asked.mem_per_cpu)
+    return values
 
 
 def task_environment(job: Job, step: Step, settings: Settings, rank: int) -> dict[str, str]:

@@ -46,6 +46,8 @@ MAX_JOB_COUNT = (
     "Slurm temporarily unable to accept job, sleeping and retrying"  # measured: what sbatch says, and then retries
 )
 MORE_PROCESSORS = "More processors requested than permitted"  # M 4
+NOT_SUSPENDED = "Job is not suspended"  # errno
+UNEXPECTED_MESSAGE = "Unexpected message received"  # measured: scontrol suspend of an unknown id
 JOB_FINISHED = "Job has already finished"  # measured: scontrol hold
 JOB_PENDING = "Job is pending execution"  # errno
 ALREADY_DONE = "Job/step already completing or completed"  # errno

@@ -353,6 +353,8 @@ class Step:
     pid: int | None = None
     """Of the batch script."""
     request: StepRequest | None = None
+    suspended: float = 0.0
+    """Seconds that its job was suspended for while it ran, up to the last resumption."""
     announced: bool = False
     """Whether slurmstepd has said on its stderr why it is ended; it says so once."""
     exclusive: bool = True
@@ -427,6 +429,14 @@ class Job:
     dependency: str = ""
     """What it still waits for, as squeue %E prints it: ``afterok:1(unfulfilled)``."""
     restart_count: int = 0
+    suspend_time: float | None = None
+    """When it was last suspended or resumed."""
+    run_before: float = 0.0
+    """Seconds that it had run until then (SecsPreSuspend)."""
+    suspended: float = 0.0
+    """Seconds that it was suspended for, up to the last resumption."""
+    warned: bool = False
+    """Whether --signal has been sent."""
     cancelled_by: int | None = None
     """The uid that cancelled it."""
     batch: Step | None = None
@@ -462,11 +472,21 @@ class Job:
         """When a running job reaches its limit."""
         if self.start_time is None or self.time_limit is None:
             return None
-        return self.start_time + self.time_limit * 60
+        return self.start_time + self.time_limit * 60 + self.suspended
 
     def gres_on(self, node: str) -> int:
         """Which units of that node's gres it has: a bit mask."""
         return dict(zip(self.nodes, self.gres, strict=False)).get(node, 0)
+
+    def seconds_run(self, now: float) -> float:
+        """How long it has run: without the time before its start, after its end, and while it was suspended."""
+        if self.start_time is None or self.state is JobState.PENDING:
+            return 0.0
+        if self.state is JobState.SUSPENDED:
+            return self.run_before
+        end = now if self.end_time is None else self.end_time
+        since = self.start_time if self.suspend_time is None else self.suspend_time
+        return self.run_before + int(end) - int(since)
 
     def step(self, step_id: StepId) -> Step | None:
         return self.batch if step_id == BATCH else self.steps.get(step_id)

@@ -43,6 +43,8 @@ class Profile:
     """SLURMD_DEBUG in steps."""
     launchers_in_environment: bool
     """Variables for the launchers of MPI libraries in what salloc runs (``I_MPI_HYDRA_BOOTSTRAP=slurm``...)."""
+    allocation_in_step_environment: bool
+    """Steps of srun outside a job have SLURM_JOB_GROUP, SLURM_MEM_PER_* and SLURM_TRES_PER_TASK."""
     working_cluster_suffix: str | None
     """The end of SLURM_WORKING_CLUSTER: protocol version and the number of the select plugin; None when it is not set."""
     hostlist_suffixes: bool
@@ -51,6 +53,8 @@ class Profile:
     """SLURM_JOB_LICENSES."""
     explains_step_gres: bool
     """srun says in a line of its own which gres its job has not."""
+    update_adds_no_error: bool
+    """scontrol update says ``slurm_update error: No error`` after a complaint of its own about a partition."""
     node_fail_exit_code: int
     """The exit code that accounting has of a job that ended NODE_FAIL (measured)."""
     accounting_restarts: bool
@@ -76,10 +80,12 @@ PROFILES: Mapping[str, Profile] = {
         pack_group_in_environment=True,
         slurmd_debug_in_environment=False,
         launchers_in_environment=False,
+        allocation_in_step_environment=False,
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
         licenses_in_environment=False,
         explains_step_gres=True,
+        update_adds_no_error=True,
         node_fail_exit_code=0,
         accounting_restarts=False,
         requeue_renews_priority=False,
@@ -100,10 +106,12 @@ PROFILES: Mapping[str, Profile] = {
         pack_group_in_environment=False,
         slurmd_debug_in_environment=True,
         launchers_in_environment=True,
+        allocation_in_step_environment=True,
         working_cluster_suffix=None,
         hostlist_suffixes=True,
         licenses_in_environment=True,
         explains_step_gres=False,
+        update_adds_no_error=False,
         node_fail_exit_code=1,
         accounting_restarts=True,
         requeue_renews_priority=True,

@@ -53,7 +53,7 @@ def main() -> None:
     send(channel, request, (0, 1, 2))
     forwarded = FORWARDED.get(name, ())
     for signal_name in forwarded:
-        _signal.signal(getattr(_signal, signal_name), lambda number, _frame: _forward(channel, int(number)))
+        _signal.signal(getattr(_signal, signal_name), lambda number, _frame: _tell(channel, "signal", int(number)))
     child = 0
     while True:
         received = receive(channel)
@@ -77,9 +77,9 @@ def main() -> None:
             os._exit(values[0])
 
 
-def _forward(channel: _socket.socket, number: int) -> None:
+def _tell(channel: _socket.socket, what: str, value: int | None) -> None:
     try:
-        send(channel, ("signal", number))
+        send(channel, (what, value))
     except BrokenPipeError:
         pass  # the step has ended; the return code is on its way
 
@@ -96,7 +96,7 @@ def _run(channel: _socket.socket, argv: list[str], environ: dict[str, str]) -> i
     """Start a program; its end is told as ``("ended", wait status)``, at once with None when there is no such program."""
     program = _find(argv[0])
     if not program:
-        send(channel, ("ended", None))
+        _tell(channel, "ended", None)
         return 0
     _signal.signal(_signal.SIGCHLD, lambda _number, _frame: _tell_end(channel))
     child = os.fork()
@@ -130,7 +130,7 @@ def _tell_end(channel: _socket.socket) -> None:
     except ChildProcessError:
         return
     if pid and not os.WIFSTOPPED(status):
-        send(channel, ("ended", status))
+        _tell(channel, "ended", status)
 
 
 def _kill(child: int, number: int) -> None:

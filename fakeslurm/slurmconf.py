@@ -18,7 +18,7 @@ from fakeslurm.model import Node, Partition, Settings
 from slurmkit.slurm.durations import DurationError, parse_minutes
 from slurmkit.slurm.hostlist import HostlistError, expand
 
-__all__ = ["configured"]
+__all__ = ["configured", "partition_field"]
 
 
 @frozen
@@ -175,6 +175,13 @@ _PARTITION = _table(
     _Key("MinNodes", "min_nodes", _whole(0)),
     _Key("State", "state", _word(UP="UP", DOWN="DOWN", DRAIN="DRAIN", INACTIVE="INACTIVE")),
 )
+
+
+def partition_field(key: str, value: str) -> tuple[str, Any]:
+    """The field of `Partition` and its value, for an attribute of a partition. KeyError for what is none, ValueError for the value."""
+    found = _PARTITION[key.lower()]
+    assert found.field is not None
+    return found.field, found.read(value)
 
 
 def configured(

@@ -30,6 +30,8 @@ class StepRecord:
     """A base state's word; sacct adds ``by UID`` of `cancelled_by`."""
     cancelled_by: int | None
     wait_status: int
+    suspended: float
+    """Seconds until the last resumption."""
     start: float
     end: float | None
     nodes: tuple[str, ...]
@@ -67,6 +69,10 @@ class JobRecord:
     eligible: float | None
     start: float | None
     end: float | None
+    suspended: float
+    """Seconds until the last resumption."""
+    suspended_since: float | None
+    """While it is suspended."""
     time_limit: int | None
     nodes: tuple[str, ...]
     """Empty when it never started."""
@@ -185,6 +191,8 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         eligible=job.eligible_time,
         start=job.start_time if ran or job.state is JobState.FAILED else None,
         end=job.end_time,
+        suspended=job.suspended,
+        suspended_since=job.suspend_time if job.state is JobState.SUSPENDED else None,
         time_limit=job.time_limit,
         nodes=job.nodes,
         num_nodes=len(job.nodes) if ran else job.requested_nodes,
@@ -215,6 +223,8 @@ def _wait_status(job: Job, settings: Settings) -> int:
 def _step_record(step: Step, job: Job) -> StepRecord:
     """A step that still runs when its job has ended is shown with the job's state and end."""
     state, end = step.state, step.end_time
+    if step.running and job.state is JobState.SUSPENDED:
+        state = job.state
     if step.running and job.finished:
         state, end = job.state, job.end_time
     return StepRecord(
@@ -223,6 +233,7 @@ def _step_record(step: Step, job: Job) -> StepRecord:
         state=state.value,
         cancelled_by=step.cancelled_by,
         wait_status=step.wait_status,
+        suspended=step.suspended,
         start=step.start_time,
         end=end,
         nodes=step.nodes,

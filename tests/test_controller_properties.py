@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from signal import SIGCONT, SIGKILL, SIGTERM, SIGUSR1
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1
 from typing import Any
 
 from controllers import NOW, cluster
@@ -47,6 +47,7 @@ PARTITIONS = (
 STUCK = {
     Reason.DEPENDENCY_NEVER_SATISFIED,
     Reason.PARTITION_DOWN,
+    Reason.PARTITION_INACTIVE,
     Reason.PARTITION_NODE_LIMIT,
     Reason.PARTITION_TIME_LIMIT,
     Reason.PARTITION_CONFIG,
@@ -54,6 +55,7 @@ STUCK = {
 Phase = tuple[JobState, bool]
 PENDING: Phase = (JobState.PENDING, False)
 RUNNING: Phase = (JobState.RUNNING, False)
+SUSPENDED: Phase = (JobState.SUSPENDED, False)
 REQUEUED: Phase = (JobState.PENDING, True)
 
 maybe = st.none()
@@ -234,6 +236,30 @@ class ControllerMachine(RuleBasedStateMachine):
         assert record.available == (record.why is None)
         self.carry_out()
 
+    @rule(
+        name=st.sampled_from(["debug", "short", "down"]),
+        state=st.sampled_from(["UP", "DOWN", "DRAIN", "INACTIVE", "UP"]),
+    )
+    def update_partition(self, name: str, state: str) -> None:
+        self.controller.update_partition(name, self.now, state=state)
+        self.carry_out()
+
+    @rule(number=st.integers(0, 30), resume=st.booleans())
+    def suspend_or_resume(self, number: int, resume: bool) -> None:
+        job = self.pick(self.controller.jobs.values(), number)
+        if job is None:
+            return
+        before = self.phase(job)
+        try:
+            (self.controller.resume if resume else self.controller.suspend)(job.job_id, self.now, uid=0)
+        except SlurmError:
+            assert self.phase(job) == before
+        else:
+            assert before in (RUNNING, SUSPENDED)
+            # What is resumed may have used up its time, and what is suspended lets others start.
+            assert self.phase(job) == (RUNNING if resume else SUSPENDED)
+        self.carry_out()
+
     # What happens in jobs
 
     @rule(
@@ -349,7 +375,7 @@ class ControllerMachine(RuleBasedStateMachine):
                     if signal == SIGKILL and job.completing:
                         asked = self.terminated.get((job_id, step_id))
                         assert asked is None or self.now >= asked + 5
-                    assert signal in (SIGCONT, SIGTERM, SIGKILL, SIGUSR1)
+                    assert signal in (SIGCONT, SIGSTOP, SIGTERM, SIGKILL, SIGUSR1)
                 case JobError(_, step_id, text):
                     assert job.step(step_id) is not None
                     assert text.endswith("***\n")
@@ -379,8 +405,8 @@ class ControllerMachine(RuleBasedStateMachine):
                 # Started and over in the course of one event.
                 at_once = bool(job.nodes) and state in TERMINAL_STATES
                 assert after == RUNNING or never_ran or at_once, (before, after)
-            elif before == RUNNING:
-                assert state in TERMINAL_STATES or after == REQUEUED, (before, after)
+            elif before in (RUNNING, SUSPENDED):
+                assert state in TERMINAL_STATES or after in (RUNNING, SUSPENDED, REQUEUED), (before, after)
             elif before == REQUEUED:
                 assert after in (PENDING, (JobState.CANCELLED, True)), (before, after)
             elif after == PENDING:
@@ -540,6 +566,10 @@ class ControllerMachine(RuleBasedStateMachine):
         for record in self.controller.nodes.values():
             if not record.available:
                 self.controller.update_node(record.node.name, self.now, "RESUME")
+                self.carry_out()
+        for job in list(self.controller.jobs.values()):
+            if job.state is JobState.SUSPENDED:
+                self.controller.cancel(job.job_id, self.now, uid=0)
                 self.carry_out()
         for _ in range(2000):
             if self.scripts:

@@ -237,8 +237,6 @@ def test_config() -> None:
     [
         ["update", "jobid=1", "timelimit=5"],
         ["u", "jobid=1"],
-        ["suspend", "1"],
-        ["resume", "1"],
         ["reconfigure"],
         ["show", "reservation"],
         ["show", "hostlist", "/etc/hosts"],

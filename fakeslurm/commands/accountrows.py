@@ -177,7 +177,17 @@ class AccountTexts:
 
     def _seconds(self, row: Row) -> int:
         start, end = (row.job.start, row.job.end) if row.step is None else (row.step.start, row.step.end)
-        return 0 if start is None else max(int(self.now if end is None else end) - int(start), 0)
+        if start is None:
+            return 0
+        return max(int(self.now if end is None else end) - int(start) - self._suspended_seconds(row), 0)
+
+    def _suspended_seconds(self, row: Row) -> int:
+        shown = row.step or row.job
+        since = row.job.suspended_since if shown.end is None else None
+        return round(shown.suspended + (0 if since is None else int(self.now) - int(since)))
+
+    def _suspended(self, row: Row) -> str:
+        return format_elapsed(self._suspended_seconds(row))
 
     def _eligible(self, row: Row) -> str:
         when = row.job.eligible if row.step is None else row.step.start
@@ -370,7 +380,7 @@ class AccountTexts:
         return "" if row.step is not None else row.job.work_dir
 
 
-_ZERO_TIMES = frozenset({"suspended", "systemcpu", "totalcpu", "usercpu"})
+_ZERO_TIMES = frozenset({"systemcpu", "totalcpu", "usercpu"})
 
 
 @functools.lru_cache(1024)

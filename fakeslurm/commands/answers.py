@@ -55,10 +55,12 @@ def check_clusters(program: str, text: str, option: str, controller: Controller)
         if settings.accounting and name in (settings.cluster_name, "all"):
             continue
         problem = f"No cluster '{name}' known by database." if settings.accounting else "Problem talking to database"
-        hint = f"'{text}' can't be reached now, or it is an invalid entry for {option}."
+        new = settings.profile.release == NEW
+        hint = f"'{text}' can't be reached now, or it is an invalid entry for {'--cluster' if new else option}."
         raise Stop(
             f"{program}: error: {problem}\n"
             f"{program}: error: {hint}  Use 'sacctmgr list clusters' to see available clusters.\n"
+            + (f"{program}: fatal: Could not get cluster information\n" if new else "")
         )
 
 

@@ -351,6 +351,13 @@ def _other_gpus(wishes: Wishes, name: str, value: str | None) -> None:
     wishes.other_gpus = f"{name}={value}"
 
 
+def _hint(wishes: Wishes, name: str, value: str | None) -> None:
+    """All that scontrol shows of it is the one thread per core."""
+    if value != "nomultithread":
+        raise wishes.unsupported(name, value)
+    wishes.threads_per_core = 1
+
+
 def _gres(wishes: Wishes, name: str, value: str | None) -> None:
     if not value:
         raise wishes.unsupported(name, "")
@@ -396,7 +403,7 @@ _HANDLERS: Mapping[str, _Handler] = {
     "distribution": _distribution,
     "exclusive": _exclusive,
     "extra-node-info": _extra_node_info,
-    "hint": _only("nomultithread"),
+    "hint": _hint,
     "kill-on-invalid-dep": _kill_on_invalid_dep,
     "mail-type": _mail_type,
     "nice": _nice,

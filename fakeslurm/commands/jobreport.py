@@ -38,6 +38,10 @@ def _star(number: int | None) -> str:
     return "*" if number is None else f"{number}"
 
 
+_LEAST_TIME = "00:01:00"
+"""TimeMin of a job that has a deadline (measured)."""
+
+
 @frozen
 class Reporter:
     """Writes reports, for one call of scontrol."""
@@ -68,6 +72,8 @@ class Reporter:
             *self._files(job),
             *([] if self._new else ["Power="]),
             *self._tres_per_something(job),
+            *(["KillOInInvalidDependent=Yes"] if job.description.kill_on_invalid_dep else []),
+            *(["SpreadJob=Yes"] if job.description.spread_job else []),
             "",
         ]
         return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"
@@ -101,11 +107,13 @@ class Reporter:
         start = self._stamp(jobtexts.expected_start(job, self.now))
         end = self._stamp(jobtexts.expected_end(job, self.now))
         return [
-            f"RunTime={used} TimeLimit={format_time_limit(job.time_limit)} TimeMin=N/A",
+            f"RunTime={used} TimeLimit={format_time_limit(job.time_limit)} "
+            f"TimeMin={'N/A' if job.description.deadline is None else _LEAST_TIME}",
             f"SubmitTime={self.stamps(job.submit_time)} EligibleTime={self._stamp(job.eligible_time)}",
             f"AccrueTime={self._stamp(jobtexts.accrue_time(job))}",
             f"StartTime={start} EndTime={end} Deadline={self._stamp(job.description.deadline, 'N/A')}",
-            f"SuspendTime=None SecsPreSuspend=0 LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
+            f"SuspendTime={'None' if job.suspend_time is None else self.stamps(job.suspend_time)} "
+            f"SecsPreSuspend={int(job.run_before)} LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
             "Scheduler=Main",
         ]
 

@@ -61,10 +61,7 @@ def short_time(seconds: int) -> str:
 
 def seconds_used(job: Job, now: float) -> int:
     """Whole seconds that the job has run."""
-    if job.start_time is None or job.state is JobState.PENDING:
-        return 0
-    end = now if job.end_time is None else job.end_time
-    return int(end) - int(job.start_time)
+    return int(job.seconds_run(now))
 
 
 @functools.lru_cache(4096)  # ten thousand jobs share a few allocations
@@ -117,7 +114,7 @@ def expected_end(job: Job, now: float) -> float | None:
     if job.end_time is not None:
         return job.end_time
     start = expected_start(job, now)
-    return None if start is None or job.time_limit is None else start + job.time_limit * 60
+    return None if start is None or job.time_limit is None else start + job.time_limit * 60 + job.suspended
 
 
 def accrue_time(job: Job) -> float | None:

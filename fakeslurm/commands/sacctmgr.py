@@ -35,9 +35,11 @@ _OPTIONS = (
     Option("verbose", "v"),
     Option("version", "V"),
 )
-_REFUSED = ("associations", "oneliner", "verbose")
+_REFUSED = ("oneliner", "verbose")
+_WITHOUT_ASSOCIATIONS = ("cluster", "qos", "association")
+"""What --associations changes nothing of."""
 _USAGE = """\
-Usage: sacctmgr [-nipPQrV] show|list ENTITY [NAME...] [where CONDITION=VALUE...] [format=FIELD,...]
+Usage: sacctmgr [-nipPQrsV] show|list ENTITY [NAME...] [where CONDITION=VALUE...] [format=FIELD,...]
 
 This is fakeslurm: ENTITY is cluster, account, user, association, qos or tres. Nothing can be changed.
 """
@@ -93,6 +95,13 @@ def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) ->
 def _show(words: Sequence[str], options: set[str], controller: Controller) -> str:
     entity = _entity(words[0].lower() if words else "")
     conditions, formats, flags = _conditions(words[1:], entity)
+    with_associations = "withassoc" in flags
+    if "associations" in options and entity.name not in _WITHOUT_ASSOCIATIONS:
+        if not entity.associated:
+            raise unsupported("sacctmgr", "--associations here")
+        with_associations = True
+    if with_associations and not formats:
+        raise unsupported("sacctmgr", "the columns of associations that are not asked for: add format=FIELD,...")
     fields = (
         [_field(entity, text) for text in formats]
         if formats
@@ -100,7 +109,7 @@ def _show(words: Sequence[str], options: set[str], controller: Controller) -> st
     )
     rows = [
         row
-        for row in entity.rows(controller.settings, with_associations="withassoc" in flags)
+        for row in entity.rows(controller.settings, with_associations=with_associations)
         if all(row.get(name, "") in wanted for name, wanted in conditions.items())
     ]
     shown = list({one.field.name: one for one in reversed(fields)}.values())[::-1]

@@ -23,7 +23,7 @@ from slurmkit.slurm.states import ExitCode
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["candidates", "describe", "run", "test_only"]
+__all__ = ["candidates", "describe", "run", "test_only", "unknown_cluster"]
 
 _PROGRAM = "sbatch"
 _OWN = frozenset({"help", "usage", "version"})
@@ -166,7 +166,7 @@ def _submit(
 ) -> Reply:
     cluster = controller.settings.cluster_name
     if wishes.clusters is not None and wishes.clusters != cluster:
-        return _unknown_cluster(wishes.clusters)
+        return unknown_cluster(_PROGRAM, wishes.clusters)
     description = describe(wishes, invocation, name=_job_name(path, line))
     argv_of_job = (path, *line.operands[1:]) if path is not None else ()
     description = evolve(
@@ -347,10 +347,11 @@ def refusal(error: SlurmError) -> Reply:
     return Reply(stderr="".join(f"sbatch: error: {line}\n" for line in lines), returncode=1)
 
 
-def _unknown_cluster(name: str) -> Reply:
+def unknown_cluster(program: str, name: str) -> Reply:
+    """What sbatch and srun answer to the name of another cluster."""
     return Reply(
-        stderr=f"sbatch: error: No cluster '{name}' known by database.\n"
-        f"sbatch: error: '{name}' can't be reached now, or it is an invalid entry for --cluster.  "
+        stderr=f"{program}: error: No cluster '{name}' known by database.\n"
+        f"{program}: error: '{name}' can't be reached now, or it is an invalid entry for --cluster.  "
         "Use 'sacctmgr list clusters' to see available clusters.\n",
         returncode=1,
     )

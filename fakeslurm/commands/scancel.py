@@ -6,7 +6,7 @@ scancel looks at the jobs itself first; then an id that is not among the active 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -67,6 +67,18 @@ Usage: scancel [-A account] [-b] [-f] [--me] [-n job_name] [-p partition] [-Q] [
 _REFUSED = ("ctld", "hurry", "interactive", "sibling", "wckey")
 
 
+_VARIABLES: Mapping[str, str] = {
+    "SCANCEL_ACCOUNT": "account",
+    "SCANCEL_NAME": "name",
+    "SCANCEL_PARTITION": "partition",
+    "SCANCEL_QOS": "qos",
+    "SCANCEL_STATE": "state",
+    "SCANCEL_USER": "user",
+    "SCANCEL_WCKEY": "wckey",
+    "SLURM_CLUSTERS": "clusters",
+}
+
+
 class _Stop(Exception):  # noqa: N818 (an answer)
     def __init__(self, stderr: str) -> None:
         super().__init__(stderr)
@@ -99,6 +111,7 @@ class _Request:
 def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
     try:
         given, operands = parse_options(_PROGRAM, argv, OPTIONS)
+        given = [*_from_environment(invocation.environ, {option.key for option in given}), *given]
         names = {option.key for option in given}
         if "version" in names:
             return Reply(f"slurm-wlm {PROFILES[invocation.version].version}\n")
@@ -116,6 +129,15 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
     return Reply(stderr="".join(request.lines), returncode=request.returncode)
 
 
+def _from_environment(environ: Mapping[str, str], given: Set[str]) -> list[Given]:
+    """The options that come from variables (scancel.1, "ENVIRONMENT VARIABLES"), unless they were given."""
+    return [
+        Given(name, environ[variable])
+        for variable, name in _VARIABLES.items()
+        if variable in environ and name not in given and environ[variable]
+    ]
+
+
 def _error(text: str) -> _Stop:
     return _Stop(f"{_PROGRAM}: error: {text}\n")
 
@@ -131,6 +153,7 @@ def _understand(
             raise _error(
                 f"No cluster '{value}' known by database.\n{_PROGRAM}: error: '{value}' can't be reached now, or it is an "
                 "invalid entry for --cluster.  Use 'sacctmgr list clusters' to see available clusters."
+                + (f"\n{_PROGRAM}: fatal: Could not get cluster information" if invocation.version >= "24.11" else "")
             )
         if name == "signal":
             request.signal = parse_signal(value or "")
@@ -271,7 +294,7 @@ def _on_nodes(job: Job, text: str) -> bool:
 
 
 _FILTERS: Mapping[str, Callable[[Job, str], bool]] = {
-    "account": lambda job, value: job.description.account == value,
+    "account": lambda job, value: job.account == value,
     "name": lambda job, value: job.description.name == value,
     "nodelist": _on_nodes,
     "partition": lambda job, value: job.partition == value,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from fakeslurm.commands import answers, clusterreport, jobjson, jsonshape, nodetexts, nodeupdate, stepfields
+from fakeslurm.commands import (
+    answers,
+    clusterreport,
+    jobjson,
+    jsonshape,
+    nodetexts,
+    nodeupdate,
+    partitionupdate,
+    stepfields,
+)
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.arrayjobs import Target, as_element, jobs_of, targets, tasks_of, text_length
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
@@ -16,7 +25,7 @@ from fakeslurm.commands.jobreport import Reporter
 from fakeslurm.commands.jobtexts import NEW, job_label
 from fakeslurm.commands.stamps import Stamps
 from fakeslurm.jobarray import range_text
-from fakeslurm.messages import INVALID_JOB_ID, SlurmError
+from fakeslurm.messages import INVALID_JOB_ID, UNEXPECTED_MESSAGE, SlurmError
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.hostlist import HostlistError
 from slurmkit.slurm.jobid import JobId, JobIdError
@@ -58,7 +67,9 @@ scontrol [<OPTION>] [<COMMAND>]
      release <job_list>       permit held jobs to start
      requeue <job_list>       end jobs and run them again
      requeuehold <job_list>   the same, but hold them
+     resume <job_list>        let suspended jobs go on
      show <ENTITY> [<ID>]     config, hostlist, hostlistsorted, hostnames, job, node, partition or step
+     suspend <job_list>       stop jobs
      uhold <job_list>         prevent jobs from starting, as their user
      version                  print the version
 This is fakeslurm: what else scontrol(1) can do is refused with "fakeslurm does not support ...".
@@ -69,15 +80,27 @@ _NO_CHANGE = frozenset({"all", "federation", "future", "hide", "local", "sibling
 """One cluster in no federation, no hidden partition, no node in the state FUTURE: nothing to do."""
 
 _KEYWORDS = """
-    abort cancel_reboot cluster completing create delete details errnumstr exit fsdampeningfactor help hide hold local
-    listpids notify oneliner pidinfo ping quiet quit reboot reconfigure release requeue requeuehold resume schedloglevel
+    abort cancel_reboot cluster completing create delete details errnumstr exit fsdampeningfactor getaddrs help hide hold listjobs
+    liststeps local listpids notify oneliner pidinfo ping quiet quit reboot reconfigure release requeue requeuehold resume schedloglevel
     setdebug setdebugflags show shutdown suspend takeover token top uhold update verbose version wait_job write
 """
 _ENTITIES = """
     aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontends hostlist hostlistsorted hostnames
     jobs jobid licenses nodes partitions reservations slurmd steps topology users
 """
-_LEAST = {"show": 3, "hold": 4, "ping": 3, "release": 3, "requeue": 3, "uhold": 2, "update": 1, "version": 4, "help": 2}
+_LEAST = {
+    "show": 3,
+    "hold": 4,
+    "ping": 3,
+    "release": 3,
+    "requeue": 3,
+    "resume": 3,
+    "suspend": 2,
+    "uhold": 2,
+    "update": 1,
+    "version": 4,
+    "help": 2,
+}
 """How many letters of a keyword are needed; of others the whole word."""
 
 _NO_ENTITY = (
@@ -139,6 +162,8 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
                 jsonshape.check_parser(_PROGRAM, option.value, controller.settings)
             if option.key == "clusters":
                 answers.check_clusters(_PROGRAM, option.value or "", "--cluster", controller)
+        if "SLURM_CLUSTERS" in invocation.environ and not any(option.key == "clusters" for option in given):
+            answers.check_clusters(_PROGRAM, invocation.environ["SLURM_CLUSTERS"], "SLURM_CLUSTERS", controller)
         options = frozenset(option.key for option in given) - _NO_CHANGE
         if not operands:
             raise unsupported(_PROGRAM, "its interactive mode")
@@ -166,7 +191,9 @@ def _keyword(word: str) -> tuple[str, Callable[[_Call], Reply]]:
         "release": _release,
         "requeue": _requeue,
         "requeuehold": _requeuehold,
+        "resume": _resume,
         "show": _show,
+        "suspend": _suspend,
         "uhold": _uhold,
         "update": _update,
         "version": _version,
@@ -242,6 +269,37 @@ def _run_again(call: _Call, *, hold: bool) -> Reply:
                 complaints.append(f"{text}: {problem}\n")
             elif problem:
                 complaints.append(f"{problem} for job {text}\n")
+    return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
+
+
+def _suspend(call: _Call) -> Reply:
+    return _stop_or_go(call, call.controller.suspend)
+
+
+def _resume(call: _Call) -> Reply:
+    return _stop_or_go(call, call.controller.resume)
+
+
+def _stop_or_go(call: _Call, change: Callable[..., None]) -> Reply:
+    """Numbers of jobs alone; one that is not known has an answer of its own (measured)."""
+    call.wants(1, None)
+    complaints = []
+    for argument in call.arguments:
+        for word in re.sub(r"\Ajob(id)?=", "", argument, flags=re.IGNORECASE).split(","):
+            if not word:
+                continue
+            if not re.fullmatch("[0-9]+(_[0-9]+)?", word, re.ASCII):
+                complaints.append(f"{INVALID_JOB_ID} for job {word}\n")
+                continue
+            found = _found(call.controller, word)
+            if any(target.job.array is not None for target in found):
+                raise unsupported(_PROGRAM, f"{call.keyword} of an array")
+            try:
+                if not found:
+                    raise SlurmError(UNEXPECTED_MESSAGE)
+                change(found[0].job.job_id, call.invocation.now, uid=call.invocation.uid)
+            except SlurmError as error:
+                complaints.append(f"{error.message} for job {word}\n")
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
 
 
@@ -337,8 +395,10 @@ def _update(call: _Call) -> Reply:
         raise Stop("too few arguments for update keyword\n")
     if nodeupdate.names_nodes(call.arguments):
         return nodeupdate.update_nodes(call.arguments, call.invocation, call.controller)
+    if partitionupdate.names_partition(call.arguments):
+        return partitionupdate.update_partition(call.arguments, call.invocation, call.controller)
     keys = {argument.partition("=")[0].lower() for argument in call.arguments}
-    for key in ("jobid", "partitionname", "reservationname", "stepid", "slurmctlddebug"):
+    for key in ("jobid", "reservationname", "stepid", "slurmctlddebug"):
         if any(len(word) >= 3 and key.startswith(word) for word in keys):
             raise unsupported(_PROGRAM, f"update {key}")
     raise Stop(_NO_ENTITY)

@@ -102,6 +102,10 @@ class _Srun:
         if not self.command:
             self.caller.print(2, "srun: fatal: No command given to execute.\n")
             return 1
+        cluster = self.engine.controller.settings.cluster_name
+        if self.wishes.clusters is not None and self.wishes.clusters != cluster:
+            self.caller.print(2, sbatch.unknown_cluster("srun", self.wishes.clusters).stderr)
+            return 1
         if ":" in self.command:
             raise self.wishes.wrong("fakeslurm does not support heterogeneous steps (COMMAND : COMMAND)", 1)
         self.hosts = hosts_of_ranks(self.wishes, self.given, self.invocation.version, self.caller.read)
@@ -305,6 +309,9 @@ class _Srun:
     # Outside of a job
 
     def _with_allocation(self) -> int:
+        if self.wishes.relative is not None:
+            self.caller.print(2, "srun: fatal: --relative option invalid for job allocation request\n")
+            return 1
         if self.hosts:
             raise self.wishes.unsupported("distribution", "arbitrary outside of a job")
         controller = self.engine.controller

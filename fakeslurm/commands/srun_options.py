@@ -154,6 +154,10 @@ def _nothing(wishes: StepWishes, name: str, value: str | None) -> None:
     """There is no launch tree to be made wider or narrower, no message is late, and output is never buffered."""
 
 
+def _refused(wishes: StepWishes, name: str, value: str | None) -> None:
+    raise wishes.unsupported(name)
+
+
 _HANDLERS: Mapping[str, _Handler] = {
     **dict.fromkeys(
         ["disable-status", "exact", "multi-prog", "overlap", "preserve-env", "quit-on-interrupt", "whole"], _flag
@@ -162,6 +166,8 @@ _HANDLERS: Mapping[str, _Handler] = {
     **dict.fromkeys(["msg-timeout", "threads", "unbuffered"], _nothing),
     "distribution": _distribution,
     "exclusive": _exclusive,
+    "hint": _refused,
+    "profile": _refused,
     "immediate": _immediate,
     "job-name": _job_name,
     "jobid": _text,
@@ -173,6 +179,33 @@ _HANDLERS: Mapping[str, _Handler] = {
 }
 
 _VARIABLES: Mapping[str, str] = {
+    "SLURM_ACCTG_FREQ": "acctg-freq",
+    "SLURM_BCAST": "bcast",
+    "SLURM_BCAST_EXCLUDE": "bcast-exclude",
+    "SLURM_BURST_BUFFER": "bb",
+    "SLURM_COMPRESS": "compress",
+    "SLURM_CORE_SPEC": "core-spec",
+    "SLURM_CPU_FREQ_REQ": "cpu-freq",
+    "SLURM_DELAY_BOOT": "delay-boot",
+    "SLURM_EPILOG": "epilog",
+    "SLURM_GPU_BIND": "gpu-bind",
+    "SLURM_GPU_FREQ": "gpu-freq",
+    "SLURM_GRES_FLAGS": "gres-flags",
+    "SLURM_HINT": "hint",
+    "SLURM_NETWORK": "network",
+    "SLURM_POWER": "power",
+    "SLURM_PROFILE": "profile",
+    "SLURM_PROLOG": "prolog",
+    "SLURM_REQ_SWITCH": "switches",
+    "SLURM_RESV_PORTS": "resv-ports",
+    "SLURM_SEND_LIBS": "send-libs",
+    "SLURM_TASK_EPILOG": "task-epilog",
+    "SLURM_TASK_PROLOG": "task-prolog",
+    "SLURM_THREAD_SPEC": "thread-spec",
+    "SLURM_TRES_BIND": "tres-bind",
+    "SLURM_WAIT4SWITCH": "switches",
+    "SLURM_WCKEY": "wckey",
+    "SRUN_CONTAINER": "container",
     "SLURM_ACCOUNT": "account",
     "SLURM_CPU_BIND": "cpu-bind",
     "SRUN_CPUS_PER_TASK": "cpus-per-task",
@@ -217,6 +250,7 @@ def environment_options(environ: Mapping[str, str], release: str, given: Set[str
     variables = dict(_VARIABLES)
     if release >= "24.11":
         variables = {"SLURM_CPUS_PER_TASK": "cpus-per-task", **variables}
+        del variables["SRUN_CPUS_PER_TASK"]
         if "nodes" in given and ("SLURM_NTASKS_PER_NODE" in environ or "ntasks-per-node" in given):
             del variables["SLURM_NTASKS"], variables["SLURM_NPROCS"]
     found: list[tuple[str, str | None]] = [

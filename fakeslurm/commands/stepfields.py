@@ -10,6 +10,7 @@ from attrs import frozen
 from fakeslurm.commands.jobcolumns import Field
 from fakeslurm.commands.jobtexts import NULL, nodelist, short_time
 from fakeslurm.model import BATCH
+from slurmkit.slurm.states import JobState
 
 if TYPE_CHECKING:
     from fakeslurm.commands.stamps import Stamps
@@ -96,7 +97,9 @@ class StepColumns:
         return short_time(limit * 60) if limit else "UNLIMITED"
 
     def time_used(self, row: ShownStep) -> str:
-        return short_time(int(self.now) - int(row.step.start_time))
+        stopped = row.job.suspend_time if row.job.state is JobState.SUSPENDED else None
+        until = self.now if stopped is None else stopped
+        return short_time(int(until) - int(row.step.start_time) - round(row.step.suspended))
 
     def user_id(self, row: ShownStep) -> str:
         return f"{row.job.description.uid}"

@@ -5,7 +5,7 @@ Texts, their order and what uses up a job id: docs/slurm-measurements.md, 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
@@ -16,7 +16,7 @@ from fakeslurm.slurmctld.layout import check_distribution
 from fakeslurm.slurmctld.resources import Resources
 from slurmkit.slurm.jobid import JobIdError, parse_array_spec
 
-__all__ = ["check_features", "check_names", "misfit", "obstacle", "partitions_of", "time_limit_of"]
+__all__ = ["check_features", "check_names", "check_open", "misfit", "obstacle", "partitions_of", "time_limit_of"]
 
 _LONGEST_COMMENT = 1024
 """MAX_COMMENT_LEN in src/slurmctld/slurmctld.h."""
@@ -33,10 +33,14 @@ def partitions_of(description: JobDescription, settings: Settings) -> tuple[Part
     for name in description.partition.split(","):
         if name not in known:
             raise SlurmError(messages.INVALID_PARTITION, messages.INVALID_PARTITION_DETAIL.format(name or "(null)"))
-        if known[name].state in ("INACTIVE", "DRAIN"):
-            raise SlurmError(messages.PARTITION_NOT_AVAILABLE)
         found.append(known[name])
     return tuple(found)
+
+
+def check_open(partitions: Sequence[Partition]) -> None:
+    """Raises SlurmError when none of the partitions takes new jobs."""
+    if all(one.state in ("INACTIVE", "DRAIN") for one in partitions):
+        raise SlurmError(messages.PARTITION_NOT_AVAILABLE)
 
 
 def check_names(description: JobDescription, settings: Settings) -> None:
@@ -115,6 +119,8 @@ def obstacle(
     """
     if partition.state == "DOWN":
         return Reason.PARTITION_DOWN if fits_empty(demand, partition.name) else Reason.BAD_CONSTRAINTS
+    if partition.state == "INACTIVE":
+        return Reason.PARTITION_INACTIVE if fits_empty(demand, partition.name) else Reason.BAD_CONSTRAINTS
     limit = time_limit_of(description, partition)
     if partition.max_time is not None and (limit is None or limit > partition.max_time):
         return Reason.PARTITION_TIME_LIMIT

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from signal import SIGKILL
+from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray
@@ -57,13 +58,21 @@ class Controller:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.partitions: Mapping[str, Partition] = {one.name: one for one in settings.partitions}
         state = self._state = State(settings)
         self._scheduler = Scheduler(settings.partitions, state.resources, state.jobs, state.running, self._start)
         self._waiting = Waiting(state, self._scheduler)
         self._running = Running(state)
         self._nodes = Nodes(state, self._waiting, self._running)
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, with partitions as they are now."""
+        return self._state.settings
+
+    @property
+    def partitions(self) -> Mapping[str, Partition]:
+        """By name, in the order of the configuration."""
+        return self._state.partitions
 
     @property
     def jobs(self) -> Mapping[int, Job]:
@@ -152,6 +161,8 @@ class Controller:
             job = self._state.known(job.array.elements.get(task, 0))  # it has been split off at this very moment
         if job.finished:
             raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
+        if job.state is JobState.SUSPENDED and (signal not in (None, SIGKILL) or scope == "batch"):
+            raise messages.unsupported("a signal to a suspended job")
         if scope == "batch" and job.batch is not None and job.batch.running:
             self._running.signal_job(job, SIGKILL if signal is None else signal, "batch")
         elif signal is not None and signal != SIGKILL:
@@ -218,6 +229,34 @@ class Controller:
         self._waiting.look_at_limit(array)
         self._schedule()
 
+    def suspend(self, job_id: int, now: float, *, uid: int) -> None:
+        """``scontrol suspend``. Nothing happens to a job that is suspended."""
+        self._advance(now)
+        job = self._unfinished(job_id, uid)
+        if job.state is JobState.RUNNING:
+            self._running.suspend(job)
+        self._schedule()
+
+    def resume(self, job_id: int, now: float, *, uid: int) -> None:
+        """``scontrol resume``."""
+        self._advance(now)
+        job = self._unfinished(job_id, uid)
+        if job.state is not JobState.SUSPENDED:
+            raise SlurmError(messages.NOT_SUSPENDED)
+        self._running.resume(job, self._waiting.priority_of(job.description))
+        self._schedule()
+
+    def _unfinished(self, job_id: int, uid: int) -> Job:
+        """A job that runs or is suspended. Slurm lets its operators alone suspend jobs; what others hear is not measured."""
+        if uid != 0:
+            raise messages.unsupported("suspending and resuming jobs as anybody but root")
+        job = self._state.known(job_id)
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.JOB_PENDING)
+        if job.finished:
+            raise SlurmError(messages.ALREADY_DONE)
+        return job
+
     def requeue(self, job_id: int, now: float, *, uid: int, hold: bool = False) -> None:
         """``scontrol requeue`` (requeuehold: `hold`): a job that runs, or has run, is to run again, under the same id.
 
@@ -225,6 +264,8 @@ class Controller:
         """
         self._advance(now)
         job = self._state.owned(job_id, uid)
+        if job.state is JobState.SUSPENDED:
+            raise messages.unsupported("requeueing a suspended job")
         if job.description.script is None:
             raise SlurmError(messages.ONLY_BATCH)
         if not self._waiting.may_requeue(job):
@@ -240,6 +281,16 @@ class Controller:
         else:
             reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
             self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
+        self._schedule()
+
+    def update_partition(self, name: str, now: float, **changes: Any) -> None:
+        """``scontrol update partitionname=``: fields of `Partition`. What runs is not affected. Raises SlurmError for an unknown name."""
+        self._advance(now)
+        known = self._state.partitions.get(name)
+        if known is None:
+            raise SlurmError(messages.INVALID_PARTITION)
+        self._state.change_partition(evolve(known, **changes))
+        self._waiting.partition_changed(name)
         self._schedule()
 
     def update_node(self, name: str, now: float, state: NodeState, why: NodeReason | None = None) -> None:
@@ -258,6 +309,8 @@ class Controller:
         job = self._state.owned(job_id, request.uid)
         if job.state is JobState.PENDING:
             raise SlurmError(messages.JOB_PENDING)
+        if job.state is JobState.SUSPENDED:
+            raise messages.unsupported("a new step of a suspended job")
         if job.state is not JobState.RUNNING:
             raise SlurmError(messages.ALREADY_DONE)
         placement = place_step(job, request, self.nodes, self.settings)
@@ -277,7 +330,7 @@ class Controller:
         elif job.state is JobState.PENDING:
             job.cancelled_by = job.description.uid
             self._waiting.end(job, JobState.CANCELLED)
-        elif job.state is JobState.RUNNING:
+        elif job.state in (JobState.RUNNING, JobState.SUSPENDED):
             self._running.end_by_status(job, wait_status)
         self._schedule()
 

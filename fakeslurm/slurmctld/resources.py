@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fakeslurm.gres import choose, node_gres
+from fakeslurm.messages import unsupported
 from fakeslurm.model import NodeRecord, Partition, Settings
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.licenses import Licenses
@@ -75,6 +76,8 @@ class Resources:
         self.licenses = Licenses(settings.licenses)
         self._memory_is_consumed = settings.memory_is_consumed
         self._holdings: dict[int, Holding] = {}
+        self._aside: dict[int, Holding] = {}
+        """What suspended jobs held, and will again."""
 
     def _mask_of(self, partition: Partition) -> int:
         if partition.nodes is None:
@@ -155,6 +158,9 @@ class Resources:
     def take(self, job_id: int, holding: Holding) -> None:
         self._holdings[job_id] = holding
         self.licenses.take(holding.licenses)
+        self._occupy(job_id, holding)
+
+    def _occupy(self, job_id: int, holding: Holding) -> None:
         for share, memory, cpus, gres in holding.by_node():
             record = self.by_index[share.index]
             record.allocated_cpus += share.cpus
@@ -174,8 +180,14 @@ class Resources:
     def release(self, job_id: int) -> None:
         """Give back what a completing job holds."""
         holding = self._holdings.pop(job_id)
-        self.version += 1
+        self._aside.pop(job_id, None)
         self.licenses.give_back(holding.licenses)
+        for share in holding.shares:
+            self.by_index[share.index].completing -= 1
+        self._vacate(job_id, holding)
+
+    def _vacate(self, job_id: int, holding: Holding) -> None:
+        self.version += 1
         for share, memory, cpus, gres in holding.by_node():
             record = self.by_index[share.index]
             record.allocated_cpus -= share.cpus
@@ -183,7 +195,6 @@ class Resources:
             record.gres_in_use &= ~gres
             record.allocated_memory -= memory
             record.jobs.discard(job_id)
-            record.completing -= 1
             self.free_cpus += share.cpus
             self.free |= 1 << share.index
             if not record.jobs:
@@ -194,6 +205,25 @@ class Resources:
         place = 1 << record.index
         self.available = self.available | place if record.available else self.available & ~place
         self.version += 1
+
+    def set_aside(self, job_id: int) -> None:
+        """A job is suspended: others may have its CPUs. Raises SlurmError when it holds anything else."""
+        holding = self._holdings[job_id]
+        if any(holding.memory) or any(holding.gres) or holding.licenses:
+            raise unsupported("suspending a job that holds memory, gres or licenses")
+        self._aside[job_id] = holding
+        self._holdings[job_id] = evolve(holding, shares=(), memory=(), cpus=(), gres=())
+        self._vacate(job_id, holding)
+
+    def take_back(self, job_id: int) -> None:
+        """A job is resumed, on its old CPUs. Raises SlurmError when another job has one of them."""
+        holding = self._aside[job_id]
+        if any(self.by_index[share.index].cpus_in_use & cpus for share, _, cpus, _ in holding.by_node()):
+            raise unsupported("resuming a job whose CPUs another job has")
+        if not all(self.by_index[share.index].available for share in holding.shares):
+            raise unsupported("resuming a job on a node that is not available")
+        self._holdings[job_id] = self._aside.pop(job_id)
+        self._occupy(job_id, holding)
 
     def held_by(self, job_id: int) -> Holding:
         return self._holdings[job_id]

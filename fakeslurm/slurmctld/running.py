@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from signal import SIGCONT, SIGKILL, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 from fakeslurm import messages
 from fakeslurm.messages import Reason
@@ -58,8 +58,7 @@ class Running:
         job.reason = Reason.NONE
         job.wait_status = 0
         job.partition = partition
-        chosen = next(one for one in state.settings.partitions if one.name == partition)
-        job.time_limit = admission.time_limit_of(job.description, chosen)
+        job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
         job.start_time = state.now
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
         job.cpus_per_node = tuple(share.cpus for share in shares)
@@ -106,7 +105,7 @@ class Running:
         period = state.settings.limit_scan
         overrun = state.settings.over_time_limit * 60
         state.timers.set("limit", job.job_id, state.next_scan(latest + overrun, period))
-        if job.description.signal is not None:
+        if job.description.signal is not None and not job.warned:
             warning = max(latest - job.description.signal.seconds - _WARNING_SLACK, state.now)
             state.timers.set("warn", job.job_id, state.next_scan(warning, period))
 
@@ -152,6 +151,7 @@ class Running:
     def warn(self, job: Job) -> None:
         """--signal: SIGCONT and the signal, to the steps or to the batch script's shell."""
         spec = job.description.signal
+        job.warned = True
         if spec is not None:
             scope: Scope = "batch" if spec.batch else "steps"
             self.signal_job(job, SIGCONT, scope)
@@ -179,10 +179,11 @@ class Running:
 
         `reason`: where the end has none of its own, the present one, which is that of a hold.
         """
+        suspended = job.state is JobState.SUSPENDED
         job.state = state
         job.reason = reason
-        job.end_time = self._state.now
-        self._wind_down(job, text)
+        job.end_time = job.suspend_time if suspended else self._state.now
+        self._wind_down(job, text, kill=suspended)
 
     def requeue(self, job: Job, reason: str, text: str, accounted: JobState = JobState.REQUEUED) -> None:
         """A running job has to start again: PENDING, and COMPLETING until nothing of it runs.
@@ -200,7 +201,41 @@ class Running:
         job.state = JobState.CANCELLED
         job.end_time = self._state.now
 
-    def _wind_down(self, job: Job, text: str) -> None:
+    def suspend(self, job: Job) -> None:
+        """SIGSTOP to all of a running job; its CPUs are free, its time stands still, its priority is 0 (measured)."""
+        state = self._state
+        assert job.start_time is not None
+        state.resources.set_aside(job.job_id)
+        job.run_before = job.seconds_run(state.now)
+        job.suspend_time = state.now
+        job.state = JobState.SUSPENDED
+        job.priority = 0
+        state.timers.clear("limit", job.job_id)
+        state.timers.clear("warn", job.job_id)
+        self._signal_all(job, SIGSTOP)
+        state.changed(job)
+
+    def resume(self, job: Job, priority: int) -> None:
+        """Undo `suspend`; the job has the next priority then (measured)."""
+        state = self._state
+        assert job.suspend_time is not None
+        state.resources.take_back(job.job_id)
+        pause = state.now - job.suspend_time
+        job.suspended += pause
+        for step in self._alive(job):
+            step.suspended += pause
+        job.suspend_time = state.now
+        job.state = JobState.RUNNING
+        job.priority = priority
+        self._watch(job)
+        self._signal_all(job, SIGCONT)
+        state.changed(job)
+
+    def _signal_all(self, job: Job, signal: int) -> None:
+        for step in self._alive(job):
+            self._state.effects.append(SignalStep(job.job_id, step.step_id, signal))
+
+    def _wind_down(self, job: Job, text: str, *, kill: bool = False) -> None:
         job_id = job.job_id
         job.completing = True
         self._state.resources.completing(job_id)
@@ -210,11 +245,14 @@ class Running:
         self._state.timers.clear("limit", job_id)
         self._state.timers.clear("warn", job_id)
         alive = self._alive(job)
-        for step in alive:
-            self._say(job, step, text)
-            for signal in (SIGCONT, SIGTERM):
-                self._state.effects.append(SignalStep(job_id, step.step_id, signal))
-        if alive:
+        if kill:  # it was suspended, and can do nothing about it
+            self._signal_all(job, SIGKILL)
+        else:
+            for step in alive:
+                self._say(job, step, text)
+                for signal in (SIGCONT, SIGTERM):
+                    self._state.effects.append(SignalStep(job_id, step.step_id, signal))
+        if alive and not kill:
             wait = max(self._state.settings.kill_wait, _SHORTEST_KILL_WAIT)
             self._state.timers.set("kill", job_id, self._state.now + wait)
         if job.batch is None or not job.batch.running:
@@ -250,7 +288,7 @@ class Running:
         if job.batch is None or not job.batch.running:
             raise LookupError(f"job {job.job_id} has no batch script that runs")
         self.end_step(job, job.batch, (wait_status,))
-        if job.state is JobState.RUNNING:
+        if job.state in (JobState.RUNNING, JobState.SUSPENDED):
             self.end_by_status(job, wait_status)
         else:
             if not job.requeued:
@@ -259,7 +297,7 @@ class Running:
             self._state.changed(job)
 
     def launch_failed(self, job: Job) -> None:
-        if job.state is JobState.RUNNING and job.batch is not None:
+        if job.state in (JobState.RUNNING, JobState.SUSPENDED) and job.batch is not None:
             job.wait_status = _LAUNCH_FAILED
             self.end_step(job, job.batch, (_LAUNCH_FAILED,))
             self.terminate(job, JobState.FAILED, Reason.LAUNCH_FAILURE, messages.STEP_FAILED)

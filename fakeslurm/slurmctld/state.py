@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+
+from attrs import evolve
 
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import SlurmError
-from fakeslurm.model import Effect, Job, Settings, Step
+from fakeslurm.model import Effect, Job, Partition, Settings, Step
 from fakeslurm.slurmctld.resources import Resources
 from fakeslurm.slurmctld.timers import Timers, next_scan
 from fakeslurm.slurmdbd import Accounting
@@ -23,6 +26,8 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        """As they are now: ``scontrol update`` changes partitions."""
+        self.partitions: Mapping[str, Partition] = {one.name: one for one in settings.partitions}
         self.resources = Resources(settings)
         self.accounting = Accounting(settings)
         self.jobs: dict[int, Job] = {}
@@ -65,6 +70,13 @@ class State:
     def move_to_end(self, job: Job) -> None:
         job.place = self._next_place
         self._next_place += 1
+
+    def change_partition(self, new: Partition) -> None:
+        """Put it in the place of the one of the same name. A new default partition takes that from the others."""
+        others = [evolve(one, default=one.default and not new.default) for one in self.settings.partitions]
+        partitions = [new if one.name == new.name else one for one in others]
+        self.settings = evolve(self.settings, partitions=partitions)
+        self.partitions = {one.name: one for one in partitions}
 
     def changed(self, job: Job) -> None:
         """Tell accounting."""

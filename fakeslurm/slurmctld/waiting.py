@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from functools import lru_cache
 from math import floor
@@ -39,9 +39,8 @@ class Waiting:
     def __init__(self, state: State, scheduler: Scheduler) -> None:
         self._state = state
         self._scheduler = scheduler
-        self._partitions: Mapping[str, Partition] = {one.name: one for one in state.settings.partitions}
         self._fits_empty = lru_cache(maxsize=1024)(self._could_run)
-        """The answer depends on nothing that changes, and most jobs are alike."""
+        """The answer depends on nothing that changes but `partition_changed`, and most jobs are alike."""
         self._demands: dict[int, Demand] = {}
         self._dependencies: dict[int, Dependencies] = {}
         self._dependents: dict[Key, set[int]] = {}
@@ -54,6 +53,7 @@ class Waiting:
     def check(self, description: JobDescription) -> tuple[tuple[Partition, ...], Demand]:
         """What is refused before a job id is used up. Raises SlurmError."""
         partitions = admission.partitions_of(description, self._state.settings)
+        admission.check_open(partitions)
         admission.check_names(description, self._state.settings)
         if description.deadline is not None and description.deadline < self._state.now - 1:  # seconds, as Slurm counts
             raise SlurmError(messages.INVALID_TIME_LIMIT)
@@ -92,7 +92,7 @@ class Waiting:
         resources = self._state.resources
         mask = resources.partition_masks[partition]
         shares = select(demand, resources.candidates(demand, mask, empty=True))
-        most = self._partitions[partition].max_nodes
+        most = self._state.partitions[partition].max_nodes
         return shares is not None and (most is None or len(shares) <= most)
 
     def take_id(self) -> int:
@@ -213,7 +213,7 @@ class Waiting:
         if job.eligible_time is None:
             job.eligible_time = state.now
         demand = self._demands[job_id]
-        partitions = [self._partitions[name] for name in job.partition.split(",")]
+        partitions = [self._state.partitions[name] for name in job.partition.split(",")]
         obstacles = self._obstacles(description, demand, partitions)
         usable = tuple(one.name for one, reason in zip(partitions, obstacles, strict=True) if reason is None)
         others = [reason for reason in obstacles if reason is not None and reason is not Reason.BAD_CONSTRAINTS]
@@ -230,6 +230,19 @@ class Waiting:
         else:
             job.reason = Reason.BAD_CONSTRAINTS
             job.priority = 0
+
+    def partition_changed(self, name: str) -> None:
+        """A partition has other limits, or another state, than before: look again at those that wait for it."""
+        self._fits_empty.cache_clear()
+        for job in list(self._state.jobs.values()):
+            if (
+                job.state is JobState.PENDING
+                and job.priority
+                and not job.completing
+                and name in job.partition.split(",")
+            ):
+                self._leave_queue(job)
+                self.consider(job)
 
     def _is_independent(self, job: Job) -> bool:
         """Whether the dependencies are satisfied; if not, why is in the job."""
@@ -422,11 +435,13 @@ class Waiting:
         if begin is None or begin <= state.now:
             begin = state.now + state.settings.cred_expire + _REQUEUE_SECOND
             job.description = evolve(job.description, begin=begin)
-        partitions, demand = self.check(job.description)
+        names = job.description.partition or job.partition
+        partitions = [state.partitions[name] for name in names.split(",")]
+        demand = demand_of(job.description, state.resources.nodes, state.settings)
         self._demands[job.job_id] = demand
         job.partition = ",".join(one.name for one in partitions)
-        before = floor(job.submit_time)  # two attempts differ in their whole seconds
-        job.submit_time = before + 1.0 if floor(state.now) <= before else state.now
+        before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
+        job.submit_time = before + 1.0 if floor(state.now) == before else state.now
         job.eligible_time = begin
         if job.reason == Reason.REQUEUED_HELD:
             job.waited_for = Reason.HELD_BY_USER
@@ -440,8 +455,11 @@ class Waiting:
             job.priority = self.priority_of(job.description)
         job.cancelled_by = None
         job.batch, job.steps, job.next_step_id = None, {}, 0
-        if job.array is not None:
+        if job.array is not None and job.is_unsplit:
+            job.array.closed = False
+        elif job.array is not None:
             job.array.again(job.job_id)
+        job.suspend_time, job.run_before, job.suspended, job.warned = None, 0.0, 0.0, False
         self.consider(job)
         state.changed(job)
 

@@ -1,0 +1,123 @@
+"""scontrol suspend and resume: what stops, what stands still, and who has the CPUs meanwhile."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+
+TICKS = "while :; do echo tick >> ticks; sleep 0.05; done"
+
+
+def submitted(slurm: SlurmUnderTest, body: str, *options: str) -> str:
+    job_id = slurm.sbatch(body, "-o", "o.txt", *options)
+    until((slurm.workdir / "ticks").exists, what="the script runs")
+    return job_id
+
+
+def scontrol(slurm: SlurmUnderTest, *words: str) -> str:
+    done = slurm.run("scontrol", *words)
+    assert (done.stdout, done.returncode) == ("", 1 if done.stderr else 0)
+    return done.stderr
+
+
+def shown(slurm: SlurmUnderTest, job_id: str) -> dict[str, str]:
+    fields = slurm.show(job_id)
+    assert fields is not None
+    return fields
+
+
+def grows(file: Path) -> None:
+    before = file.stat().st_size
+    until(lambda: file.stat().st_size > before, what=f"{file.name} grows")
+
+
+@pytest.mark.parametrize("body", [TICKS, f"srun bash -c '{TICKS}'"], ids=["script", "step"])
+def test_time_stands_still(slurm: SlurmUnderTest, body: str) -> None:
+    job_id = submitted(slurm, body, "-t", "5", "-n", "3", "-N", "1")
+    started = shown(slurm, job_id)
+    assert (started["SuspendTime"], started["SecsPreSuspend"]) == ("None", "0")
+    assert scontrol(slurm, "suspend", job_id) == ""
+    stopped = shown(slurm, job_id)
+    assert (stopped["JobState"], stopped["Priority"], stopped["Reason"]) == ("SUSPENDED", "0", "None")
+    assert (stopped["EndTime"], stopped["NodeList"]) == (started["EndTime"], started["NodeList"])
+    assert stopped["SuspendTime"] != "None"
+    assert scontrol(slurm, "suspend", job_id) == ""
+    since = datetime.fromisoformat(stopped["SuspendTime"]).timestamp()
+    until(lambda: datetime.now().timestamp() > since + 2.1, what="two seconds are over")
+    assert shown(slurm, job_id) == stopped
+    line = slurm.run("squeue", "-h", "-t", "S", "-j", job_id, "-o", "%T|%t|%r|%R|%C|%Q").stdout
+    assert line == f"SUSPENDED|S|None|{stopped['NodeList']}|3|0\n"
+    if slurm.kind != "site":
+        size = (slurm.workdir / "ticks").stat().st_size
+        assert slurm.run("sinfo", "-h", "-o", "%C").stdout == "0/16/0/16\n"
+        assert (slurm.workdir / "ticks").stat().st_size == size
+    assert scontrol(slurm, "resume", job_id) == ""
+    grows(slurm.workdir / "ticks")
+    running = shown(slurm, job_id)
+    assert (running["JobState"], running["StartTime"]) == ("RUNNING", started["StartTime"])
+    assert running["SecsPreSuspend"] == stopped["SecsPreSuspend"]
+    assert int(running["Priority"]) > 0
+    pause = datetime.fromisoformat(running["SuspendTime"]) - datetime.fromisoformat(stopped["SuspendTime"])
+    later = datetime.fromisoformat(running["EndTime"]) - datetime.fromisoformat(started["EndTime"])
+    assert abs((later - pause).total_seconds()) <= 1
+    assert scontrol(slurm, "resume", job_id) == f"Job is not suspended for job {job_id}\n"
+    slurm.run("scancel", job_id)
+    assert slurm.wait(job_id)["JobState"] == "CANCELLED"
+
+
+def test_cancelled_while_suspended(slurm: SlurmUnderTest) -> None:
+    """It is killed, and nothing is said."""
+    job_id = submitted(slurm, TICKS)
+    assert scontrol(slurm, "suspend", job_id) == ""
+    slurm.run("scancel", job_id)
+    fields = slurm.wait(job_id)
+    assert (fields["JobState"], fields["ExitCode"]) == ("CANCELLED", "0:9")
+    assert fields["EndTime"] == fields["SuspendTime"]
+    assert slurm.output("o.txt") == ""
+
+
+def test_cpus_are_for_others(slurm: SlurmUnderTest) -> None:
+    job_id = submitted(slurm, TICKS, "-w", "n1", "-n", "3")
+    assert scontrol(slurm, "suspend", job_id) == ""
+    other = slurm.sbatch("true", "-w", "n1", "-n", "4")
+    assert slurm.wait(other)["JobState"] == "COMPLETED"
+    assert scontrol(slurm, "resume", job_id) == ""
+    grows(slurm.workdir / "ticks")
+    slurm.run("scancel", job_id)
+
+
+def test_accounts(slurm: SlurmUnderTest) -> None:
+    job_id = submitted(slurm, TICKS)
+    assert scontrol(slurm, "suspend", job_id) == ""
+
+    def states() -> list[str]:
+        return slurm.run("sacct", "-P", "-n", "-j", job_id, "-o", "State").stdout.split()
+
+    until(lambda: states() == ["SUSPENDED", "SUSPENDED"], what="sacct knows")
+    text = slurm.run("sacct", "-X", "-P", "-n", "-j", job_id, "-o", "Suspended").stdout
+    assert re.fullmatch(r"00:00:\d\d\n", text)
+    slurm.run("scancel", job_id)
+
+
+def test_refusals(slurm: SlurmUnderTest) -> None:
+    held = slurm.sbatch("true", "--hold")
+    over = slurm.sbatch("true")
+    slurm.wait(over)
+    for word in ("suspend", "resume"):
+        assert scontrol(slurm, word) == f"too few arguments for keyword:{word}\n"
+        assert scontrol(slurm, word, held) == f"Job is pending execution for job {held}\n"
+        assert scontrol(slurm, word, over) == f"Job/step already completing or completed for job {over}\n"
+        for unknown in ("99999999", "0", "99999999_1"):
+            assert scontrol(slurm, word, unknown) == f"Unexpected message received for job {unknown}\n"
+        assert scontrol(slurm, word, "abc") == "Invalid job id specified for job abc\n"
+        assert scontrol(slurm, word, "jobid=99999999,99999998") == (
+            "Unexpected message received for job 99999999\nUnexpected message received for job 99999998\n"
+        )
+        assert scontrol(slurm, word, "") == ""
+    assert scontrol(slurm, "susp", "99999999") == "Unexpected message received for job 99999999\n"
+    assert scontrol(slurm, "res", "99999999") == "Unexpected message received for job 99999999\n"

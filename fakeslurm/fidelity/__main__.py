@@ -1,0 +1,22 @@
+"""``python -m fakeslurm.fidelity PAGE`` writes docs/fidelity.md; what is undecided is named, and is an error."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fakeslurm.fidelity import RELEASES, Status, judge
+from fakeslurm.fidelity.page import render
+
+
+def main(page: Path) -> int:
+    judgements = [judgement for release in RELEASES for judgement in judge(release)]
+    page.write_text(render(judgements), encoding="utf-8")
+    undecided = [one for one in judgements if one.status is Status.UNDECIDED]
+    for one in undecided:
+        print(f"{one.line.command} {one.line.name} ({one.release}): {one.note}", file=sys.stderr)
+    return 1 if undecided else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
