@@ -16,8 +16,10 @@ from fakeslurm.local import LocalCaller
 
 __all__ = ["Answer", "Probe", "Verdict"]
 
-_WAITS = 0.5
-"""Seconds after which a command that has not ended is taken at its word: srun --hold waits for ever."""
+_WAITS = 3.0
+"""Seconds after which srun and salloc that have not ended are taken at their word: --hold waits for ever."""
+_ENDS = 60.0
+"""Seconds in which everything else ends, however loaded the machine is."""
 _MISREAD = re.compile(
     r"unrecognized option|invalid option|requires an argument|doesn't allow an argument|Invalid (--|numeric|time spec)"
     r"|is not a valid|invalid keyword|invalid entity|too (few|many) arguments|Unknown job signal|Invalid job state"
@@ -125,8 +127,10 @@ class Probe:
         """What a command says on its stderr."""
         with LocalCaller(tuple(argv), str(self._slurm.directory), environ, None) as caller:
             try:
-                self._slurm._service.call_in_time(caller, _WAITS)
+                self._slurm._service.call_in_time(caller, _WAITS if argv[0] in ("srun", "salloc") else _ENDS)
             except TimeoutError:
+                if argv[0] not in ("srun", "salloc"):
+                    raise
                 return ""
             return caller.texts()[1]
 
