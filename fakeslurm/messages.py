@@ -92,6 +92,7 @@ class Reason(StrEnum):
     NON_ZERO_EXIT_CODE = "NonZeroExitCode"
     LAUNCH_FAILURE = "JobLaunchFailure"
     TIME_LIMIT = "TimeLimit"
+    DEADLINE = "DeadLine"
     BAD_CONSTRAINTS = "BadConstraints"
     NODE_DOWN = "NodeDown"
     NODE_NOT_AVAILABLE = "ReqNodeNotAvail"

@@ -59,6 +59,8 @@ class Profile:
     """The exit code that accounting has of a job that ended NODE_FAIL (measured)."""
     accounting_restarts: bool
     """sacct knows the field Restarts."""
+    looks_at_deadlines_early: bool
+    """A job that cannot end before its deadline is refused, and one that is held is looked at as well; before that neither."""
     requeue_renews_priority: bool
     """A requeued job gets the next priority; before that it kept its own."""
 
@@ -88,6 +90,7 @@ PROFILES: Mapping[str, Profile] = {
         update_adds_no_error=True,
         node_fail_exit_code=0,
         accounting_restarts=False,
+        looks_at_deadlines_early=False,
         requeue_renews_priority=False,
     ),
     "24.11": Profile(
@@ -114,6 +117,7 @@ PROFILES: Mapping[str, Profile] = {
         update_adds_no_error=False,
         node_fail_exit_code=1,
         accounting_restarts=True,
+        looks_at_deadlines_early=True,
         requeue_renews_priority=True,
     ),
 }

@@ -217,7 +217,8 @@ def _wait_status(job: Job, settings: Settings) -> int:
         return 0
     if job.state is JobState.NODE_FAIL:
         return settings.profile.node_fail_exit_code << 8
-    return _REFUSED if job.state is JobState.FAILED and not job.nodes else job.wait_status
+    unrun = job.state in (JobState.FAILED, JobState.DEADLINE) and not job.nodes
+    return _REFUSED if unrun else job.wait_status
 
 
 def _step_record(step: Step, job: Job) -> StepRecord:

@@ -134,6 +134,7 @@ class ControllerMachine(RuleBasedStateMachine):
         limit=st.sampled_from([None, None, 0, 1, 3, 10]),
         hold=st.integers(0, 9).map(lambda number: number == 0),
         wait=st.sampled_from([None, None, None, 5.0, 100.0]),
+        deadline=st.sampled_from([None, None, None, 150.0, 800.0]),
         after=st.sampled_from(["", "", "", "after", "afterok", "afternotok", "afterany", "singleton"]),
         other=st.integers(1, 6),
         kill=st.sampled_from([None, True]),
@@ -149,6 +150,7 @@ class ControllerMachine(RuleBasedStateMachine):
         limit: int | None,
         hold: bool,
         wait: float | None,
+        deadline: float | None,
         after: str,
         other: int,
         kill: bool | None,
@@ -164,6 +166,7 @@ class ControllerMachine(RuleBasedStateMachine):
             time_limit=limit,
             hold=hold,
             begin=None if wait is None else self.now + wait,
+            deadline=None if deadline is None else self.now + deadline,
             dependency=after if after in ("", "singleton") else f"{after}:{other}",
             kill_on_invalid_dep=kill,
             nice=nice,
@@ -201,7 +204,8 @@ class ControllerMachine(RuleBasedStateMachine):
             try:
                 change(job.job_id, self.now, uid=0)
             except SlurmError:
-                assert job.finished
+                # A job that is too large is held all the same, and Slurm complains (measured).
+                assert job.finished or job.state is JobState.PENDING
         self.carry_out()
 
     @rule(number=st.integers(0, 30), hold=st.booleans())
@@ -401,14 +405,20 @@ class ControllerMachine(RuleBasedStateMachine):
                 continue
             state, completing = after
             if before == PENDING:
-                never_ran = state in (JobState.CANCELLED, JobState.FAILED) and not completing and not job.nodes
+                never_ran = (
+                    state in (JobState.CANCELLED, JobState.FAILED, JobState.DEADLINE)
+                    and not completing
+                    and not job.nodes
+                )
                 # Started and over in the course of one event.
                 at_once = bool(job.nodes) and state in TERMINAL_STATES
                 assert after == RUNNING or never_ran or at_once, (before, after)
             elif before in (RUNNING, SUSPENDED):
                 assert state in TERMINAL_STATES or after in (RUNNING, SUSPENDED, REQUEUED), (before, after)
             elif before == REQUEUED:
-                assert after in (PENDING, (JobState.CANCELLED, True)), (before, after)
+                assert after in (PENDING, (JobState.CANCELLED, True), (JobState.DEADLINE, False)), (before, after)
+            elif job.restart_count > restarts and state is JobState.DEADLINE:
+                pass  # requeued when it was too late
             elif after == PENDING:
                 assert job.restart_count > restarts, "only a requeue brings a job back"
             else:
@@ -419,7 +429,11 @@ class ControllerMachine(RuleBasedStateMachine):
     def nothing_is_allocated_twice(self) -> None:
         held: dict[str, dict[int, int]] = {node.name: {} for node in NODES}
         for job in self.controller.jobs.values():
-            if job.state is JobState.RUNNING or job.completing:
+            # A job that was ended while it was suspended has nothing to give back.
+            aside = job.completing and job.suspend_time is not None and job.end_time == job.suspend_time
+            if job.state is JobState.RUNNING or (
+                job.completing and not (aside and job.job_id not in self.controller._state.resources._holdings)
+            ):
                 assert job.nodes
                 for name, cpus in zip(job.nodes, job.cpus_per_node, strict=True):
                     held[name][job.job_id] = cpus
@@ -505,7 +519,7 @@ class ControllerMachine(RuleBasedStateMachine):
         for job in self.controller.jobs.values():
             used = dict.fromkeys(job.nodes, 0)
             for step in job.steps.values():
-                assert step.running <= (job.state is JobState.RUNNING or job.completing)
+                assert step.running <= (job.state in (JobState.RUNNING, JobState.SUSPENDED) or job.completing)
                 if step.running and step.exclusive:
                     for name, cpus in zip(step.nodes, step.cpus_per_node, strict=True):
                         used[name] += cpus
@@ -528,7 +542,8 @@ class ControllerMachine(RuleBasedStateMachine):
             elif job.state is JobState.PENDING:
                 assert job.reason not in (Reason.NONE, Reason.HELD_BY_ADMIN, Reason.HELD_BY_USER)
             elif job.state is JobState.COMPLETED:
-                assert job.reason == Reason.NONE
+                # One that was held while it ran keeps that reason (measured).
+                assert job.reason in (Reason.NONE, Reason.HELD_BY_ADMIN, Reason.HELD_BY_USER)
 
     @invariant()
     def nobody_waits_without_need(self) -> None:

@@ -46,10 +46,10 @@ EXCLUSIONS: Sequence[Exclusion] = (
         ),
     ),
     Exclusion(
-        "numbers of the CPUs of a job (`show job -d`), processes of srun (`show step`)",
-        "which of a node's CPUs a job has is the kernel's and Slurm's bitmap, not a count",
+        "processes of srun (`show step`)",
+        "each side has its own",
         ("scontrol",),
-        _pairs((r"CPU_IDs=\S*", "CPU_IDs=*"), (r"SrunHost:Pid=\S+", "SrunHost:Pid=*")),
+        _pairs((r"SrunHost:Pid=\S+", "SrunHost:Pid=*")),
     ),
     Exclusion(
         "architecture, system, addresses, versions, load, free memory, boot and busy times of a node",

@@ -16,7 +16,16 @@ from fakeslurm.slurmctld.layout import check_distribution
 from fakeslurm.slurmctld.resources import Resources
 from slurmkit.slurm.jobid import JobIdError, parse_array_spec
 
-__all__ = ["check_features", "check_names", "check_open", "misfit", "obstacle", "partitions_of", "time_limit_of"]
+__all__ = [
+    "check_features",
+    "check_names",
+    "check_open",
+    "latest_start",
+    "misfit",
+    "obstacle",
+    "partitions_of",
+    "time_limit_of",
+]
 
 _LONGEST_COMMENT = 1024
 """MAX_COMMENT_LEN in src/slurmctld/slurmctld.h."""
@@ -73,6 +82,13 @@ def time_limit_of(description: JobDescription, partition: Partition) -> int | No
     if description.time_limit is not None:
         return description.time_limit
     return partition.max_time if partition.default_time is None else partition.default_time
+
+
+def latest_start(description: JobDescription) -> float | None:
+    """When a job has to start at the latest to end before its deadline: one without a limit needs a minute (measured)."""
+    if description.deadline is None:
+        return None
+    return description.deadline - 60 * (description.time_limit or 1)
 
 
 def misfit(description: JobDescription, demand: Demand, resources: Resources) -> SlurmError | None:

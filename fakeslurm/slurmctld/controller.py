@@ -421,7 +421,7 @@ class Controller:
             what, job_id = due
             job = state.jobs[job_id]
             match what:
-                case "begin" | "depend":
+                case "begin" | "depend" | "deadline":
                     self._waiting.consider(job)
                 case "limit":
                     self._running.time_out(job)

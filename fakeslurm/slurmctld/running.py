@@ -59,6 +59,9 @@ class Running:
         job.wait_status = 0
         job.partition = partition
         job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
+        if job.description.deadline is not None:
+            left = int(job.description.deadline - state.now) // 60
+            job.time_limit = left if job.time_limit is None else min(job.time_limit, left)
         job.start_time = state.now
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
         job.cpus_per_node = tuple(share.cpus for share in shares)

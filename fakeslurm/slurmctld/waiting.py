@@ -29,6 +29,8 @@ _REQUEUE_SECOND = 1.0
 """How much longer than cred_expire a requeued job waits (job_mgr.c)."""
 _SPLIT_AHEAD = 10
 """How many elements of an array wait as jobs of their own for those that they correspond to (correspond_after_task_cnt)."""
+_A_MOMENT = 1e-3
+"""Seconds after which a deadline has been missed."""
 _REFUSED = 1
 """The wait status of a job that was refused although it had an id already: scontrol shows 0:1 (measured)."""
 
@@ -55,8 +57,11 @@ class Waiting:
         partitions = admission.partitions_of(description, self._state.settings)
         admission.check_open(partitions)
         admission.check_names(description, self._state.settings)
-        if description.deadline is not None and description.deadline < self._state.now - 1:  # seconds, as Slurm counts
-            raise SlurmError(messages.INVALID_TIME_LIMIT)
+        latest = admission.latest_start(description)
+        if latest is not None and description.deadline is not None:
+            early = self._state.settings.profile.looks_at_deadlines_early
+            if (latest if early else description.deadline) < self._state.now - 1:  # seconds, as Slurm counts
+                raise SlurmError(messages.INVALID_TIME_LIMIT)
         return partitions, demand_of(description, self._state.resources.nodes, self._state.settings)
 
     def _problem(
@@ -198,6 +203,8 @@ class Waiting:
                 self._split_ahead(job)
                 return
             job.dependency = str(self._dependencies[job_id])
+        if not self._can_be_in_time(job):
+            return
         if job.priority == 0:
             self._explain_hold(job)  # and nobody looks at what it depends on (measured)
             return
@@ -230,6 +237,24 @@ class Waiting:
         else:
             job.reason = Reason.BAD_CONSTRAINTS
             job.priority = 0
+
+    def _can_be_in_time(self, job: Job) -> bool:
+        """Whether a pending job could still end before its deadline; one that could not is over."""
+        latest, state = admission.latest_start(job.description), self._state
+        if latest is None:
+            return True
+        held = job.priority == 0
+        if held and not state.settings.profile.looks_at_deadlines_early:
+            return True
+        if state.now <= latest:
+            # A held job is looked at with the time limits of running ones.
+            look = state.next_scan(latest, state.settings.limit_scan) if held else latest
+            state.timers.set("deadline", job.job_id, look + _A_MOMENT)
+            return True
+        job.reason = Reason.DEADLINE
+        job.wait_status = _REFUSED
+        self.end(job, JobState.DEADLINE)
+        return False
 
     def partition_changed(self, name: str) -> None:
         """A partition has other limits, or another state, than before: look again at those that wait for it."""
@@ -471,6 +496,7 @@ class Waiting:
         if job.array is not None and job.is_unsplit:
             job = self.split(job, job.array.pending.first)
         self._demands.pop(job.job_id)
+        self._state.timers.clear("deadline", job.job_id)
         if job.job_id == job_id:
             self._leave_queue(job)
         return job, demand
@@ -489,6 +515,7 @@ class Waiting:
         self._demands.pop(job_id, None)
         self._state.timers.clear("begin", job_id)
         self._state.timers.clear("depend", job_id)
+        self._state.timers.clear("deadline", job_id)
         if job_id in self._dependencies:
             self._drop_dependencies(job_id)
         job.state = state

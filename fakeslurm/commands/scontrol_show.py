@@ -1,0 +1,211 @@
+"""``scontrol show``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from fakeslurm.commands import (
+    clusterreport,
+    jobjson,
+    nodetexts,
+    stepfields,
+)
+from fakeslurm.commands.answers import Stop, unsupported
+from fakeslurm.commands.arrayjobs import as_element, jobs_of, targets
+from fakeslurm.commands.base import Reply
+from fakeslurm.commands.jobtexts import NEW
+from fakeslurm.commands.scontrol_call import PROGRAM, USAGE, Call
+from fakeslurm.commands.scontrol_jobs import is_meant
+from fakeslurm.messages import INVALID_JOB_ID
+from slurmkit.slurm import hostlist
+from slurmkit.slurm.hostlist import HostlistError
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["show", "shows_jobs"]
+
+_ENTITIES = """
+    aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontends hostlist hostlistsorted hostnames
+    jobs jobid licenses nodes partitions reservations slurmd steps topology users
+"""
+_NO_STEPS = "scontrol: error: scontrol_print_step: slurm_get_job_steps({}) failed: {}\n"
+
+
+def show(call: Call) -> Reply:
+    call.wants(1, 2)
+    word = call.arguments[0]
+    name, equals, value = word.partition("=")
+    entity = next((one for one in _ENTITIES.split() if name and one.startswith(name.lower())), None)
+    shown = {
+        "config": _show_config,
+        "hostlist": _show_hostlist,
+        "hostlistsorted": _show_hostlistsorted,
+        "hostnames": _show_hostnames,
+        "jobs": _show_jobs,
+        "jobid": _show_jobs,
+        "licenses": _show_licenses,
+        "nodes": _show_nodes,
+        "partitions": _show_partitions,
+        "steps": _show_steps,
+    }
+    least = {"partitions": 2, "steps": 2, "hostlist": 5, "hostnames": 5}
+    if entity is None or len(name) < least.get(entity, 1):
+        raise Stop(f"invalid entity:{word} for keyword:{call.keyword} \n")
+    if entity not in shown:
+        raise unsupported(PROGRAM, f"show {entity}")
+    which = value if equals else call.arguments[1] if len(call.arguments) > 1 else None
+    return shown[entity](call, which)
+
+
+def shows_jobs(arguments: Sequence[str]) -> bool:
+    entity = arguments[0].partition("=")[0].lower() if arguments else ""
+    return bool(entity) and ("jobs".startswith(entity) or "jobid".startswith(entity))
+
+
+def _show_config(call: Call, which: str | None) -> Reply:
+    if which is not None:
+        raise unsupported(PROGRAM, "show config of one parameter")
+    stamps = call.stamps()
+    return Reply(clusterreport.config_report(call.controller.settings, stamps, call.invocation.now), stamps.complaint)
+
+
+def _show_jobs(call: Call, which: str | None) -> Reply:
+    jobs = sorted(call.controller.jobs.values(), key=lambda job: job.place)
+    if which:
+        number, underscore, task = which.partition("_")
+        if not re.fullmatch(r"[0-9]+(_[0-9]+)?", which, re.ASCII):
+            raise Stop(f"scontrol_print_job error: {INVALID_JOB_ID}\n")
+        if int(number):
+            jobs = jobs_of(call.controller, int(number))
+            if not jobs:
+                raise Stop(f"slurm_load_jobs error: {INVALID_JOB_ID}\n")
+            if underscore:
+                found, _ = targets(call.controller, int(number), (int(task),))
+                jobs = [one.job if one.task is None else as_element(one.job, (one.task,)) for one in found]
+            if not jobs:
+                raise Stop(stdout=f"Job {which} not found\n")
+    if "json" in call.options:
+        words = [call.keyword, *call.arguments]
+        return Reply(jobjson.report(jobs, call.controller.settings, call.invocation, words))
+    if not jobs:
+        return Reply("No jobs in the system\n")
+    stamps = call.stamps()
+    reporter = call.reporter(stamps)
+    return Reply("".join([reporter.job(job) for job in jobs]), stamps.complaint)
+
+
+def _show_steps(call: Call, which: str | None) -> Reply:
+    stamps = call.stamps()
+    reporter = call.reporter(stamps)
+    new = call.controller.settings.profile.release == NEW
+    match = re.match(rf"([0-9]+)(?:_[0-9]+)?(?:\.({'batch|' if new else ''}[0-9]*))?", which or "", re.ASCII)
+    if new and which and match is None:
+        raise Stop(_NO_STEPS.format(which, "JobID can not be zero"))
+    jobs = list(call.controller.jobs.values())
+    if match is not None:
+        jobs = [job for job in jobs if is_meant(job, int(match[1]))]
+        if not jobs:
+            problem = (
+                _NO_STEPS.format(which, INVALID_JOB_ID) if new else f"slurm_get_job_steps error: {INVALID_JOB_ID}\n"
+            )
+            raise Stop(problem)
+    steps = [shown for job in jobs for shown in stepfields.running_steps(job)]
+    if match is not None and match[2] is not None:
+        steps = [shown for shown in steps if f"{shown.step.step_id}" == (match[2] or "0")]
+    if not steps:
+        if match is None:
+            return Reply("No job steps in the system\n")
+        step = "" if match[2] is None else match[2] or "0"
+        raise Stop(stdout=f"Job step {match[1]}.{step} not found\n")
+    return Reply("".join([reporter.step(shown) for shown in steps]), stamps.complaint)
+
+
+def _show_nodes(call: Call, which: str | None) -> Reply:
+    records, settings = call.controller.nodes, call.controller.settings
+    try:
+        names = list(records) if which is None else hostlist.expand(which)
+    except HostlistError:
+        names = [which or ""]
+    text, returncode = "", 0
+    stamps = call.stamps()
+    for name in names:
+        if name in records:
+            shown = nodetexts.shown_node(records[name], call.controller.jobs, settings)
+            text += clusterreport.node_report(
+                shown, settings, stamps, oneliner=call.oneliner, detail="details" in call.options
+            )
+        else:
+            text += f"Node {name} not found\n"
+            returncode = 1
+    return Reply(text, stamps.complaint, returncode)
+
+
+def _show_licenses(call: Call, which: str | None) -> Reply:
+    controller = call.controller
+    if not controller.settings.licenses:
+        return Reply("No licenses configured in Slurm.\n")
+    names = sorted(name for name in controller.settings.licenses if which in (None, name))
+    return Reply(
+        "".join(
+            clusterreport.license_report(
+                name, controller.settings.licenses[name], controller.licenses_used[name], oneliner=call.oneliner
+            )
+            for name in names
+        )
+    )
+
+
+def _show_partitions(call: Call, which: str | None) -> Reply:
+    partitions, settings = call.controller.partitions, call.controller.settings
+    if which is not None and which not in partitions:
+        raise Stop(stdout=f"Partition {which} not found\n")
+    chosen = partitions.values() if which is None else [partitions[which]]
+    return Reply("".join([clusterreport.partition_report(one, settings, oneliner=call.oneliner) for one in chosen]))
+
+
+def _hosts(call: Call, text: str) -> list[str] | None:
+    """The hosts of a hostlist; None for one that is none."""
+    try:
+        return hostlist.expand(text, suffixes=call.controller.settings.profile.hostlist_suffixes)
+    except HostlistError:
+        return None
+
+
+def _no_hostlist(text: str) -> str:
+    """What is said of what is no hostlist: first of a range that goes backwards."""
+    backwards = (one for one in re.finditer(r"(?<=[\[,])([0-9]+)-([0-9]+)(?=[],])", text) if int(one[1]) > int(one[2]))
+    first = next(backwards, None)
+    complaint = "" if first is None else f"{PROGRAM}: error: _parse_single_range: Invalid range: `{first[0]}'\n"
+    return f"{complaint}Invalid hostlist: {text}\n"
+
+
+def _show_hostnames(call: Call, which: str | None) -> Reply:
+    text = call.invocation.environ.get("SLURM_NODELIST") if which is None else which
+    if text is None:
+        return Reply(stderr=f"{PROGRAM}: error: host list is empty\n")
+    hosts = _hosts(call, text)
+    if hosts is None:
+        return Reply(stderr=_no_hostlist(text))
+    return Reply("".join(f"{host}\n" for host in hosts))
+
+
+def _show_hostlist(call: Call, which: str | None) -> Reply:
+    return _compressed(call, which, hostlist.compress)
+
+
+def _show_hostlistsorted(call: Call, which: str | None) -> Reply:
+    return _compressed(call, which, hostlist.compress_sorted)
+
+
+def _compressed(call: Call, text: str | None, compress: Callable[[list[str]], str]) -> Reply:
+    if text is None:
+        raise Stop("invalid encode argument\n", 1, USAGE)
+    if text.startswith("/"):
+        raise unsupported(PROGRAM, "host names in a file")
+    hosts = _hosts(call, text)
+    if hosts is None:
+        raise Stop(_no_hostlist(text))
+    return Reply(f"{compress(hosts)}\n")

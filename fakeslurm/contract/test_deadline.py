@@ -1,0 +1,50 @@
+"""``--deadline``: a job that cannot end in time does not start, and one that runs has a limit that ends before."""
+
+from __future__ import annotations
+
+import time
+
+from fakeslurm.contract.harness import SlurmUnderTest
+
+TOO_LATE = (
+    "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)\n"
+)
+
+
+def test_deadline_that_cannot_be_kept(slurm: SlurmUnderTest) -> None:
+    """22.05 takes the job, and ends it when it first looks at it; 24.11 refuses it."""
+    done = slurm.run("sbatch", "--parsable", "--deadline=now+100seconds", "-t", "10", slurm.script("true"))
+    if slurm.at_least("24.11"):
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", TOO_LATE)
+        return
+    job_id = done.stdout.strip()
+    fields = slurm.wait(job_id)
+    assert (fields["JobState"], fields["Reason"], fields["ExitCode"]) == ("DEADLINE", "DeadLine", "0:1")
+    assert (fields["NodeList"], fields["StartTime"]) == ("", fields["EndTime"])
+    rows = slurm.accounted(job_id, "JobID,State,ExitCode")
+    assert rows == [{"JobID": job_id, "State": "DEADLINE", "ExitCode": "1:0"}]
+
+
+def test_deadline_that_comes_while_a_job_waits(slurm: SlurmUnderTest) -> None:
+    """A job without a limit needs a minute."""
+    gate = slurm.sbatch("until [ -e go ]; do sleep 0.05; done", "--exclusive", "-N4", "-t", "30")
+    slurm.wait(gate, ["RUNNING"])
+    job_id = slurm.sbatch("true", "--deadline=now+64seconds")
+    assert slurm.wait(job_id, ["PENDING"])["TimeMin"] == "00:01:00"
+    assert slurm.wait(job_id)["JobState"] == "DEADLINE"
+    (slurm.workdir / "go").touch()
+    slurm.wait(gate)
+
+
+def test_limit_of_a_job_that_runs(slurm: SlurmUnderTest) -> None:
+    body = "until [ -e go ]; do sleep 0.05; done"
+    unlimited = slurm.sbatch(body, "--deadline=now+110seconds")
+    running = slurm.wait(unlimited, ["RUNNING"])
+    assert running["TimeLimit"] == "00:01:00"
+    assert time.strptime(running["EndTime"], "%Y-%m-%dT%H:%M:%S") < time.strptime(
+        running["Deadline"], "%Y-%m-%dT%H:%M:%S"
+    )
+    shorter = slurm.sbatch(body, "--deadline=now+600seconds", "-t", "2")
+    assert slurm.wait(shorter, ["RUNNING"])["TimeLimit"] == "00:02:00"
+    (slurm.workdir / "go").touch()
+    slurm.wait(unlimited)
