@@ -430,10 +430,8 @@ class ControllerMachine(RuleBasedStateMachine):
         held: dict[str, dict[int, int]] = {node.name: {} for node in NODES}
         for job in self.controller.jobs.values():
             # A job that was ended while it was suspended has nothing to give back.
-            aside = job.completing and job.suspend_time is not None and job.end_time == job.suspend_time
-            if job.state is JobState.RUNNING or (
-                job.completing and not (aside and job.job_id not in self.controller._state.resources._holdings)
-            ):
+            aside = job.job_id in self.controller._state.resources._aside
+            if (job.state is JobState.RUNNING or job.completing) and not aside:
                 assert job.nodes
                 for name, cpus in zip(job.nodes, job.cpus_per_node, strict=True):
                     held[name][job.job_id] = cpus
