@@ -48,13 +48,24 @@ class Engine:
     def change(self, action: Callable[[float], T]) -> T:
         """Do something with the controller at this time, and all that follows from it. Raises what `action` raises."""
         with self.condition:
+            try:
+                return self.decide(action)
+            finally:
+                self.settle()
+
+    def decide(self, action: Callable[[float], T]) -> T:
+        """`change`, but what follows from it waits for `settle`, or for the next change of somebody else."""
+        with self.condition:
             if self.closed:
                 raise RuntimeError("this FakeSlurm is closed")
             self._start_thread()
             self.controller.tick(self.now())
-            try:
-                return action(self.now())
-            finally:
+            return action(self.now())
+
+    def settle(self) -> None:
+        """Carry out what has been decided."""
+        with self.condition:
+            if not self.closed:
                 self._settle()
 
     def ask(self, question: Callable[[float], T]) -> T:

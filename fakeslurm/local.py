@@ -66,6 +66,9 @@ class LocalCaller:
     def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
         self._on_gone = on_gone
 
+    def answer(self, code: int) -> None:
+        """Whoever called hears it when the call returns."""
+
     def chdir(self, path: str) -> None:
         directory = Path(self.cwd, path)
         os.scandir(directory).close()

@@ -22,6 +22,8 @@ from fakeslurm.wire import receive, send
 
 __all__ = ["LONGEST_DIRECTORY", "Caller", "Server"]
 
+_PATIENCE = 1.0
+"""Seconds that a command has to end in, once it has its answer."""
 LONGEST_DIRECTORY = 80
 """Bytes in the path of the directory: a socket's path has 104 at most on macOS, 108 on Linux."""
 
@@ -42,6 +44,9 @@ class Caller(Protocol):
 
     def print(self, fd: int, text: str) -> None:
         """Write on its stdout (1) or stderr (2). Harmless when it is gone."""
+
+    def answer(self, code: int) -> None:
+        """Tell the return code before the call is over, and wait until the caller has ended with it."""
 
     def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
         """From now on, tell the signals that the caller was sent, and when it has died; on another thread."""
@@ -121,8 +126,15 @@ class RemoteCaller:
         self._listener = threading.Thread(target=run, name=f"fakeslurm-{self.argv[0]}-signals", daemon=True)
         self._listener.start()
 
+    def answer(self, code: int) -> None:
+        with contextlib.suppress(OSError):  # it is gone, or stopped
+            send(self._connection, ("exit", code))
+            self._connection.settimeout(_PATIENCE)
+            receive(self._connection)
+            self._connection.settimeout(None)
+
     def finish(self, code: int) -> None:
-        """The call has ended: tell the return code."""
+        """The call has ended: tell the return code, unless the caller has heard it already."""
         with contextlib.suppress(BrokenPipeError):
             send(self._connection, ("exit", code))
         if self._listener is not None:

@@ -89,8 +89,23 @@ class Service:
         if call.command == "sbatch":
             invocation = _with_script(invocation, call.argv, caller)
         run, controller = command(call.command), self._engine.controller
-        do = self._engine.ask if _is_query(call) else self._engine.change
-        reply = do(lambda now: run(call.argv, evolve(invocation, now=now), controller))
+
+        def ask(now: float) -> Reply:
+            return run(call.argv, evolve(invocation, now=now), controller)
+
+        if _is_query(call):
+            reply = self._engine.ask(ask)
+        else:
+            try:
+                reply = self._engine.decide(ask)
+                if reply.then is None:
+                    # A command has ended before what it has asked for happens: it may be a child of the job that it requeues.
+                    caller.print(1, reply.stdout)
+                    caller.print(2, reply.stderr)
+                    caller.answer(reply.returncode)
+                    return reply.returncode
+            finally:
+                self._engine.settle()
         while True:
             caller.print(1, reply.stdout)
             caller.print(2, reply.stderr)

@@ -292,3 +292,11 @@ def test_order_of_the_accounts(slurm: SlurmUnderTest) -> None:
         rows = slurm.accounted(f"{first},{second}", "JobID,Submit", "-X", *options)
         assert rows == sorted(rows, key=lambda row: (row["Submit"], int(row["JobID"])))
         assert len(rows) == number
+
+
+def test_job_that_requeues_itself(slurm: SlurmUnderTest) -> None:
+    """The command ends well before its job is ended: submitit's checkpoint relies on it."""
+    body = 'trap : TERM\n[ "$SLURM_RESTART_COUNT" ] && exit 0\nscontrol requeue $SLURM_JOB_ID\necho rc $? > said'
+    job_id = slurm.sbatch(body)
+    until(lambda: (slurm.show(job_id) or {})["JobState"] == "COMPLETED", timeout=180, what="the second run")
+    assert slurm.output("said") == "rc 0\n"

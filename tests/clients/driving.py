@@ -19,7 +19,7 @@ from typing import Any
 DRIVERS = {
     path.stem.removeprefix("use_"): path for path in sorted((Path(__file__).parent / "drivers").glob("use_*.py"))
 }
-SECONDS = 120
+SECONDS = 240
 
 
 def load(name: str) -> ModuleType:
@@ -35,9 +35,18 @@ def load(name: str) -> ModuleType:
 def drive(name: str, python: Path, environment: Mapping[str, str], directory: Path) -> Any:
     """The report of the driver on the Slurm that `environment` leads to; AssertionError with its output when it fails."""
     path = f"{python.parent}{os.pathsep}{environment['PATH']}"
+    scratch = directory / "tmp"  # some clients leave their logs there
+    scratch.mkdir()
+    own = {
+        "PATH": path,
+        "HOME": str(directory),
+        "TMPDIR": str(scratch),
+        "USER": getpass.getuser(),
+        "PYTHONWARNINGS": "",
+    }
     done = subprocess.run(
         [python, DRIVERS[name]],
-        env={**environment, "PATH": path, "HOME": str(directory), "USER": getpass.getuser(), "PYTHONWARNINGS": ""},
+        env={**environment, **own},
         cwd=directory,
         stdin=subprocess.DEVNULL,
         capture_output=True,
