@@ -64,7 +64,7 @@ def test_the_others_go_on_when_one_fails(slurm: SlurmUnderTest) -> None:
 
 
 def test_kill_on_bad_exit(slurm: SlurmUnderTest) -> None:
-    body = "srun -K sh -c '[ $SLURM_PROCID = 1 ] && exit 1; sleep 30; echo never' 2>/dev/null; echo over"
+    body = "srun -K sh -c '[ $SLURM_PROCID = 1 ] && exit 1; sleep 30 && echo never' 2>/dev/null; echo over"
     slurm.wait(slurm.sbatch(body, "-n2", "-o", "o.txt"))
     assert slurm.output("o.txt") == "over\n"
 
