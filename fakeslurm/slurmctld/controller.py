@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from signal import SIGKILL
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray
-from fakeslurm.messages import Reason, SlurmError
+from fakeslurm.messages import SlurmError
 from fakeslurm.model import (
     Effect,
     Job,
@@ -24,8 +23,10 @@ from fakeslurm.model import (
     StepId,
     StepRequest,
 )
-from fakeslurm.slurmctld import admission
+from fakeslurm.slurmctld.forecast import Forecast, forecast
 from fakeslurm.slurmctld.nodes import Nodes, NodeState
+from fakeslurm.slurmctld.obstacles import Obstacles
+from fakeslurm.slurmctld.requests import Requests
 from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.scheduler import Scheduler
 from fakeslurm.slurmctld.selection import Share
@@ -38,18 +39,6 @@ from slurmkit.slurm.states import JobState
 __all__ = ["Controller", "Forecast"]
 
 
-@frozen(kw_only=True)
-class Forecast:
-    """What ``--test-only`` answers."""
-
-    job_id: int
-    """The id that it used up."""
-    start: float
-    nodes: tuple[str, ...]
-    num_cpus: int
-    partition: str
-
-
 class Controller:
     """The state of one cluster. Nothing in it reads a clock, starts a process or touches a file.
 
@@ -60,8 +49,10 @@ class Controller:
     def __init__(self, settings: Settings) -> None:
         state = self._state = State(settings)
         self._scheduler = Scheduler(settings.partitions, state.resources, state.jobs, state.running, self._start)
-        self._waiting = Waiting(state, self._scheduler)
+        self._obstacles = Obstacles(state)
+        self._waiting = Waiting(state, self._scheduler, self._obstacles)
         self._running = Running(state)
+        self._requests = Requests(state, self._waiting, self._running)
         self._nodes = Nodes(state, self._waiting, self._running)
 
     @property
@@ -119,22 +110,7 @@ class Controller:
     def test_only(self, description: JobDescription, now: float) -> Forecast:
         """When and where the job would start; nothing is kept but a job id is used up."""
         self._advance(now)
-        partitions, demand = self._waiting.check(description)
-        job_id = self._waiting.take_id()
-        admission.check_features(description, self.settings)
-        resources = self._state.resources
-        for partition in self._waiting.open_partitions(description, demand, partitions):
-            found = self._scheduler.forecast(demand, partition.name, now)
-            if found is not None:
-                shares, start = found
-                return Forecast(
-                    job_id=job_id,
-                    start=start,
-                    nodes=tuple(resources.by_index[share.index].node.name for share in shares),
-                    num_cpus=sum(share.cpus for share in shares),
-                    partition=partition.name,
-                )
-        raise SlurmError(messages.NODE_CONFIGURATION)
+        return forecast(description, self._state, self._obstacles, self._scheduler)
 
     def cancel(
         self,
@@ -155,107 +131,44 @@ class Controller:
         `task` (as in `hold` and `release`): only this one of the elements that the record `job_id` of an array stands for.
         """
         self._advance(now)
-        job = self._state.owned(job_id, uid)
-        waits = task is not None and job.array is not None and task in job.array.pending
-        if task is not None and job.array is not None and not waits:
-            job = self._state.known(job.array.elements.get(task, 0))  # it has been split off at this very moment
-        if job.finished:
-            raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
-        if job.state is JobState.SUSPENDED and (signal not in (None, SIGKILL) or scope == "batch"):
-            raise messages.unsupported("a signal to a suspended job")
-        if scope == "batch" and job.batch is not None and job.batch.running:
-            self._running.signal_job(job, SIGKILL if signal is None else signal, "batch")
-        elif signal is not None and signal != SIGKILL:
-            if job.state is JobState.PENDING:
-                raise SlurmError(messages.JOB_PENDING)
-            self._running.signal_job(job, signal, scope or "steps")
-        else:
-            if waits and task is not None:
-                self._waiting.drop(job, task, uid)
-            elif job.requeued:
-                job.cancelled_by = uid
-                self._running.cancel_requeue(job)
-            elif job.state is JobState.PENDING:
-                job.cancelled_by = uid
-                self._waiting.end(job, JobState.CANCELLED)
-            else:
-                job.cancelled_by = uid
-                self._running.terminate(job, JobState.CANCELLED, job.reason, messages.CANCELLED_AT)
+        self._requests.cancel(job_id, uid, task, signal, scope)
         self._schedule()
 
     def cancel_step(self, job_id: int, step_id: StepId, now: float, *, uid: int, signal: int | None = None) -> None:
         """End one step, with SIGKILL at once, or (`signal`) only signal it."""
         self._advance(now)
-        job = self._state.owned(job_id, uid)
-        step = job.step(step_id)
-        if step is None:
-            raise SlurmError(messages.INVALID_JOB_ID)
-        if not step.running:
-            raise SlurmError(messages.ALREADY_DONE)
-        if signal is None:
-            step.cancelled_by = uid
-        self._running.signal_step(job, step, SIGKILL if signal is None else signal, cancelled=signal is None)
+        self._requests.cancel_step(job_id, step_id, uid, signal)
         self._schedule()
 
     def hold(self, job_id: int, now: float, *, uid: int, task: int | None = None, by_user: bool = False) -> None:
         """``scontrol hold`` (or uhold: `by_user`): the priority becomes 0."""
         self._advance(now)
-        job = self._element(self._state.owned(job_id, uid), task)
-        self._waiting.hold(job, Reason.HELD_BY_USER if by_user or uid != 0 else Reason.HELD_BY_ADMIN)
+        self._requests.hold(job_id, uid, task, by_user=by_user)
         self._schedule()
 
     def release(self, job_id: int, now: float, *, uid: int, task: int | None = None) -> None:
         """``scontrol release``: a held job gets the next priority. Nothing happens to one that is not held."""
         self._advance(now)
-        self._waiting.release(self._element(self._state.owned(job_id, uid), task), uid)
+        self._requests.release(job_id, uid, task)
         self._schedule()
-
-    def _element(self, job: Job, task: int | None) -> Job:
-        """The job, or the element that is split off of it in order to be changed by itself."""
-        if task is None or job.array is None:
-            return job
-        if task not in job.array.pending:
-            return self._state.known(job.array.elements.get(task, 0))
-        element = self._waiting.split(job, task)
-        self._waiting.consider(element)
-        return element
 
     def throttle(self, array_job_id: int, limit: int | None, now: float, *, uid: int) -> None:
         """``scontrol update ArrayTaskThrottle``: how many elements of an array may run at once."""
         self._advance(now)
-        self._state.owned(array_job_id, uid)
-        array = self._state.arrays[array_job_id]
-        array.limit = limit
-        self._waiting.look_at_limit(array)
+        self._requests.throttle(array_job_id, uid, limit)
         self._schedule()
 
     def suspend(self, job_id: int, now: float, *, uid: int) -> None:
         """``scontrol suspend``. Nothing happens to a job that is suspended."""
         self._advance(now)
-        job = self._unfinished(job_id, uid)
-        if job.state is JobState.RUNNING:
-            self._running.suspend(job)
+        self._requests.suspend(job_id, uid)
         self._schedule()
 
     def resume(self, job_id: int, now: float, *, uid: int) -> None:
         """``scontrol resume``."""
         self._advance(now)
-        job = self._unfinished(job_id, uid)
-        if job.state is not JobState.SUSPENDED:
-            raise SlurmError(messages.NOT_SUSPENDED)
-        self._running.resume(job, self._waiting.priority_of(job.description))
+        self._requests.resume(job_id, uid)
         self._schedule()
-
-    def _unfinished(self, job_id: int, uid: int) -> Job:
-        """A job that runs or is suspended. Slurm lets its operators alone suspend jobs; what others hear is not measured."""
-        if uid != 0:
-            raise messages.unsupported("suspending and resuming jobs as anybody but root")
-        job = self._state.known(job_id)
-        if job.state is JobState.PENDING:
-            raise SlurmError(messages.JOB_PENDING)
-        if job.finished:
-            raise SlurmError(messages.ALREADY_DONE)
-        return job
 
     def requeue(self, job_id: int, now: float, *, uid: int, hold: bool = False) -> None:
         """``scontrol requeue`` (requeuehold: `hold`): a job that runs, or has run, is to run again, under the same id.
@@ -263,24 +176,7 @@ class Controller:
         It waits for `Settings.cred_expire` and one second more. What runs of it is ended first.
         """
         self._advance(now)
-        job = self._state.owned(job_id, uid)
-        if job.state is JobState.SUSPENDED:
-            raise messages.unsupported("requeueing a suspended job")
-        if job.description.script is None:
-            raise SlurmError(messages.ONLY_BATCH)
-        if not self._waiting.may_requeue(job):
-            raise SlurmError(messages.DISABLED)
-        if job.state is JobState.PENDING:
-            raise SlurmError(messages.JOB_PENDING)
-        if job.completing:
-            raise SlurmError(messages.ALREADY_DONE)
-        if hold:
-            job.priority = 0
-        if job.finished:
-            self._waiting.requeue_finished(job, hold=hold)
-        else:
-            reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
-            self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
+        self._requests.requeue(job_id, uid, hold=hold)
         self._schedule()
 
     def update_partition(self, name: str, now: float, **changes: Any) -> None:
@@ -323,15 +219,7 @@ class Controller:
         ended by itself.
         """
         self._advance(now)
-        job = self._state.known(job_id)
-        if job.state is JobState.PENDING and wait_status:
-            job.wait_status = wait_status
-            self._waiting.end(job, JobState.FAILED)
-        elif job.state is JobState.PENDING:
-            job.cancelled_by = job.description.uid
-            self._waiting.end(job, JobState.CANCELLED)
-        elif job.state in (JobState.RUNNING, JobState.SUSPENDED):
-            self._running.end_by_status(job, wait_status)
+        self._requests.release_allocation(job_id, wait_status)
         self._schedule()
 
     # What the nodes report.

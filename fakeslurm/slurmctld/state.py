@@ -10,13 +10,16 @@ from attrs import evolve
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import SlurmError
-from fakeslurm.model import Effect, Job, Partition, Settings, Step
+from fakeslurm.model import Effect, Job, JobDescription, Partition, Settings, Step
+from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.resources import Resources
 from fakeslurm.slurmctld.timers import Timers, next_scan
 from fakeslurm.slurmdbd import Accounting
 
 __all__ = ["State"]
 
+_FIRST_PRIORITY = 4294901759
+"""Of the first job with priority/basic; every further one gets one less (measured)."""
 _PURGE_PERIOD = 60.0
 _SHORTEST_PURGE_PERIOD = 10.0
 
@@ -33,6 +36,8 @@ class State:
         self.jobs: dict[int, Job] = {}
         self.arrays: dict[int, JobArray] = {}
         """By job id, as long as one of its jobs is known."""
+        self.demands: dict[int, Demand] = {}
+        """What each job that waits needs."""
         self.freed_arrays: list[JobArray] = []
         """Of which an element has ended."""
         self.running: dict[int, Job] = {}
@@ -41,6 +46,8 @@ class State:
         self.purges: deque[tuple[float, int]] = deque()
         self._forgotten_at: dict[int, float] = {}
         self.effects: list[Effect] = []
+        self._next_job_id = settings.first_job_id
+        self._next_priority = _FIRST_PRIORITY
         self._next_place = 0
         self._now: float | None = None
         self._origin = 0.0
@@ -61,6 +68,20 @@ class State:
     def next_scan(self, time: float, period: float) -> float:
         """The first of the scans every `period` seconds that is not before `time`."""
         return next_scan(time, self._origin, period)
+
+    def take_id(self) -> int:
+        """The next job id, which is used up."""
+        job_id = self._next_job_id
+        self._next_job_id += 1
+        return job_id
+
+    def priority_of(self, description: JobDescription) -> int:
+        """The priority asked for, or the next one."""
+        if description.priority is not None:
+            return description.priority
+        priority = self._next_priority
+        self._next_priority -= 1
+        return max(priority - description.nice, 1)
 
     def add(self, job: Job) -> None:
         """A new job, at the end of the list."""

@@ -1,0 +1,63 @@
+"""What keeps a job from the queues of partitions: of the limits, those of now; of the nodes, what an empty cluster has not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from fakeslurm import messages
+from fakeslurm.messages import Reason, SlurmError
+from fakeslurm.model import JobDescription, Partition
+from fakeslurm.slurmctld import admission
+from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.selection import select
+from fakeslurm.slurmctld.state import State
+
+__all__ = ["Obstacles"]
+
+
+class Obstacles:
+    """Decides where a job may be queued."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._fits_empty = lru_cache(maxsize=1024)(self._could_run)
+        """The answer depends on nothing that changes but partitions, and most jobs are alike."""
+
+    def partitions_changed(self) -> None:
+        """Partitions have other limits or nodes than before."""
+        self._fits_empty.cache_clear()
+
+    def problem(
+        self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
+    ) -> SlurmError | None:
+        """Why the job could never run, not even if the limits of its partitions were others."""
+        if set(self.of(description, demand, partitions)) != {Reason.BAD_CONSTRAINTS}:
+            return None
+        misfit = admission.misfit(description, demand, self._state.resources)
+        return misfit or SlurmError(messages.NODE_CONFIGURATION)
+
+    def open_partitions(
+        self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
+    ) -> list[Partition]:
+        """Those of the partitions in which the job may be queued."""
+        found = self.of(description, demand, partitions)
+        return [one for one, reason in zip(partitions, found, strict=True) if reason is None]
+
+    def of(self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]) -> list[Reason | None]:
+        """What keeps the job from each of the partitions."""
+        resources = self._state.resources
+        if admission.misfit(description, demand, resources) is not None:
+            return [Reason.BAD_CONSTRAINTS] * len(partitions)
+        profile = self._state.settings.profile
+        return [
+            admission.obstacle(description, demand, one, resources, profile, self._fits_empty) for one in partitions
+        ]
+
+    def _could_run(self, demand: Demand, partition: str) -> bool:
+        """Whether a job could run in the partition if nothing else ran."""
+        resources = self._state.resources
+        mask = resources.partition_masks[partition]
+        shares = select(demand, resources.candidates(demand, mask, empty=True))
+        most = self._state.partitions[partition].max_nodes
+        return shares is not None and (most is None or len(shares) <= most)

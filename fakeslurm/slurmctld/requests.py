@@ -1,0 +1,139 @@
+"""What users and operators ask of jobs that are there: cancel, hold, release, throttle, suspend, resume, requeue."""
+
+from __future__ import annotations
+
+from signal import SIGKILL
+
+from fakeslurm import messages
+from fakeslurm.messages import Reason, SlurmError
+from fakeslurm.model import Job, Scope, StepId
+from fakeslurm.slurmctld.running import Running
+from fakeslurm.slurmctld.state import State
+from fakeslurm.slurmctld.waiting import Waiting
+from slurmkit.slurm.states import JobState
+
+__all__ = ["Requests"]
+
+
+class Requests:
+    """Decides what becomes of them; `Controller` says what each is. All raise SlurmError with Slurm's words when they are refused."""
+
+    def __init__(self, state: State, waiting: Waiting, running: Running) -> None:
+        self._state = state
+        self._waiting = waiting
+        self._running = running
+
+    def cancel(self, job_id: int, uid: int, task: int | None, signal: int | None, scope: Scope | None) -> None:
+        job = self._state.owned(job_id, uid)
+        waits = task is not None and job.array is not None and task in job.array.pending
+        if task is not None and job.array is not None and not waits:
+            job = self._state.known(job.array.elements.get(task, 0))  # it has been split off at this very moment
+        if job.finished:
+            raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
+        if job.state is JobState.SUSPENDED and (signal not in (None, SIGKILL) or scope == "batch"):
+            raise messages.unsupported("a signal to a suspended job")
+        if scope == "batch" and job.batch is not None and job.batch.running:
+            self._running.signal_job(job, SIGKILL if signal is None else signal, "batch")
+        elif signal is not None and signal != SIGKILL:
+            if job.state is JobState.PENDING:
+                raise SlurmError(messages.JOB_PENDING)
+            self._running.signal_job(job, signal, scope or "steps")
+        else:
+            if waits and task is not None:
+                self._waiting.drop(job, task, uid)
+            elif job.requeued:
+                job.cancelled_by = uid
+                self._running.cancel_requeue(job)
+            elif job.state is JobState.PENDING:
+                job.cancelled_by = uid
+                self._waiting.end(job, JobState.CANCELLED)
+            else:
+                job.cancelled_by = uid
+                self._running.terminate(job, JobState.CANCELLED, job.reason, messages.CANCELLED_AT)
+
+    def cancel_step(self, job_id: int, step_id: StepId, uid: int, signal: int | None) -> None:
+        job = self._state.owned(job_id, uid)
+        step = job.step(step_id)
+        if step is None:
+            raise SlurmError(messages.INVALID_JOB_ID)
+        if not step.running:
+            raise SlurmError(messages.ALREADY_DONE)
+        if signal is None:
+            step.cancelled_by = uid
+        self._running.signal_step(job, step, SIGKILL if signal is None else signal, cancelled=signal is None)
+
+    def hold(self, job_id: int, uid: int, task: int | None, *, by_user: bool) -> None:
+        job = self._element(self._state.owned(job_id, uid), task)
+        self._waiting.hold(job, Reason.HELD_BY_USER if by_user or uid != 0 else Reason.HELD_BY_ADMIN)
+
+    def release(self, job_id: int, uid: int, task: int | None) -> None:
+        self._waiting.release(self._element(self._state.owned(job_id, uid), task), uid)
+
+    def _element(self, job: Job, task: int | None) -> Job:
+        """The job, or the element that is split off of it in order to be changed by itself."""
+        if task is None or job.array is None:
+            return job
+        if task not in job.array.pending:
+            return self._state.known(job.array.elements.get(task, 0))
+        element = self._waiting.split(job, task)
+        self._waiting.consider(element)
+        return element
+
+    def throttle(self, array_job_id: int, uid: int, limit: int | None) -> None:
+        self._state.owned(array_job_id, uid)
+        array = self._state.arrays[array_job_id]
+        array.limit = limit
+        self._waiting.look_at_limit(array)
+
+    def suspend(self, job_id: int, uid: int) -> None:
+        job = self._unfinished(job_id, uid)
+        if job.state is JobState.RUNNING:
+            self._running.suspend(job)
+
+    def resume(self, job_id: int, uid: int) -> None:
+        job = self._unfinished(job_id, uid)
+        if job.state is not JobState.SUSPENDED:
+            raise SlurmError(messages.NOT_SUSPENDED)
+        self._running.resume(job, self._state.priority_of(job.description))
+
+    def _unfinished(self, job_id: int, uid: int) -> Job:
+        """A job that runs or is suspended. Slurm lets its operators alone suspend jobs; what others hear is not measured."""
+        if uid != 0:
+            raise messages.unsupported("suspending and resuming jobs as anybody but root")
+        job = self._state.known(job_id)
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.JOB_PENDING)
+        if job.finished:
+            raise SlurmError(messages.ALREADY_DONE)
+        return job
+
+    def requeue(self, job_id: int, uid: int, *, hold: bool) -> None:
+        job = self._state.owned(job_id, uid)
+        if job.state is JobState.SUSPENDED:
+            raise messages.unsupported("requeueing a suspended job")
+        if job.description.script is None:
+            raise SlurmError(messages.ONLY_BATCH)
+        if not self._waiting.may_requeue(job):
+            raise SlurmError(messages.DISABLED)
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.JOB_PENDING)
+        if job.completing:
+            raise SlurmError(messages.ALREADY_DONE)
+        if hold:
+            job.priority = 0
+        if job.finished:
+            self._waiting.requeue_finished(job, hold=hold)
+        else:
+            reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
+            self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
+
+    def release_allocation(self, job_id: int, wait_status: int) -> None:
+        job = self._state.known(job_id)
+        if job.state is JobState.PENDING and wait_status:
+            job.wait_status = wait_status
+            self._waiting.end(job, JobState.FAILED)
+        elif job.state is JobState.PENDING:
+            job.cancelled_by = job.description.uid
+            self._waiting.end(job, JobState.CANCELLED)
+        elif job.state in (JobState.RUNNING, JobState.SUSPENDED):
+            self._running.end_by_status(job, wait_status)

@@ -1,0 +1,94 @@
+"""Jobs as they begin to wait: submitted, and requeued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor
+
+from attrs import evolve
+
+from fakeslurm import associations, messages
+from fakeslurm.messages import Reason, SlurmError
+from fakeslurm.model import Job, JobDescription, Partition
+from fakeslurm.slurmctld import admission
+from fakeslurm.slurmctld.demand import Demand, demand_of, pending_nodes
+from fakeslurm.slurmctld.state import State
+
+__all__ = ["check", "make_job", "renew"]
+
+_REQUEUE_SECOND = 1.0
+"""How much longer than cred_expire a requeued job waits (job_mgr.c)."""
+
+
+def check(description: JobDescription, state: State) -> tuple[tuple[Partition, ...], Demand]:
+    """What is refused before a job id is used up. Raises SlurmError."""
+    partitions = admission.partitions_of(description, state.settings)
+    admission.check_open(partitions)
+    admission.check_names(description, state.settings)
+    latest = admission.latest_start(description)
+    if latest is not None and description.deadline is not None:
+        early = state.settings.profile.looks_at_deadlines_early
+        if (latest if early else description.deadline) < state.now - 1:  # seconds, as Slurm counts
+            raise SlurmError(messages.INVALID_TIME_LIMIT)
+    return partitions, demand_of(description, state.resources.nodes, state.settings)
+
+
+def make_job(
+    job_id: int, description: JobDescription, demand: Demand, partitions: Sequence[Partition], state: State
+) -> Job:
+    """A new job, which is in no list yet."""
+    return Job(
+        job_id=job_id,
+        description=description,
+        partition=",".join(one.name for one in partitions),
+        submit_time=state.now,
+        eligible_time=description.begin
+        if (description.begin or 0) > state.now
+        else None,  # be it held or not (measured)
+        priority=0 if description.hold else state.priority_of(description),
+        time_limit=admission.time_limit_of(description, partitions[0]),
+        num_nodes=_least_nodes(demand, partitions, state),
+        num_cpus=demand.min_cpus,
+        num_tasks=demand.num_tasks,
+        requested_nodes=demand.min_nodes,
+        requested_cpus=demand.min_cpus,
+        account=associations.account(description.uid, description.account, state.settings),
+        qos=associations.qos(description.qos, state.settings) or None,
+    )
+
+
+def renew(job: Job, state: State) -> None:
+    """A job of which nothing runs any more is as if it had been submitted now, but for its id."""
+    begin = job.description.begin
+    if begin is None or begin <= state.now:
+        begin = state.now + state.settings.cred_expire + _REQUEUE_SECOND
+        job.description = evolve(job.description, begin=begin)
+    names = job.description.partition or job.partition
+    partitions = [state.partitions[name] for name in names.split(",")]
+    demand = demand_of(job.description, state.resources.nodes, state.settings)
+    state.demands[job.job_id] = demand
+    job.partition = ",".join(one.name for one in partitions)
+    before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
+    job.submit_time = before + 1.0 if floor(state.now) == before else state.now
+    job.eligible_time = begin
+    if job.reason == Reason.REQUEUED_HELD:
+        job.waited_for = Reason.HELD_BY_USER
+    job.start_time = job.end_time = None
+    job.nodes, job.cpus_per_node, job.cpu_ids, job.tasks_per_node = (), (), (), ()
+    job.num_nodes = _least_nodes(demand, partitions, state)
+    job.num_cpus = demand.min_cpus
+    job.num_tasks = demand.num_tasks
+    job.time_limit = admission.time_limit_of(job.description, partitions[0])
+    if job.priority and state.settings.profile.requeue_renews_priority:
+        job.priority = state.priority_of(job.description)
+    job.cancelled_by = None
+    job.batch, job.steps, job.next_step_id = None, {}, 0
+    if job.array is not None and job.is_unsplit:
+        job.array.closed = False
+    elif job.array is not None:
+        job.array.again(job.job_id)
+    job.suspend_time, job.run_before, job.suspended, job.warned = None, 0.0, 0.0, False
+
+
+def _least_nodes(demand: Demand, partitions: Sequence[Partition], state: State) -> int:
+    return pending_nodes(demand, max(state.resources.largest[one.name] for one in partitions))
