@@ -23,6 +23,7 @@ __all__ = [
     "Given",
     "Invocation",
     "Option",
+    "Refused",
     "Reply",
     "UsageError",
     "command",
@@ -101,6 +102,15 @@ class UsageError(Exception):
 
     def reply(self, returncode: int) -> Reply:
         return Reply(stderr=self.stderr, returncode=returncode)
+
+
+class Refused(Exception):  # noqa: N818 (an answer, not an error of this program)
+    """The command ends here: the complete text on its stderr, and its return code."""
+
+    def __init__(self, stderr: str, returncode: int) -> None:
+        super().__init__(stderr)
+        self.stderr = stderr
+        self.returncode = returncode
 
 
 @frozen

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Set
 
-from fakeslurm.commands.job_options import Refused
+from fakeslurm.commands.base import Refused
 from fakeslurm.commands.srun_options import StepWishes
 
 __all__ = ["hosts_of_ranks"]

@@ -7,44 +7,19 @@ measured on 22.05.8 (docs/slurm-measurements.md).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from attrs import Factory, define
 
-from fakeslurm.commands.moments import MomentError, parse_moment
-from fakeslurm.commands.signals import parse_signal_option
-from fakeslurm.commands.stamps import zone
-from fakeslurm.model import NO_LIMIT, SignalSpec
-from slurmkit.slurm.durations import MAX_MINUTES, DurationError, parse_minutes
+from fakeslurm.commands.base import Refused
+from fakeslurm.commands.option_values import HANDLERS, Handler, attribute
+from fakeslurm.model import SignalSpec
 from slurmkit.slurm.hostlist import HostlistError, expand
 
-__all__ = ["Refused", "Wishes"]
-
-
-class Refused(Exception):  # noqa: N818 (an answer, not an error of this program)
-    """The command ends here: the complete text on its stderr, and its return code."""
-
-    def __init__(self, stderr: str, returncode: int) -> None:
-        super().__init__(stderr)
-        self.stderr = stderr
-        self.returncode = returncode
-
+__all__ = ["Wishes"]
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
-_MEMORY = re.compile(r"([0-9]+)([KMGT]?)B?", re.IGNORECASE | re.ASCII)
-_MEGABYTES = {"": 1, "M": 1, "G": 1 << 10, "T": 1 << 20}
-_NODES = re.compile(r"[ \t]*([0-9]+)([km]?)", re.IGNORECASE | re.ASCII)
-_MULTIPLE = {"": 1, "k": 1 << 10, "m": 1 << 20}
-_MAIL_TYPES = (
-    "NONE BEGIN END FAIL REQUEUE ALL INVALID_DEPEND STAGE_OUT TIME_LIMIT TIME_LIMIT_90 TIME_LIMIT_80 TIME_LIMIT_50 "
-    "ARRAY_TASKS"
-)
-_DISTRIBUTION = re.compile(
-    r"(?:(?P<nodes>block|cyclic|\*)(?P<inside>(?::(?:block|cyclic|fcyclic|\*)){0,2})|arbitrary|plane(?:=(?P<plane>[0-9]+)|.*))"
-    r"(?P<pack>,(?:no)?pack)?",
-    re.IGNORECASE,
-)
 
 
 @define
@@ -128,11 +103,15 @@ class Wishes:
 
     def apply(self, name: str, value: str | None) -> None:
         """Take one option (long name). Raises `Refused` for a bad value, and for what fakeslurm does not do."""
-        handler = _HANDLERS.get(name)
+        handler = self.own_handlers().get(name) or HANDLERS.get(name)
         if handler is None:
             raise self.unsupported(name)
         handler(self, name, value)
         self.from_environment.discard(name)
+
+    def own_handlers(self) -> Mapping[str, Handler]:
+        """What the options of this command alone mean, and those that mean something else to it."""
+        return {}
 
     def check(self) -> None:
         """What is wrong with the options together, as the client sees it before it asks the controller."""
@@ -151,7 +130,7 @@ class Wishes:
             return
         by_variable = self.from_environment & {"mem", "mem-per-cpu"}
         if len(by_variable) == 1:
-            setattr(self, _attribute(*by_variable), None)
+            setattr(self, attribute(*by_variable), None)
             return
         names = (
             "SLURM_MEM_PER_CPU, SLURM_MEM_PER_GPU, and SLURM_MEM_PER_NODE"
@@ -186,234 +165,3 @@ class Wishes:
             return expand(text)
         except HostlistError:
             return []
-
-
-_Handler = Callable[[Wishes, str, "str | None"], None]
-
-
-def _attribute(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _text(wishes: Wishes, name: str, value: str | None) -> None:
-    setattr(wishes, _attribute(name), value or "")
-
-
-def _flag(wishes: Wishes, name: str, value: str | None) -> None:
-    setattr(wishes, _attribute(name), True)
-
-
-def _more(wishes: Wishes, name: str, value: str | None) -> None:
-    setattr(wishes, name, getattr(wishes, name) + 1)
-
-
-def _count(wishes: Wishes, name: str, value: str | None) -> None:
-    setattr(wishes, _attribute(name), wishes.count(name, value))
-
-
-def _minutes(wishes: Wishes, name: str, value: str | None) -> None:
-    """A limit; what does not fit is the longest one, and a negative one is none."""
-    text = value or ""
-    try:
-        if text != text.strip():
-            raise DurationError(text)
-        minutes = parse_minutes(text)
-    except DurationError:
-        if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
-            raise wishes.specification(name) from None
-        minutes = MAX_MINUTES if text[0] != "-" else NO_LIMIT
-    wishes.time = NO_LIMIT if minutes is None else minutes
-
-
-def _memory(wishes: Wishes, name: str, value: str | None) -> None:
-    match = _MEMORY.fullmatch(value or "")
-    if match is None:
-        raise wishes.specification(name)
-    unit = match[2].upper()
-    number = -(-int(match[1]) // 1024) if unit == "K" else int(match[1]) * _MEGABYTES[unit]
-    setattr(wishes, _attribute(name), number)
-
-
-def _nodes(wishes: Wishes, name: str, value: str | None) -> None:
-    text = value or ""
-    low_text, dash, high_text = text.partition("-")
-    if dash and not low_text:
-        low_text = "1"
-    low = _node_count(wishes, low_text)
-    high = low if not dash else _node_count(wishes, high_text) if high_text else -1
-    if dash and high < low:
-        raise wishes.wrong(f"Maximum node count {high} is less than minimum node count {low}", 255)
-    wishes.min_nodes, wishes.max_nodes = low, high
-
-
-def _node_count(wishes: Wishes, text: str) -> int:
-    match = _NODES.fullmatch(text)
-    if match is None:
-        raise wishes.wrong(f'"{text}" is not a valid node count', 255)
-    return int(match[1]) * _MULTIPLE[match[2].lower()]
-
-
-def _moment(wishes: Wishes, name: str, value: str | None) -> None:
-    if not (value or "").strip():
-        raise wishes.specification(name)
-    try:
-        setattr(wishes, name, parse_moment(value or "", wishes.now, zone(wishes.environ), past=False))
-    except MomentError as error:
-        raise Refused(f"{error}\n{wishes.specification(name).stderr}", 255) from None
-
-
-def _exclusive(wishes: Wishes, name: str, value: str | None) -> None:
-    if value in ("user", "mcs"):
-        raise wishes.unsupported(name, value)
-    if value not in (None, "", "exclusive"):
-        raise wishes.specification(name)
-    wishes.exclusive, wishes.oversubscribe = True, False
-
-
-def _oversubscribe(wishes: Wishes, name: str, value: str | None) -> None:
-    wishes.exclusive, wishes.oversubscribe = False, True
-
-
-def _no_kill(wishes: Wishes, name: str, value: str | None) -> None:
-    if value not in (None, "", "off", "no"):
-        raise wishes.specification(name)
-    wishes.no_kill = not value
-
-
-def _kill_on_invalid_dep(wishes: Wishes, name: str, value: str | None) -> None:
-    if (value or "").lower() not in ("yes", "no"):
-        raise wishes.specification(name)
-    wishes.kill_on_invalid_dep = (value or "").lower() == "yes"
-
-
-def _signal(wishes: Wishes, name: str, value: str | None) -> None:
-    wishes.signal = parse_signal_option(value or "")
-    if wishes.signal is None:
-        raise wishes.specification(name)
-
-
-def _extra_node_info(wishes: Wishes, name: str, value: str | None) -> None:
-    """``-B sockets[:cores[:threads]]``; ``*`` leaves one open."""
-    parts = (value or "").split(":")
-    if len(parts) > 3 or not all(re.fullmatch(r"[0-9]+|\*", part, re.ASCII) for part in parts):
-        raise wishes.specification(name)
-    for attribute, part in zip(("sockets_per_node", "cores_per_socket", "threads_per_core"), parts, strict=False):
-        setattr(wishes, attribute, None if part == "*" else wishes.count(name, part))
-
-
-def _requeue(wishes: Wishes, name: str, value: str | None) -> None:
-    wishes.requeue = name == "requeue"
-
-
-def _nice(wishes: Wishes, name: str, value: str | None) -> None:
-    match = _INTEGER.match(value or "") if value is not None else None
-    wishes.nice = 100 if value is None else int(match[1]) if match else 0
-
-
-def _priority(wishes: Wishes, name: str, value: str | None) -> None:
-    match = _INTEGER.match(value or "")
-    wishes.priority = int(match[1]) if match else None
-
-
-def _open_mode(wishes: Wishes, name: str, value: str | None) -> None:
-    word = (value or "")[:1]
-    if word not in ("a", "t"):
-        raise wishes.specification(name)
-    wishes.open_mode = "append" if word == "a" else "truncate"
-
-
-def _distribution(wishes: Wishes, name: str, value: str | None) -> None:
-    """``*`` is the default of its level: block for the nodes, cyclic in them."""
-    text = (value or "").lower()
-    match = _DISTRIBUTION.fullmatch(text)
-    if match is None:
-        raise wishes.specification(name)
-    if text.startswith("plane") and not int(match["plane"] or 0):
-        wrong = wishes.wrong("Invalid plane size or size not specified", 255)
-        raise Refused(wrong.stderr + wishes.specification(name).stderr, 255)
-    if match["pack"] or text.startswith("arbitrary"):
-        raise wishes.unsupported(name, text)
-    if match["nodes"]:
-        text = match["nodes"].replace("*", "block") + match["inside"].replace("*", "cyclic")
-    wishes.distribution = text
-
-
-def _nothing(wishes: Wishes, name: str, value: str | None) -> None:
-    """Accepted, and there is nothing to do: no mail is sent, #PBS lines are never read, all nodes are always ready."""
-
-
-def _mail_type(wishes: Wishes, name: str, value: str | None) -> None:
-    if not set((value or "").upper().split(",")) <= set(_MAIL_TYPES.split()):
-        raise wishes.specification(name)
-
-
-def _other_gpus(wishes: Wishes, name: str, value: str | None) -> None:
-    wishes.other_gpus = f"{name}={value}"
-
-
-def _hint(wishes: Wishes, name: str, value: str | None) -> None:
-    """All that scontrol shows of it is the one thread per core."""
-    if value != "nomultithread":
-        raise wishes.unsupported(name, value)
-    wishes.threads_per_core = 1
-
-
-def _gres(wishes: Wishes, name: str, value: str | None) -> None:
-    if not value:
-        raise wishes.unsupported(name, "")
-    wishes.gres = value
-
-
-def _constraint(wishes: Wishes, name: str, value: str | None) -> None:
-    """A comma is an ``&``."""
-    wishes.constraint = (value or "").replace(",", "&")
-
-
-def _only(*accepted: str | None) -> _Handler:
-    def handler(wishes: Wishes, name: str, value: str | None) -> None:
-        if value not in accepted:
-            raise wishes.unsupported(name, value)
-
-    return handler
-
-
-_TEXTS = (
-    "account array chdir clusters comment dependency error exclude export gpus gpus-per-node input job-name "
-    "licenses nodelist output partition qos reservation wckey wrap"
-)
-_COUNTS = (
-    "cores-per-socket cpus-per-task mincpus ntasks ntasks-per-core ntasks-per-node ntasks-per-socket sockets-per-node "
-    "threads-per-core"
-)
-_FLAGS = "contiguous hold overcommit parsable spread-job test-only use-min-nodes wait"
-_OTHER_GPUS = "gpus-per-socket gpus-per-task"
-
-_HANDLERS: Mapping[str, _Handler] = {
-    **dict.fromkeys(_TEXTS.split(), _text),
-    **dict.fromkeys(_COUNTS.split(), _count),
-    **dict.fromkeys(_FLAGS.split(), _flag),
-    **dict.fromkeys(_OTHER_GPUS.split(), _other_gpus),
-    **dict.fromkeys(["mem", "mem-per-cpu", "tmp"], _memory),
-    **dict.fromkeys(["begin", "deadline"], _moment),
-    **dict.fromkeys(["requeue", "no-requeue"], _requeue),
-    **dict.fromkeys(["quiet", "verbose"], _more),
-    **dict.fromkeys(["ignore-pbs", "mail-user", "wait-all-nodes"], _nothing),
-    "constraint": _constraint,
-    "gres": _gres,
-    "distribution": _distribution,
-    "exclusive": _exclusive,
-    "extra-node-info": _extra_node_info,
-    "hint": _hint,
-    "kill-on-invalid-dep": _kill_on_invalid_dep,
-    "mail-type": _mail_type,
-    "nice": _nice,
-    "no-kill": _no_kill,
-    "nodes": _nodes,
-    "open-mode": _open_mode,
-    "oversubscribe": _oversubscribe,
-    "priority": _priority,
-    "profile": _only("none"),
-    "propagate": _only(None, "ALL"),
-    "signal": _signal,
-    "time": _minutes,
-}

@@ -8,20 +8,18 @@ from __future__ import annotations
 import os
 import pwd
 import signal
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from fakeslurm import environment
-from fakeslurm.commands import sbatch
-from fakeslurm.commands.base import Invocation, UsageError, parse_options
-from fakeslurm.commands.job_options import Refused
+from fakeslurm.commands.base import Given, Invocation
+from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, converse
 from fakeslurm.commands.option_tables import environment_options, salloc_options
 from fakeslurm.commands.salloc_options import AllocationWishes
-from fakeslurm.messages import ALREADY_DONE, FOUND_BY_CLIENT, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
-from fakeslurm.model import PROFILES, Job
+from fakeslurm.messages import ALREADY_DONE, NODES_BUSY, SlurmError
+from fakeslurm.model import Job
 from slurmkit.slurm.hostlist import compress
 from slurmkit.slurm.states import JobState
 
@@ -31,63 +29,28 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-USAGE = """\
-Usage: salloc [OPTIONS...] [COMMAND [ARGS...]]
-
-This is fakeslurm: an option of salloc is carried out as Slurm does, or refused with
-"fakeslurm does not support --OPTION". See salloc(1) for what the options mean.
-"""
-_IMPOSSIBLE = (Reason.PARTITION_CONFIG, Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_TIME_LIMIT)
-_PARTITION_CONFIGURATION = "Requested partition configuration not available now"
 _HARMLESS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 """Of a command that died of one of these salloc says 0 (src/salloc/salloc.c)."""
 
 
-class _Over(Exception):  # noqa: N818 (an answer)
-    """salloc ends here, with this return code; it has said why."""
-
-    def __init__(self, returncode: int) -> None:
-        super().__init__(returncode)
-        self.returncode = returncode
-
-
 def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     """The whole life of one salloc; its return code."""
-    try:
-        given, operands = parse_options("salloc", caller.argv[1:], salloc_options(invocation.version), permute=False)
-        names = {option.key for option in given}
-        if "version" in names:
-            caller.print(1, f"slurm-wlm {PROFILES[invocation.version].version}\n")
-            return 0
-        if names & {"help", "usage"}:
-            caller.print(1, USAGE)
-            return 0
+
+    def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
         wishes = AllocationWishes("salloc", invocation.environ, invocation.now)
         for name, value in [*environment_options(invocation.environ, "SALLOC"), *given]:
             wishes.apply(name, value)
         if operands[:1] == [":"]:
             raise wishes.heterogeneous()
         wishes.check()
-        return _Salloc(caller, engine, invocation, wishes, tuple(operands)).run()
-    except UsageError as error:
-        caller.print(2, error.stderr)
-        return 255
-    except Refused as refusal:
-        caller.print(2, refusal.stderr)
-        return refusal.returncode
-    except _Over as over:
-        return over.returncode
+        return _Salloc(caller, engine, invocation, tuple(operands), wishes).run()
+
+    return converse(caller, invocation, "salloc", "[COMMAND [ARGS...]]", salloc_options(invocation.version), talk)
 
 
 @define
-class _Salloc:
-    caller: Caller
-    engine: Engine
-    invocation: Invocation
+class _Salloc(Conversation):
     wishes: AllocationWishes
-    command: tuple[str, ...]
-    signals: deque[int] = field(factory=deque)
-    """Sent to salloc and not yet dealt with."""
     _ended: list[int | None] = field(factory=list)
     """The wait status of the command, or None for one that is not there; empty while it runs."""
     _hung_up: bool = False
@@ -101,38 +64,26 @@ class _Salloc:
             try:
                 self.caller.chdir(directory)
             except OSError as error:
-                raise self._fail(f"chdir({directory}): {error.strerror}") from None
-        self.caller.listen(self._on_signal, lambda: None)
+                raise self.fail(f"chdir({directory}): {error.strerror}") from None
+        self.caller.listen(self.on_signal, lambda: None)
         job_id = self._allocate()
         job = self.engine.controller.jobs[job_id]
-        self._say(f"Granted job allocation {job_id}")
+        self.say(f"Granted job allocation {job_id}")
         if self.invocation.version >= "24.11":
-            self._say(f"Nodes {compress(job.nodes)} are ready for job")
+            self.say(f"Nodes {compress(job.nodes)} are ready for job")
         return 0 if self.wishes.no_shell else self._run_command(job)
 
-    def _on_signal(self, number: int) -> None:
-        self.signals.append(number)
-        self.engine.notify()
-
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         if not self.wishes.quiet or text.startswith("error: "):
-            self.caller.print(2, f"salloc: {text}\n")
-
-    def _fail(self, *texts: str) -> _Over:
-        for text in texts:
-            self._say(f"error: {text}")
-        return _Over(1)
+            super().say(text)
 
     # The allocation
 
     def _allocate(self) -> int:
         """Ask for it, and wait until it is there; the job's id."""
         name = self.wishes.job_name or ("no-shell" if self.wishes.no_shell else "interactive")
-        asked = sbatch.describe(self.wishes, self.invocation, name=name)
-        asked = evolve(asked, submit_line=" ".join(self.caller.argv))
-        controller = self.engine.controller
         try:
-            job_id = self.engine.change(lambda now: controller.allocate(asked, now))
+            job_id = self.ask(name)
         except SlurmError as error:
             raise self._refused(error.message, *error.details) from None
         state = self._look(job_id)
@@ -140,12 +91,12 @@ class _Salloc:
             state = self._wait(job_id)
         if state == JobState.RUNNING:
             return job_id
-        self._give_up(job_id)
+        self.give_up(job_id)
         if state == JobState.PENDING:
-            self._say(f"Job allocation {job_id} has been revoked.")
-            self._say("Job aborted due to signal")
-            raise _Over(1)
-        self._say("Job has been cancelled")
+            self.say(f"Job allocation {job_id} has been revoked.")
+            self.say("Job aborted due to signal")
+            raise Over(1)
+        self.say("Job has been cancelled")
         raise self._refused(ALREADY_DONE)
 
     def _look(self, job_id: int) -> JobState | None:
@@ -158,34 +109,26 @@ class _Salloc:
     def _wait(self, job_id: int) -> JobState:
         """The state that the job gets to; PENDING when salloc was sent a signal meanwhile."""
         job = self.engine.controller.jobs[job_id]
-        impossible = job.reason in _IMPOSSIBLE
+        impossible = job.reason in IMPOSSIBLE
         if self.wishes.immediate is not None:
-            self._release(job_id, 1 << 8)
-            self._say(f"Job allocation {job_id} has been revoked.")
+            self.release(job_id, 1 << 8)
+            self.say(f"Job allocation {job_id} has been revoked.")
             if impossible:
-                raise self._refused(_PARTITION_CONFIGURATION)
-            raise self._fail(f"Unable to allocate resources: {NODES_BUSY}")
+                raise self._refused(PARTITION_CONFIGURATION)
+            raise self.fail(f"Unable to allocate resources: {NODES_BUSY}")
         if job.description.hold:
-            self._say("Job is in held state, pending scheduler release")
+            self.say("Job is in held state, pending scheduler release")
         elif impossible:
-            self._say(_PARTITION_CONFIGURATION)
-        self._say(f"Pending job allocation {job_id}")
-        self._say(f"job {job_id} queued and waiting for resources")
+            self.say(PARTITION_CONFIGURATION)
+        self.say(f"Pending job allocation {job_id}")
+        self.say(f"job {job_id} queued and waiting for resources")
         state = self.engine.wait(lambda _now: JobState.PENDING if self.signals else self._look(job_id))
         if state == JobState.RUNNING:
-            self._say(f"job {job_id} has been allocated resources")
+            self.say(f"job {job_id} has been allocated resources")
         return JobState.CANCELLED if state is None else state
 
-    def _refused(self, message: str, *details: str) -> _Over:
-        if message not in FOUND_BY_CLIENT and not message.startswith("fakeslurm "):
-            message = f"Job submit/allocate failed: {message}"
-        return self._fail(*details, message)
-
-    def _give_up(self, job_id: int) -> None:
-        self._quietly(lambda now: self.engine.controller.cancel(job_id, now, uid=self.invocation.uid))
-
-    def _release(self, job_id: int, wait_status: int) -> None:
-        self._quietly(lambda now: self.engine.controller.release_allocation(job_id, wait_status, now))
+    def _refused(self, message: str, *details: str) -> Over:
+        return self.no_allocation("Job submit/allocate failed", message, *details)
 
     # The command
 
@@ -198,11 +141,11 @@ class _Salloc:
             return 1
         status = 0 if self._hung_up else self._ended[0]
         if status is None:
-            self._say(f'error: _fork_command: Unable to find command "{argv[0]}"')
+            self.say(f'error: _fork_command: Unable to find command "{argv[0]}"')
             status = 1 << 8
         if not self._revoked:
-            self._say(f"Relinquishing job allocation {job.job_id}")
-            self._release(job.job_id, status)
+            self.say(f"Relinquishing job allocation {job.job_id}")
+            self.release(job.job_id, status)
         return 1 if self._hung_up else _returncode(status)
 
     def _on_end(self, status: int | None) -> None:
@@ -234,26 +177,15 @@ class _Salloc:
     def _revoke(self, job: Job, number: int) -> None:
         """A signal to salloc ends the allocation, but not the command."""
         if self.invocation.version >= "24.11":
-            self._release(job.job_id, number)
+            self.release(job.job_id, number)
         else:
-            self._give_up(job.job_id)
+            self.give_up(job.job_id)
 
     def _say_revoked(self, job: Job) -> None:
         if job.state == JobState.TIMEOUT and self.invocation.version >= "24.11":
-            self._say(f"Job {job.job_id} has exceeded its time limit and its allocation has been revoked.")
+            self.say(f"Job {job.job_id} has exceeded its time limit and its allocation has been revoked.")
         else:
-            self._say(f"Job allocation {job.job_id} has been revoked.")
-
-    def _quietly(self, action: Callable[[float], None]) -> None:
-        """For what may have been overtaken: the job has ended already, or the whole FakeSlurm has."""
-        try:
-            self.engine.change(action)
-        except SlurmError as error:
-            if error.message not in (ALREADY_DONE, INVALID_JOB_ID):
-                raise
-        except RuntimeError:
-            if not self.engine.closed:
-                raise
+            self.say(f"Job allocation {job.job_id} has been revoked.")
 
 
 def _returncode(status: int) -> int:

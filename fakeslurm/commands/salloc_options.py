@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from signal import SIGTERM
 
 from attrs import define
 
 from fakeslurm.commands.job_options import Wishes
+from fakeslurm.commands.option_values import HANDLERS, Handler
 from fakeslurm.commands.signals import parse_signal
 
 __all__ = ["AllocationWishes"]
@@ -23,15 +24,8 @@ class AllocationWishes(Wishes):
     """The signal for the command when its allocation is over; None for none."""
     no_shell: bool = False
 
-    def apply(self, name: str, value: str | None) -> None:
-        handler = _HANDLERS.get(name)
-        if handler is None:
-            Wishes.apply(self, name, value)
-        else:
-            handler(self, name, value)
-
-
-_Handler = Callable[[AllocationWishes, str, "str | None"], None]
+    def own_handlers(self) -> Mapping[str, Handler]:
+        return _HANDLERS
 
 
 def _immediate(wishes: AllocationWishes, name: str, value: str | None) -> None:
@@ -64,10 +58,10 @@ def _bell(wishes: AllocationWishes, name: str, value: str | None) -> None:
 def _signal(wishes: AllocationWishes, name: str, value: str | None) -> None:
     if (value or "").startswith("B:"):
         raise wishes.specification(name)
-    Wishes.apply(wishes, name, value)
+    HANDLERS[name](wishes, name, value)
 
 
-_HANDLERS: Mapping[str, _Handler] = {
+_HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(["bell", "no-bell"], _bell),
     "immediate": _immediate,
     "kill-command": _kill_command,

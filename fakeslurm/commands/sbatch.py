@@ -10,8 +10,8 @@ from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.commands.arrayjobs import jobs_of
-from fakeslurm.commands.base import Continuation, Given, Invocation, Reply, UsageError, parse_options
-from fakeslurm.commands.job_options import Refused, Wishes
+from fakeslurm.commands.base import Continuation, Given, Invocation, Refused, Reply, UsageError, parse_options
+from fakeslurm.commands.job_options import Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, JobDescription

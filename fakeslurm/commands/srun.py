@@ -9,23 +9,22 @@ from __future__ import annotations
 import os
 import posixpath
 import signal
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define
 
 from fakeslurm.commands import sbatch
-from fakeslurm.commands.base import Invocation, UsageError, parse_options
+from fakeslurm.commands.base import Given, Invocation
+from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, converse
 from fakeslurm.commands.hosts import hosts_of_ranks
-from fakeslurm.commands.job_options import Refused
 from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
 from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
 from fakeslurm.commands.srun_step import StepRun
 from fakeslurm.gres import requested
-from fakeslurm.messages import ALREADY_DONE, FOUND_BY_CLIENT, INVALID_JOB_ID, NODES_BUSY, Reason, SlurmError
-from fakeslurm.model import PROFILES, Job, StepRequest
+from fakeslurm.messages import ALREADY_DONE, INVALID_JOB_ID, NODES_BUSY, SlurmError
+from fakeslurm.model import Job, StepRequest
 from fakeslurm.stepio import StepIOError
 from slurmkit.slurm.states import JobState
 
@@ -35,65 +34,31 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-USAGE = """\
-Usage: srun [OPTIONS...] COMMAND [ARGS...]
-
-This is fakeslurm: an option of srun is carried out as Slurm does, or refused with
-"fakeslurm does not support --OPTION". See srun(1) for what the options mean.
-"""
-PARTITION_CONFIGURATION = "Requested partition configuration not available now"
-_IMPOSSIBLE = (Reason.PARTITION_CONFIG, Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_TIME_LIMIT)
 _MPI_TYPES = "MPI plugin types are...\n\tnone\n"
-
-
-class _Over(Exception):  # noqa: N818 (an answer)
-    """srun ends here, with this return code; it has said why."""
-
-    def __init__(self, returncode: int) -> None:
-        super().__init__(returncode)
-        self.returncode = returncode
 
 
 def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     """The whole life of one srun; its return code."""
-    try:
-        given, operands = parse_options("srun", caller.argv[1:], srun_options(invocation.version), permute=False)
-        names = {option.key for option in given}
-        if "version" in names:
-            caller.print(1, f"slurm-wlm {PROFILES[invocation.version].version}\n")
-            return 0
-        if names & {"help", "usage"}:
-            caller.print(1, USAGE)
-            return 0
+
+    def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
         wishes = StepWishes("srun", invocation.environ, invocation.now)
+        names = {option.key for option in given}
         inherited = environment_options(invocation.environ, invocation.version, names)
         for name, value in [*inherited, *given]:
             wishes.apply(name, value)
-        return _Srun(caller, engine, invocation, wishes, tuple(operands), names).run()
-    except UsageError as error:
-        caller.print(2, error.stderr)
-        return 255
-    except Refused as refusal:
-        caller.print(2, refusal.stderr)
-        return refusal.returncode
-    except _Over as over:
-        return over.returncode
+        return _Srun(caller, engine, invocation, tuple(operands), wishes, names).run()
+
+    return converse(caller, invocation, "srun", "COMMAND [ARGS...]", srun_options(invocation.version), talk)
 
 
 @define
-class _Srun:
-    caller: Caller
-    engine: Engine
-    invocation: Invocation
+class _Srun(Conversation):
     wishes: StepWishes
-    command: tuple[str, ...]
     given: set[str]
     """The options of the command line."""
     hosts: tuple[str, ...] = ()
     """The node of each rank, where that is asked for."""
     programs: MultiProg | None = None
-    signals: deque[int] = field(factory=deque)
-    """Sent to srun and not yet dealt with."""
 
     def run(self) -> int:
         if self.wishes.mpi == "list":
@@ -114,13 +79,13 @@ class _Srun:
             self._read_programs()
         if self.wishes.test_only:
             return self._test_only()
-        self.caller.listen(self._on_signal, self._on_gone)
+        self.caller.listen(self.on_signal, self._on_gone)
         environ = self.invocation.environ
         job_id = self.wishes.jobid or environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID")
         if job_id:
             confirmed = self._confirm(job_id)
             if self.wishes.begin is not None:
-                self._say("error: --begin is ignored because nodes are already allocated.")
+                self.say("error: --begin is ignored because nodes are already allocated.")
             return self._step(confirmed).returncode
         return self._with_allocation()
 
@@ -130,13 +95,13 @@ class _Srun:
         try:
             text = os.fsdecode(self.caller.read(name))
         except IsADirectoryError:
-            raise self._fail(f"Error reading multi_prog config file {name}") from None
+            raise self.fail(f"Error reading multi_prog config file {name}") from None
         except OSError:
-            raise self._fail(f"Could not open multi_prog config file {name}") from None
+            raise self.fail(f"Could not open multi_prog config file {name}") from None
         try:
             self.programs = MultiProg.parse(text, name, self.wishes.ntasks)
         except MultiProgError as error:
-            raise self._fail(*error.texts) from None
+            raise self.fail(*error.texts) from None
         self.wishes.ntasks = self.programs.ntasks
 
     def _test_only(self) -> int:
@@ -147,22 +112,10 @@ class _Srun:
         self.caller.print(2, reply.stderr)
         return reply.returncode
 
-    def _on_signal(self, number: int) -> None:
-        self.signals.append(number)
-        self.engine.notify()
-
     def _on_gone(self) -> None:
         """srun was killed: its step goes on (measured), but an allocation of its own ends."""
         if not (self.wishes.jobid or "SLURM_JOB_ID" in self.invocation.environ):
-            self._on_signal(signal.SIGTERM)
-
-    def _say(self, text: str) -> None:
-        self.caller.print(2, f"srun: {text}\n")
-
-    def _fail(self, *texts: str) -> _Over:
-        for text in texts:
-            self._say(f"error: {text}")
-        return _Over(1)
+            self.on_signal(signal.SIGTERM)
 
     # In a job
 
@@ -178,9 +131,9 @@ class _Srun:
         elif job.state == JobState.PENDING:
             problem = f"Unable to confirm allocation for job {job_id}: Job is pending execution"
         if problem:
-            self._say(f"error: {problem}")
-            self._say(f"Check SLURM_JOB_ID environment variable. Expired or invalid job {text}")
-            raise _Over(1)
+            self.say(f"error: {problem}")
+            self.say(f"Check SLURM_JOB_ID environment variable. Expired or invalid job {text}")
+            raise Over(1)
         return job_id
 
     def _step(self, job_id: int) -> StepRun:
@@ -191,7 +144,7 @@ class _Srun:
             try:
                 requested(wishes.gres or "", settings.gres_types, settings.profile.release)
             except SlurmError as error:
-                raise self._fail(error.message) from None
+                raise self.fail(error.message) from None
         for name in ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket"):
             if name in self.given:
                 raise wishes.unsupported(name)
@@ -210,15 +163,15 @@ class _Srun:
         except SlurmError as error:
             details = [f"error: {detail}" for detail in error.details]
             for text in (*details, f"error: Unable to create step for job {job_id}: {error.message}"):
-                self._say(text)
-            raise _Over(1) from None
+                self.say(text)
+            raise Over(1) from None
         except StepIOError as error:
-            raise self._fail(str(error)) from None
+            raise self.fail(str(error)) from None
         run.follow()
         return run
 
     def _wait_for_resources(self, run: StepRun, job_id: int) -> None:
-        self._say(f"Job {job_id} step creation temporarily disabled, retrying ({NODES_BUSY})")
+        self.say(f"Job {job_id} step creation temporarily disabled, retrying ({NODES_BUSY})")
 
         def attempt(now: float) -> bool | None:
             return bool(self.signals) or run.create(now) or None
@@ -226,10 +179,10 @@ class _Srun:
         self.engine.wait(attempt)
         if run.step is None:
             number = self.signals.popleft() if self.signals else int(signal.SIGTERM)
-            self._say(f"Cancelled pending job step with signal {number}")
+            self.say(f"Cancelled pending job step with signal {number}")
             raise SlurmError(ALREADY_DONE)
         name = f"StepId={job_id}.{run.step.step_id}" if self._later else f"job {job_id}"
-        self._say(f"Step created for {name}")
+        self.say(f"Step created for {name}")
 
     @property
     def _later(self) -> bool:
@@ -237,7 +190,7 @@ class _Srun:
         return self.invocation.version >= "24.11"
 
     def _warn(self, text: str) -> None:
-        self._say(f"{'warning' if self._later else 'Warning'}: {text}")
+        self.say(f"{'warning' if self._later else 'Warning'}: {text}")
 
     def _sizes(self) -> tuple[int | None, int | None, int | None]:
         """Least and most nodes, and tasks per node: what of the options can be kept together."""
@@ -266,22 +219,22 @@ class _Srun:
         minimum, maximum, per_node = self._sizes()
         if wishes.relative is not None and wishes.relative + (minimum or 1) > available:
             option = "--nodes" if "nodes" in self.given or minimum != wishes.min_nodes else "SLURM_JOB_NUM_NODES"
-            raise self._fail(
+            raise self.fail(
                 f"--relative and {option} option incompatible with count of allocated nodes "
                 f"({wishes.relative}+{minimum or 1}>{available})"
             )
         if wishes.exclude:
             available -= len(set(job.nodes) & set(wishes.hosts(wishes.exclude)))
             if not available:
-                raise self._fail("Hostlist is empty!  Can't run job.")
+                raise self.fail("Hostlist is empty!  Can't run job.")
         if minimum is not None and minimum > available:
             texts = [f"Only allocated {available} nodes asked for {minimum}"]
-            raise self._fail(*texts, *(["Are required nodes explicitly excluded?"] if wishes.exclude else []))
+            raise self.fail(*texts, *(["Are required nodes explicitly excluded?"] if wishes.exclude else []))
         hosts = self.hosts
         if hosts and not self._later and minimum is not None and minimum < len(set(hosts)):
             hosts = hosts[:minimum]
         if hosts and wishes.ntasks != len(hosts):
-            raise self._fail(f"You asked for {wishes.ntasks} tasks but hostlist specified {len(hosts)} nodes")
+            raise self.fail(f"You asked for {wishes.ntasks} tasks but hostlist specified {len(hosts)} nodes")
         return StepRequest(
             argv=self.command,
             name=wishes.job_name or posixpath.basename(self.command[0]),
@@ -314,11 +267,8 @@ class _Srun:
             return 1
         if self.hosts:
             raise self.wishes.unsupported("distribution", "arbitrary outside of a job")
-        controller = self.engine.controller
-        asked = sbatch.describe(self.wishes, self.invocation, name=posixpath.basename(self.command[0]))
-        asked = evolve(asked, submit_line=" ".join(self.caller.argv))
         try:
-            job_id = self.engine.change(lambda now: controller.allocate(asked, now))
+            job_id = self.ask(posixpath.basename(self.command[0]))
         except SlurmError as error:
             raise self._no_resources(error.message, *error.details) from None
         highest = 1 << 8
@@ -328,7 +278,7 @@ class _Srun:
             highest = step.wait_status
             return step.returncode
         finally:
-            self._quietly(lambda now: controller.release_allocation(job_id, highest, now))
+            self.release(job_id, highest)
 
     def _wait_for_allocation(self, job_id: int) -> None:
         """Return when the job runs."""
@@ -344,38 +294,25 @@ class _Srun:
             return JobState.PENDING if self.signals else state(now)
 
         now_state = self.engine.wait(state, timeout=0)
-        impossible = now_state is None and self.engine.controller.jobs[job_id].reason in _IMPOSSIBLE
+        impossible = now_state is None and self.engine.controller.jobs[job_id].reason in IMPOSSIBLE
         if now_state is None and immediate != 0:
             if impossible:
-                self._say(PARTITION_CONFIGURATION)
-            self._say(f"job {job_id} queued and waiting for resources")
+                self.say(PARTITION_CONFIGURATION)
+            self.say(f"job {job_id} queued and waiting for resources")
             now_state = self.engine.wait(state_or_signal, immediate)
             if now_state == JobState.RUNNING:
-                self._say(f"job {job_id} has been allocated resources")
+                self.say(f"job {job_id} has been allocated resources")
         if now_state == JobState.RUNNING:
             return
-        self._quietly(lambda now: self.engine.controller.cancel(job_id, now, uid=self.invocation.uid))
+        self.give_up(job_id)
         if now_state is None:
             raise self._no_resources(PARTITION_CONFIGURATION if impossible else NODES_BUSY)
         if now_state == JobState.PENDING:
-            self._say(f"Job allocation {job_id} has been revoked")
-            self._say(f"Force Terminated JobId={job_id}")
-            raise _Over(1)
-        self._say("Job has been cancelled")
+            self.say(f"Job allocation {job_id} has been revoked")
+            self.say(f"Force Terminated JobId={job_id}")
+            raise Over(1)
+        self.say("Job has been cancelled")
         raise self._no_resources(ALREADY_DONE)
 
-    def _no_resources(self, message: str, *details: str) -> _Over:
-        if message not in FOUND_BY_CLIENT and not message.startswith("fakeslurm "):
-            message = f"Unable to allocate resources: {message}"
-        return self._fail(*details, message)
-
-    def _quietly(self, action: Callable[[float], None]) -> None:
-        """For what may have been overtaken: the job has ended already, or the whole FakeSlurm has."""
-        try:
-            self.engine.change(action)
-        except SlurmError as error:
-            if error.message not in (ALREADY_DONE, INVALID_JOB_ID):
-                raise
-        except RuntimeError:
-            if not self.engine.closed:
-                raise
+    def _no_resources(self, message: str, *details: str) -> Over:
+        return self.no_allocation("Unable to allocate resources", message, *details)

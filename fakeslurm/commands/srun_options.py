@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 
 from attrs import define, field
 
-from fakeslurm.commands.job_options import Refused, Wishes
+from fakeslurm.commands.base import Refused
+from fakeslurm.commands.job_options import Wishes
+from fakeslurm.commands.option_values import HANDLERS, Handler
 
 __all__ = ["NO_BINDING", "StepWishes", "environment_options"]
 
@@ -40,15 +42,8 @@ class StepWishes(Wishes):
     variables: dict[str, str] = field(factory=dict)
     """What srun sets in the tasks' environment for options that nothing else knows of."""
 
-    def apply(self, name: str, value: str | None) -> None:
-        handler = _HANDLERS.get(name)
-        if handler is None:
-            Wishes.apply(self, name, value)
-        else:
-            handler(self, name, value)
-
-
-_Handler = Callable[[StepWishes, str, "str | None"], None]
+    def own_handlers(self) -> Mapping[str, Handler]:
+        return _HANDLERS
 
 
 def _flag(wishes: StepWishes, name: str, value: str | None) -> None:
@@ -61,7 +56,7 @@ def _text(wishes: StepWishes, name: str, value: str | None) -> None:
 
 def _exclusive(wishes: StepWishes, name: str, value: str | None) -> None:
     """For a step it is --exact, for an allocation whole nodes."""
-    Wishes.apply(wishes, name, value)
+    HANDLERS[name](wishes, name, value)
     wishes.exact = True
 
 
@@ -70,7 +65,7 @@ def _distribution(wishes: StepWishes, name: str, value: str | None) -> None:
     if (value or "").lower() == "arbitrary":
         wishes.distribution = "arbitrary"
     else:
-        Wishes.apply(wishes, name, value)
+        HANDLERS[name](wishes, name, value)
 
 
 def _immediate(wishes: StepWishes, name: str, value: str | None) -> None:
@@ -158,7 +153,7 @@ def _refused(wishes: StepWishes, name: str, value: str | None) -> None:
     raise wishes.unsupported(name)
 
 
-_HANDLERS: Mapping[str, _Handler] = {
+_HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(
         ["disable-status", "exact", "multi-prog", "overlap", "preserve-env", "quit-on-interrupt", "whole"], _flag
     ),
