@@ -234,7 +234,7 @@ _VARIABLES_OF_SRUN = """
 STEPS: Mapping[str, Sequence[str]] = {
     **{f"srun {name}": (f"srun {_option(name, value)} /usr/bin/env -0",) for name, value in _table(_OPTIONS_OF_SRUN)},
     **{f"srun {name}": (f"{name}={value} srun /usr/bin/env -0",) for name, value in _table(_VARIABLES_OF_SRUN)},
-    "srun --error": ("srun --error=err.txt cat nowhere", "cat err.txt"),
+    "srun --error": ("srun --error=err.txt sh -c 'echo failed >&2; exit 1'", "cat err.txt"),
     "srun --input": ("srun --input=input cat",),
     "srun --jobid": ("srun --jobid=4000000 true",),
     "srun --label": ("srun --label echo one",),
@@ -468,7 +468,6 @@ DIFFERENT: Mapping[str, tuple[str, str]] = {
     "srun --ntasks-per-core": ("22.05 24.11", "SLURM_NTASKS_PER_CORE and SLURM_CPU_BIND* are not set"),
     "srun --ntasks-per-socket": ("22.05 24.11", "SLURM_NTASKS_PER_SOCKET and SLURM_CPU_BIND* are not set"),
     "srun --threads-per-core": ("22.05 24.11", "SLURM_THREADS_PER_CORE and SLURM_CPU_BIND* are not set"),
-    "srun --error": ("24.11", "a program that was found on PATH is called by its whole path, as in 22.05"),
     "srun SLURM_MPI_TYPE": ("22.05 24.11", "it stays in the environment of the tasks"),
     "scancel SCANCEL_BATCH": ("22.05 24.11", "it is not read"),
     "scancel SCANCEL_FULL": ("22.05 24.11", "it is not read"),

@@ -1,6 +1,7 @@
 """One short conversation for each option and variable, as recorded from a real Slurm, and how two of them are compared.
 
-``python -m fakeslurm.contract.options DIRECTORY`` records them anew, on a throwaway Slurm, into ``options-<release>.json``.
+``python -m fakeslurm.contract.options DIRECTORY [CASE...]`` records them anew (without CASE all of them), on a throwaway Slurm, into
+``options-<release>.json``; what is there of other cases stays.
 """
 
 from __future__ import annotations
@@ -119,20 +120,22 @@ def check(slurm: SlurmUnderTest, case: str) -> None:
         assert said == known[case]
 
 
-def main(directory: Path) -> None:
-    """Record every case on a throwaway Slurm."""
+def main(directory: Path, cases: Sequence[str]) -> None:
+    """Record cases on a throwaway Slurm; those that are no more are left out."""
     from fakeslurm.contract.harness import SlurmUnderTest
     from fakeslurm.throwaway import ThrowawaySlurm
 
     found = {}
     with ThrowawaySlurm() as real, tempfile.TemporaryDirectory() as workdir:
         slurm = SlurmUnderTest.on_real(real, workdir=Path(workdir))
-        for case in CASES:
+        for case in cases or CASES:
             slurm.wait_idle()
             found[case] = play(slurm, case)
     release = re.sub(r"^(\d+\.\d+).*", r"\1", slurm.version)
-    (directory / f"options-{release}.json").write_text(json.dumps(found, indent=1) + "\n")
+    path = directory / f"options-{release}.json"
+    found = (json.loads(path.read_text("utf-8")) if path.exists() else {}) | found
+    path.write_text(json.dumps({case: found[case] for case in CASES if case in found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

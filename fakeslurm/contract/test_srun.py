@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,19 @@ def test_program_that_does_not_exist(slurm: SlurmUnderTest) -> None:
     assert fields["ExitCode"] == "2:0"
     assert "error: execve(): no-such-program: No such file or directory" in slurm.output("e.txt")
     assert f"srun: error: {fields['NodeList']}: task 0: Exited with exit code 2\n" in slurm.output("e.txt")
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="there is no /proc")
+def test_what_a_program_is_called(slurm: SlurmUnderTest) -> None:
+    """Its first argument is where it was found, in 22.05 and in 24.11; a program of salloc is called as it was given."""
+    found = shutil.which("cat")
+    for given, called in [("cat", found), ("/bin/cat", "/bin/cat"), ("./kitten", f"{slurm.workdir}/./kitten")]:
+        if given == "./kitten":
+            (slurm.workdir / "kitten").symlink_to("/bin/cat")
+        done = slurm.run("srun", given, "/proc/self/cmdline")
+        assert done.stdout.split("\0")[0] == called
+    done = slurm.run("salloc", "--quiet", "cat", "/proc/self/cmdline")
+    assert done.stdout.split("\0")[0] == "cat"
 
 
 def test_steps_are_numbered(slurm: SlurmUnderTest) -> None:
