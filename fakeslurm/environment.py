@@ -6,9 +6,9 @@ Sources: src/common/env.c (``env_array_for_batch_job``, ``env_array_for_step``, 
 
 from __future__ import annotations
 
-import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from fakeslurm.exports import exported, exports_all, login_environment
 from fakeslurm.gres import device_indices, node_gres
 from fakeslurm.model import Job, Settings, Step
 from slurmkit.slurm import hostlist, layout
@@ -16,8 +16,6 @@ from slurmkit.slurm import hostlist, layout
 __all__ = [
     "allocation_environment",
     "batch_environment",
-    "exported",
-    "login_environment",
     "step_environment",
     "task_environment",
 ]
@@ -61,7 +59,7 @@ def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | N
     description = job.description
     export = description.export
     environment = exported(description.environment, export)
-    if not _exports_all(export):
+    if not exports_all(export):
         fresh = login_environment(description.user) if login is None else login
         environment = {**fresh, **environment, "SLURM_EXPORT_ENV": export or "", "SLURM_GET_USER_ENV": "1"}
     node = job.nodes[0]
@@ -223,64 +221,6 @@ def task_environment(job: Job, step: Step, settings: Settings, rank: int) -> dic
             )
             return own | (_devices(node, step.gres[node_id], settings, "SLURM_STEP_GPUS") if step.gres else {})
     raise ValueError(f"step {job.job_id}.{step.step_id} has {step.ntasks} tasks, no rank {rank}")
-
-
-def exported(environ: Mapping[str, str], export: str | None) -> dict[str, str]:
-    """What ``--export`` lets through. Its items are taken one after another, and SLURM_* (and SPANK_*) pass always.
-
-    Measured: quotes protect commas and stay in the value; NONE and NIL, and names that do not exist, add nothing; ``FOO=2,ALL``
-    leaves FOO at its value in `environ`.
-    """
-    if _exports_all(export):
-        return dict(environ)
-    chosen: dict[str, str] = {}
-    for item in _items(export or ""):
-        name, equals, value = item.partition("=")
-        if item.upper() == "ALL":
-            chosen |= environ
-        elif equals:
-            chosen[name] = value
-        elif name in environ:
-            chosen[name] = environ[name]
-    return chosen | {name: value for name, value in environ.items() if name.startswith(("SLURM_", "SPANK_"))}
-
-
-def login_environment(user: str) -> dict[str, str]:
-    """What a login gives a user, as far as the password database knows; PATH is the one of login.defs."""
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        return {"USER": user, "LOGNAME": user, "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    superuser = entry.pw_uid == 0
-    return {
-        "HOME": entry.pw_dir,
-        "LOGNAME": user,
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        if superuser
-        else "/usr/local/bin:/usr/bin:/bin",
-        "SHELL": entry.pw_shell,
-        "USER": user,
-    }
-
-
-def _exports_all(export: str | None) -> bool:
-    return export is None or export.upper() == "ALL"
-
-
-def _items(text: str) -> Iterator[str]:
-    """The items between commas that are not between quotes."""
-    item, quote = "", ""
-    for char in text:
-        if char == "," and not quote:
-            yield item
-            item = ""
-            continue
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        item += char
-    yield item
 
 
 def _of_allocation(job: Job, settings: Settings) -> dict[str, str]:

@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from fakeslurm.contract.environments import normalized, recorded
-from fakeslurm.environment import (
-    batch_environment,
-    exported,
-    login_environment,
-    step_environment,
-    task_environment,
-)
+from fakeslurm.environment import batch_environment, step_environment, task_environment
+from fakeslurm.exports import exported, login_environment
 from fakeslurm.model import Job, JobDescription, Node, Partition, Settings, Step, StepRequest
 from fakeslurm.slurmctld import Controller
 
