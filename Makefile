@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# How many tests run at a time: most wait for Slurm. JOBS=0 runs them in one process (for a debugger).
+JOBS ?= 4
 # What runs a command in another system than this one; empty for this one.
 SYSTEM :=
 PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -27,7 +29,7 @@ demo: $(VENV)/demo.stamp  ## the main job on the embedded fake: ranks, a batch f
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/dev.stamp  ## all tests; the contract suite on the fake, through its commands, and on a real Slurm where its daemons are installed
-	$(SYSTEM) $(BIN)/python -m pytest $(ARGS)
+	$(SYSTEM) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-24.11: $(VENV)/dev.stamp  ## the same on Slurm 24.11 and Python 3.13, in a Debian 13 system; skipped, with the reason and the count, where there can be none
 	@tools/debian13 true || { test $$? = 69 || exit 1; \

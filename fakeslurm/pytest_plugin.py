@@ -25,8 +25,8 @@ MARKERS = (
     "slurm_real_only(reason): run only on a real Slurm (--slurm=real or site)",
     "slurm_version(min=, max=): run only on Slurm versions in this range, e.g. min='23.02' (both ends included)",
 )
-_TESTED = pytest.StashKey[Counter[str]]()
-"""How many tests ran on which Slurm."""
+_TESTED = "slurm"
+"""The user property of a test's report that says which Slurm it ran on: it comes from pytest-xdist's workers, too."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +56,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_TESTED] = Counter()
     for line in MARKERS:
         config.addinivalue_line("markers", line)
     kind = config.getoption("--slurm")
@@ -67,9 +66,17 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"ini option slurm_kinds: {name!r} is not one of {', '.join(KINDS)}")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests ran on which Slurm, one line each."""
-    for name, number in config.stash[_TESTED].items():
+    reports = (report for of_outcome in terminalreporter.stats.values() for report in of_outcome)
+    tested = Counter(
+        value
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == _TESTED
+    )
+    for name, number in sorted(tested.items()):
         terminalreporter.write_line(f"Slurm {name}: {number} tests")
 
 
@@ -187,7 +194,7 @@ def slurm(
             _skip_unless_version(under_test.version, **marker.kwargs)
         if under_test.is_real:
             under_test.wait_idle()
-        request.config.stash[_TESTED][f"{under_test.version} ({slurm_kind})"] += 1
+        request.node.user_properties.append((_TESTED, f"{under_test.version} ({slurm_kind})"))
         yield under_test
 
 

@@ -209,6 +209,15 @@ def test_markers_choose_by_kind_and_version(pytester: pytest.Pytester) -> None:
     run(pytester, "--slurm=real").assert_outcomes(passed=2, skipped=1)
 
 
+def test_the_count_holds_for_parallel_runs_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(slurm, n): assert slurm.version"
+    )
+    result = run(pytester, "-n2", "--slurm=fake")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["Slurm 22.05.8 (fake): 4 tests"])
+
+
 def test_an_unknown_kind_in_the_ini_file_is_an_error(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nslurm_kinds = fake docker\n")
     result = run(pytester)

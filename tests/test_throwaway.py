@@ -512,6 +512,13 @@ def test_nodes_and_accounting_lines() -> None:
     assert "--user=root" not in texts.mariadbd_options(layout())
 
 
+def test_a_database_keeps_its_temporary_tables_to_itself() -> None:
+    # A mariadbd that starts removes every temporary table of the directory for them, those that another one is using included.
+    assert [one for one in texts.mariadbd_options(layout()) if one.startswith("--tmpdir=")] == [
+        f"--tmpdir={layout().directory}/tmp"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "version", "release"),
     [("slurm-wlm 22.05.8\n", "22.05.8", (22, 5)), ("slurm 24.11.0-0rc1", "24.11.0", (24, 11))],

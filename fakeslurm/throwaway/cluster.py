@@ -278,7 +278,7 @@ class ThrowawaySlurm:
 
     def _write_configuration(self, layout: texts.Layout) -> None:
         home = self.directory
-        for name in ("run", "state", "spool", "db", f"db/{texts.DATABASE}"):
+        for name in ("run", "tmp", "state", "spool", "db", f"db/{texts.DATABASE}"):
             (home / name).mkdir()
         for name in self.node_names:
             (home / "spool" / name).mkdir()

@@ -218,6 +218,7 @@ def mariadbd_options(layout: Layout) -> list[str]:
     return [
         "--no-defaults",
         f"--datadir={home}/db",
+        f"--tmpdir={home}/tmp",  # a mariadbd that starts removes all temporary tables that it finds there: not those of another cluster
         f"--socket={home}/run/db.sock",
         f"--pid-file={home}/run/mariadbd.pid",
         "--skip-networking",
