@@ -74,6 +74,8 @@ class JobDescription:
     name: str = ""
     name_in_environment: bool = True
     """Whether there is a SLURM_JOB_NAME: not for a script from stdin without --job-name, whose name is ``sbatch``."""
+    first_name: str | None = None
+    """The name that it was submitted with, once ``scontrol update`` has changed it, where SLURM_JOB_NAME and files keep it."""
     user: str = "root"
     uid: int = 0
     group: str = "root"
@@ -101,6 +103,8 @@ class JobDescription:
     """Minutes; `NO_LIMIT` for none; None for the partition's default."""
     nodelist: str = ""
     exclude: str = ""
+    nodes_as_written: frozenset[Literal["nodelist", "exclude"]] = frozenset()
+    """Which of the two ``scontrol update`` has set: they are shown as they were written, those of sbatch sorted."""
     exclusive: bool = False
     oversubscribe: bool = False
     overcommit: bool = False
@@ -242,8 +246,15 @@ class Job:
     eligible_time: float | None
     """When it could have started for all that it waits for; None while it is held or waits for other jobs."""
     priority: int
+    direct_priority: bool = False
+    """Whether somebody has set the priority, or 0 to hold the job: then ``Nice`` does not change it."""
     time_limit: int | None
     """Minutes; None is UNLIMITED."""
+    end_shift: float = 0.0
+    """Seconds that its latest end is later than start and limit say: ``scontrol update`` moves the one and the other."""
+    first_eligible_time: float | None = None
+    """AccrueTime, when it has been held or got another begin since."""
+    admin_comment: str | None = None
     num_nodes: int
     """Of the allocation; while pending the least number that it needs."""
     num_cpus: int
@@ -330,7 +341,7 @@ class Job:
         """When a running job reaches its limit."""
         if self.start_time is None or self.time_limit is None:
             return None
-        return self.start_time + self.time_limit * 60 + self.suspended
+        return self.start_time + self.time_limit * 60 + self.suspended + self.end_shift
 
     def gres_on(self, node: str) -> int:
         """Which units of that node's gres it has: a bit mask."""

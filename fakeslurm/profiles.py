@@ -61,6 +61,12 @@ class Profile:
     """sacct knows the field Restarts."""
     looks_at_deadlines_early: bool
     """A job that cannot end before its deadline is refused, and one that is held is looked at as well; before that neither."""
+    updates_name_all: bool
+    """scontrol update of an array names those of its elements that it has changed, where it could not change others."""
+    keeps_first_name: bool
+    """SLURM_JOB_NAME and ``%x`` in files are the name that a job was submitted with, though scontrol update has changed it."""
+    throttles_arrays_only: bool
+    """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
     requeue_renews_priority: bool
     """A requeued job gets the next priority; before that it kept its own."""
 
@@ -91,6 +97,9 @@ PROFILES: Mapping[str, Profile] = {
         node_fail_exit_code=0,
         accounting_restarts=False,
         looks_at_deadlines_early=False,
+        updates_name_all=True,
+        keeps_first_name=True,
+        throttles_arrays_only=False,
         requeue_renews_priority=False,
     ),
     "24.11": Profile(
@@ -118,6 +127,9 @@ PROFILES: Mapping[str, Profile] = {
         node_fail_exit_code=1,
         accounting_restarts=True,
         looks_at_deadlines_early=True,
+        updates_name_all=False,
+        keeps_first_name=False,
+        throttles_arrays_only=True,
         requeue_renews_priority=True,
     ),
 }

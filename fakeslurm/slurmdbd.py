@@ -88,6 +88,8 @@ class JobRecord:
     restart_count: int
     constraint: str
     licenses: str
+    admin_comment: str
+    """Of a job that has ended: before that accounting is not told (measured)."""
     work_dir: str
     submit_line: str
     steps: tuple[StepRecord, ...]
@@ -205,6 +207,7 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         restart_count=job.restart_count,
         constraint=description.constraint,
         licenses=description.licenses,
+        admin_comment=(job.admin_comment or "") if job.finished and not job.completing else "",
         work_dir=description.work_dir,
         submit_line=description.submit_line,
         steps=tuple(_step_record(step, job) for step in steps),

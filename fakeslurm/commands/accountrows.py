@@ -131,6 +131,9 @@ class AccountTexts:
     def _constraints(self, row: Row) -> str:
         return "" if row.step is not None else row.job.constraint
 
+    def _admincomment(self, row: Row) -> str:
+        return "" if row.step is not None else row.job.admin_comment
+
     def _licenses(self, row: Row) -> str:
         """Of 24.11."""
         return "" if row.step is not None else row.job.licenses

@@ -97,6 +97,9 @@ class JobColumns:
     def command(self, job: Job) -> str:
         return jobtexts.command_line(job.description) or NULL
 
+    def admin_comment(self, job: Job) -> str:
+        return NULL if job.admin_comment is None else job.admin_comment
+
     def comment(self, job: Job) -> str:
         comment = job.description.comment
         return NULL if comment is None else comment
@@ -137,7 +140,7 @@ class JobColumns:
         return self._stamp(end)
 
     def excluded_nodes(self, job: Job) -> str:
-        return jobtexts.named_nodes(job.description.exclude)
+        return jobtexts.excluded_nodes(job.description)
 
     def exit_code(self, job: Job) -> str:
         return f"{job.wait_status}"
@@ -223,7 +226,7 @@ class JobColumns:
         return jobtexts.nodelist(job.nodes)
 
     def required_nodes(self, job: Job) -> str:
-        return jobtexts.named_nodes(job.description.nodelist)
+        return jobtexts.required_nodes(job.description)
 
     def requeue(self, job: Job) -> str:
         return f"{jobtexts.requeue(job, self.settings):d}"

@@ -81,6 +81,7 @@ class _Values:
         job, asked, settings = self.job, self.job.description, self.settings
         return {
             "account": associations.account(asked.uid, asked.account, settings) or "",
+            "admin_comment": job.admin_comment or "",
             "allocating_node": asked.submit_host,
             "association_id": 2 if asked.uid == 0 and settings.accounting else 0,
             "cluster": settings.cluster_name,
@@ -145,7 +146,7 @@ class _Values:
             "licenses": asked.licenses,
             "tres_per_job": grestexts.tres_per_job(asked, self.settings),
             "tres_per_node": grestexts.tres_per_node(asked, self.settings),
-            "excluded_nodes": jobtexts.named_nodes(asked.exclude),
+            "excluded_nodes": jobtexts.excluded_nodes(asked),
             "job_resources": self._allocation(),
             "max_nodes": jobtexts.most_nodes(job, self.settings),
             "memory_per_cpu": asked.mem_per_cpu,
@@ -153,7 +154,7 @@ class _Values:
             "minimum_tmp_disk_per_node": asked.tmp_disk or 0,
             "node_count": job.num_nodes,
             "nodes": jobtexts.nodelist(job.nodes),
-            "required_nodes": jobtexts.named_nodes(asked.nodelist),
+            "required_nodes": jobtexts.required_nodes(asked),
             "sockets_per_node": asked.sockets_per_node,
             "tasks": number,
             "tasks_per_core": asked.ntasks_per_core or NO_LIMIT,

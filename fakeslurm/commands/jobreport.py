@@ -124,8 +124,8 @@ class Reporter:
         return [
             # The session that submitted is not known: 0, as of a job without one.
             f"Partition={job.partition} AllocNode:Sid={asked.submit_host}:0",
-            f"ReqNodeList={jobtexts.named_nodes(asked.nodelist) or NULL} "
-            f"ExcNodeList={jobtexts.named_nodes(asked.exclude) or NULL}",
+            f"ReqNodeList={jobtexts.required_nodes(asked) or NULL} "
+            f"ExcNodeList={jobtexts.excluded_nodes(asked) or NULL}",
             f"NodeList={jobtexts.nodelist(job.nodes)}",
             *([f"BatchHost={job.nodes[0]}"] if job.nodes else []),
             f"NumNodes={self._node_range(job)} NumCPUs={job.num_cpus} NumTasks={'N/A' if number is None else number} "
@@ -189,6 +189,8 @@ class Reporter:
     def _files(self, job: Job) -> list[str]:
         asked = job.description
         lines = [f"Command={jobtexts.command_line(asked) or NULL}", f"WorkDir={asked.work_dir}"]
+        if job.admin_comment is not None:
+            lines.append(f"AdminComment={job.admin_comment} ")
         if asked.comment is not None:
             lines.append(f"Comment={asked.comment} ")
         if asked.script is not None:

@@ -71,7 +71,7 @@ def requested_memory(job: Job, settings: Settings) -> int:
     asked = job.description
     if asked.mem_per_cpu:
         return asked.mem_per_cpu * job.requested_cpus
-    nodes = partition_nodes(settings, job.partition)
+    nodes = partition_nodes(settings, job.partition.split(",")[0])
     return (asked.mem_per_node or min((node.real_memory for node in nodes), default=0)) * job.requested_nodes
 
 

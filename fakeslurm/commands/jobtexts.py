@@ -23,6 +23,7 @@ __all__ = [
     "array_job_id",
     "command_line",
     "distribution_name",
+    "excluded_nodes",
     "expected_end",
     "expected_start",
     "failed_in_the_end",
@@ -31,10 +32,10 @@ __all__ = [
     "job_label",
     "last_evaluation",
     "most_nodes",
-    "named_nodes",
     "nodelist",
     "over_subscribe",
     "requeue",
+    "required_nodes",
     "seconds_used",
     "short_time",
     "standard_file",
@@ -114,7 +115,9 @@ def expected_end(job: Job, now: float) -> float | None:
     if job.end_time is not None:
         return job.end_time
     start = expected_start(job, now)
-    return None if start is None or job.time_limit is None else start + job.time_limit * 60 + job.suspended
+    return (
+        None if start is None or job.time_limit is None else start + job.time_limit * 60 + job.suspended + job.end_shift
+    )
 
 
 def accrue_time(job: Job) -> float | None:
@@ -123,7 +126,7 @@ def accrue_time(job: Job) -> float | None:
         return None
     if job.description.script is None and job.start_time is not None and int(job.start_time) == int(job.submit_time):
         return None
-    return job.eligible_time
+    return job.eligible_time if job.first_eligible_time is None else job.first_eligible_time
 
 
 def last_evaluation(job: Job) -> float:
@@ -157,9 +160,18 @@ def failed_in_the_end(job: Job) -> bool:
     return job.state in _FAILURES and not job.completing
 
 
-def named_nodes(text: str) -> str:
-    """Node names of ``-w`` or ``-x`` as Slurm keeps them: sorted, each once, in brackets; empty for none."""
-    return hostlist.compress_sorted(set(hostlist.expand(text))) if text else ""
+def required_nodes(asked: JobDescription) -> str:
+    """``-w``, as Slurm keeps it: sorted, each once, in brackets; empty for none."""
+    return _named_nodes(asked.nodelist, as_written="nodelist" in asked.nodes_as_written)
+
+
+def excluded_nodes(asked: JobDescription) -> str:
+    """``-x``, in the same way."""
+    return _named_nodes(asked.exclude, as_written="exclude" in asked.nodes_as_written)
+
+
+def _named_nodes(text: str, *, as_written: bool) -> str:
+    return text if as_written or not text else hostlist.compress_sorted(set(hostlist.expand(text)))
 
 
 def over_subscribe(job: Job) -> str:

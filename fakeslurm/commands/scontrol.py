@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fakeslurm.commands import (
     answers,
     clusterreport,
+    jobupdate,
     jsonshape,
     nodeupdate,
     partitionupdate,
@@ -15,7 +16,7 @@ from fakeslurm.commands import (
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.scontrol_call import PROGRAM, USAGE, Call
-from fakeslurm.commands.scontrol_jobs import hold, release, requeue, requeuehold, resume, suspend, uhold
+from fakeslurm.commands.scontrol_jobs import hold, release, requeue, requeuehold, resume, suspend, uhold, update
 from fakeslurm.commands.scontrol_show import show, shows_jobs
 
 if TYPE_CHECKING:
@@ -154,12 +155,14 @@ def _version(call: Call) -> Reply:
 def _update(call: Call) -> Reply:
     if not call.arguments:
         raise Stop("too few arguments for update keyword\n")
+    if jobupdate.names_jobs(call.arguments):
+        return update(call)
     if nodeupdate.names_nodes(call.arguments):
         return nodeupdate.update_nodes(call.arguments, call.invocation, call.controller)
     if partitionupdate.names_partition(call.arguments):
         return partitionupdate.update_partition(call.arguments, call.invocation, call.controller)
     keys = {argument.partition("=")[0].lower() for argument in call.arguments}
-    for key in ("jobid", "reservationname", "stepid", "slurmctlddebug"):
+    for key in ("reservationname", "stepid", "slurmctlddebug"):
         if any(len(word) >= 3 and key.startswith(word) for word in keys):
             raise unsupported(PROGRAM, f"update {key}")
     raise Stop(_NO_ENTITY)

@@ -1,4 +1,4 @@
-"""``scontrol`` hold, uhold, release, requeue, requeuehold, suspend and resume."""
+"""``scontrol`` hold, uhold, release, requeue, requeuehold, suspend, resume and update of jobs."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from fakeslurm.commands import jobupdate
 from fakeslurm.commands.answers import unsupported
 from fakeslurm.commands.arrayjobs import Target, targets, tasks_of
 from fakeslurm.commands.base import Reply
 from fakeslurm.commands.jobtexts import job_label
 from fakeslurm.commands.scontrol_call import PROGRAM, Call
 from fakeslurm.jobarray import range_text
-from fakeslurm.messages import INVALID_JOB_ID, UNEXPECTED_MESSAGE, SlurmError
+from fakeslurm.messages import (
+    INVALID_JOB_ID,
+    NO_ERROR,
+    NOT_SUPPORTED,
+    NOT_YOURS,
+    THROTTLE_DETAIL,
+    UNEXPECTED_MESSAGE,
+    SlurmError,
+)
 from slurmkit.slurm.jobid import JobId, JobIdError
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["hold", "is_meant", "release", "requeue", "requeuehold", "resume", "suspend", "uhold"]
-
-_NOT_YOURS = "Invalid user id"
+__all__ = ["hold", "is_meant", "release", "requeue", "requeuehold", "resume", "suspend", "uhold", "update"]
 
 
 def hold(call: Call) -> Reply:
@@ -69,6 +76,34 @@ def _run_again(call: Call, *, hold: bool) -> Reply:
             elif problem:
                 complaints.append(f"{problem} for job {text}\n")
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
+
+
+def update(call: Call) -> Reply:
+    """Every id has its own complaint; of an array's elements those that were changed are named as well, before 24.11."""
+    wanted = jobupdate.read(call)
+    controller, invocation = call.controller, call.invocation
+    head_only = controller.settings.profile.throttles_arrays_only and wanted.update.throttle is not None
+
+    def refuse(_job: Job, _task: int | None) -> None:
+        raise SlurmError(f"{NOT_SUPPORTED} ({THROTTLE_DETAIL})")
+
+    def change(job: Job, task: int | None) -> None:
+        controller.update_job(job.job_id, wanted.update, invocation.now, uid=invocation.uid, task=task)
+
+    complaints = []
+    for text, found in _listed_alone(call, wanted.jobs):
+        if head_only and found and found[0].job.array is None:
+            complaints.append(f"{PROGRAM}: error: {THROTTLE_DETAIL}\n{NOT_SUPPORTED} for job {text}\n")
+            continue
+        lines, _ = _problems(0, text, found, refuse if head_only and "_" in text else change)
+        complaints += [
+            line for line in lines if controller.settings.profile.updates_name_all or not _says_nothing(line)
+        ]
+    return Reply(stderr=wanted.complaints + "".join(complaints), returncode=1 if complaints else 0)
+
+
+def _says_nothing(line: str) -> bool:
+    return line.endswith(f": {NO_ERROR}\n")
 
 
 def suspend(call: Call) -> Reply:
@@ -123,7 +158,12 @@ def _named(call: Call, argument: str) -> list[tuple[str, list[Target]]]:
     if equals and key.lower() in ("name", "jobname"):
         jobs = [job for job in call.controller.jobs.values() if job.description.name == value and not job.finished]
         return [(job_label(job), [Target(job)]) for job in jobs]
-    listed = _listed(call, value if equals and key.lower() in ("job", "jobid") else argument)
+    return _listed_alone(call, value if equals and key.lower() in ("job", "jobid") else argument)
+
+
+def _listed_alone(call: Call, argument: str) -> list[tuple[str, list[Target]]]:
+    """What the ids of a list mean, and nothing for one with something else in it."""
+    listed = _listed(call, argument)
     if all(re.fullmatch(r"[0-9]+(_.*)?", word, re.ASCII) for word, _ in listed):
         return listed
     return [(argument, [])]  # a list with something else in it is looked at no further (measured)
@@ -131,7 +171,7 @@ def _named(call: Call, argument: str) -> list[tuple[str, list[Target]]]:
 
 def _listed(call: Call, text: str) -> list[tuple[str, list[Target]]]:
     """What the ids of a list mean, each under its text."""
-    return [(word, _found(call.controller, word)) for word in re.split(r",(?![^\[]*\])", text) if word]
+    return [(word, _found(call.controller, word)) for word in re.split(r"[ ,](?![^\[]*\])", text) if word]
 
 
 def _found(controller: Controller, word: str) -> list[Target]:
@@ -165,7 +205,7 @@ def _problems(
     for task in sorted(by_task):
         groups.setdefault(by_task[task], []).append(task)
     array = text.partition("_")[0] if wanted is not None else f"{found[0].job.array_job_id}"
-    return [f"{array}_{range_text(tasks)}: {problem or 'No error'}\n" for problem, tasks in groups.items()], ""
+    return [f"{array}_{range_text(tasks)}: {problem or NO_ERROR}\n" for problem, tasks in groups.items()], ""
 
 
 def _tasks(target: Target) -> Sequence[int]:
@@ -178,7 +218,7 @@ def _tasks(target: Target) -> Sequence[int]:
 
 def _problem(target: Target, uid: int, change: Callable[[Job, int | None], None]) -> str:
     if uid not in (0, target.job.description.uid):
-        return _NOT_YOURS
+        return NOT_YOURS
     try:
         change(target.job, target.task)
     except SlurmError as error:

@@ -14,7 +14,7 @@ __all__ = ["CATALOGUES", "UNSUPPORTED", "Catalogue"]
 _FIELDS: Mapping[str, Field] = {
     "account": Field("ACCOUNT", "account"),
     "accruetime": Field("ACCRUE_TIME", "accrue_time"),
-    "admin_comment": Field("ADMIN_COMMENT", constant=NULL),
+    "admin_comment": Field("ADMIN_COMMENT", "admin_comment"),
     "allocnodes": Field("ALLOC_NODES", "alloc_node"),
     "arrayjobid": Field("ARRAY_JOB_ID", "array_job_id"),
     "arraytaskid": Field("ARRAY_TASK_ID", "array_task_id"),

@@ -24,6 +24,7 @@ from fakeslurm.model import (
     StepRequest,
 )
 from fakeslurm.slurmctld.forecast import Forecast, forecast
+from fakeslurm.slurmctld.jobupdate import JobUpdate
 from fakeslurm.slurmctld.nodes import Nodes, NodeState
 from fakeslurm.slurmctld.obstacles import Obstacles
 from fakeslurm.slurmctld.requests import Requests
@@ -152,12 +153,6 @@ class Controller:
         self._requests.release(job_id, uid, task)
         self._schedule()
 
-    def throttle(self, array_job_id: int, limit: int | None, now: float, *, uid: int) -> None:
-        """``scontrol update ArrayTaskThrottle``: how many elements of an array may run at once."""
-        self._advance(now)
-        self._requests.throttle(array_job_id, uid, limit)
-        self._schedule()
-
     def suspend(self, job_id: int, now: float, *, uid: int) -> None:
         """``scontrol suspend``. Nothing happens to a job that is suspended."""
         self._advance(now)
@@ -177,6 +172,12 @@ class Controller:
         """
         self._advance(now)
         self._requests.requeue(job_id, uid, hold=hold)
+        self._schedule()
+
+    def update_job(self, job_id: int, update: JobUpdate, now: float, *, uid: int, task: int | None = None) -> None:
+        """``scontrol update jobid=``. `task` as in `cancel`. What comes before a refusal stays changed."""
+        self._advance(now)
+        self._requests.update(job_id, update, uid, task)
         self._schedule()
 
     def update_partition(self, name: str, now: float, **changes: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fakeslurm import messages
-from fakeslurm.messages import SlurmError
+from fakeslurm.messages import SlurmError, unsupported
 from fakeslurm.model import Job, JobDescription
 from fakeslurm.slurmctld.dependencies import Dependencies, Jobs, Key, Term, parse_dependency
 from fakeslurm.slurmctld.state import State
@@ -27,17 +27,20 @@ class Dependents:
         return self._dependencies[job_id]
 
     def parse(self, job_id: int, description: JobDescription) -> Dependencies | None:
-        """What a new job is to wait for. Raises SlurmError."""
+        """What a job is to wait for. Raises SlurmError."""
         if not description.dependency:
             return None
         spec = parse_dependency(description.dependency)
         if any(term.job_id == job_id for term in spec.terms):
             raise SlurmError(messages.DEPENDENCY_PROBLEM)
+        namesakes = self._unfinished_namesakes(description) - {job_id}
+        if any(term.kind == "singleton" for term in spec.terms) and any(one > job_id for one in namesakes):
+            raise unsupported("update of a job with Dependency=singleton while younger jobs of its name are there")
         if self._state.settings.profile.refuses_unknown_dependency:
             for term in spec.terms:
                 if term.kind in ("afterok", "afternotok") and not self._is_known(term):
                     raise SlurmError(messages.DEPENDENCY_PROBLEM)
-        return Dependencies(spec, self._known, self._unfinished_namesakes(description))
+        return Dependencies(spec, self._known, namesakes)
 
     def _is_known(self, term: Term) -> bool:
         if term.starred:

@@ -1,4 +1,4 @@
-"""What users and operators ask of jobs that are there: cancel, hold, release, throttle, suspend, resume, requeue."""
+"""What users and operators ask of jobs that are there: cancel, hold, release, update, suspend, resume, requeue."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from signal import SIGKILL
 from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, Scope, StepId
+from fakeslurm.slurmctld.jobupdate import JobUpdate, JobUpdates
 from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.state import State
 from fakeslurm.slurmctld.waiting import Waiting
@@ -22,6 +23,7 @@ class Requests:
         self._state = state
         self._waiting = waiting
         self._running = running
+        self._updates = JobUpdates(state, waiting, running)
 
     def cancel(self, job_id: int, uid: int, task: int | None, signal: int | None, scope: Scope | None) -> None:
         job = self._state.owned(job_id, uid)
@@ -79,11 +81,8 @@ class Requests:
         self._waiting.consider(element)
         return element
 
-    def throttle(self, array_job_id: int, uid: int, limit: int | None) -> None:
-        self._state.owned(array_job_id, uid)
-        array = self._state.arrays[array_job_id]
-        array.limit = limit
-        self._waiting.look_at_limit(array)
+    def update(self, job_id: int, update: JobUpdate, uid: int, task: int | None) -> None:
+        self._updates.update(self._element(self._state.known(job_id), task), update, uid)
 
     def suspend(self, job_id: int, uid: int) -> None:
         job = self._unfinished(job_id, uid)

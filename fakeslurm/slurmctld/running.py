@@ -70,7 +70,7 @@ class Running:
         job.num_nodes = len(shares)
         job.num_cpus = sum(job.cpus_per_node)
         self._lay_out(job, demand)
-        self._watch(job)
+        self.watch(job)
         if job.description.script is not None:
             job.batch = Step(
                 job_id=job_id,
@@ -99,12 +99,13 @@ class Running:
             tasks = max(sum(room), 1)
         job.tasks_per_node = tuple(deal(room, tasks))
 
-    def _watch(self, job: Job) -> None:
+    def watch(self, job: Job) -> None:
         """Note when the limit will be enforced, and when --signal is to be sent: at a scan."""
-        latest = job.latest_end
+        latest, state = job.latest_end, self._state
+        state.timers.clear("limit", job.job_id)
+        state.timers.clear("warn", job.job_id)
         if latest is None:
             return
-        state = self._state
         period = state.settings.limit_scan
         overrun = state.settings.over_time_limit * 60
         state.timers.set("limit", job.job_id, state.next_scan(latest + overrun, period))
@@ -230,7 +231,7 @@ class Running:
         job.suspend_time = state.now
         job.state = JobState.RUNNING
         job.priority = priority
-        self._watch(job)
+        self.watch(job)
         self._signal_all(job, SIGCONT)
         state.changed(job)
 

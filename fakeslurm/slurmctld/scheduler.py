@@ -231,7 +231,7 @@ class Scheduler:
     def _end(self, job: Job) -> float:
         if job.completing or job.start_time is None:
             return 0.0
-        return job.start_time + _length(job)
+        return job.start_time + _length(job) + job.end_shift
 
     def forecast(self, demand: Demand, partition: str, now: float) -> tuple[list[Share], float] | None:
         """What a job that stands first in the queue would get, and when; None for never."""

@@ -14,7 +14,7 @@ from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.demand import Demand, demand_of, pending_nodes
 from fakeslurm.slurmctld.state import State
 
-__all__ = ["check", "make_job", "renew"]
+__all__ = ["check", "make_job", "postpone", "renew", "resize"]
 
 _REQUEUE_SECOND = 1.0
 """How much longer than cred_expire a requeued job waits (job_mgr.c)."""
@@ -46,6 +46,7 @@ def make_job(
         if (description.begin or 0) > state.now
         else None,  # be it held or not (measured)
         priority=0 if description.hold else state.priority_of(description),
+        direct_priority=description.priority is not None and not description.hold,
         time_limit=admission.time_limit_of(description, partitions[0]),
         num_nodes=_least_nodes(demand, partitions, state),
         num_cpus=demand.min_cpus,
@@ -63,22 +64,16 @@ def renew(job: Job, state: State) -> None:
     if begin is None or begin <= state.now:
         begin = state.now + state.settings.cred_expire + _REQUEUE_SECOND
         job.description = evolve(job.description, begin=begin)
-    names = job.description.partition or job.partition
-    partitions = [state.partitions[name] for name in names.split(",")]
-    demand = demand_of(job.description, state.resources.nodes, state.settings)
-    state.demands[job.job_id] = demand
-    job.partition = ",".join(one.name for one in partitions)
     before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
     job.submit_time = before + 1.0 if floor(state.now) == before else state.now
-    job.eligible_time = begin
+    job.eligible_time, job.first_eligible_time = begin, None
     if job.reason == Reason.REQUEUED_HELD:
         job.waited_for = Reason.HELD_BY_USER
     job.start_time = job.end_time = None
     job.nodes, job.cpus_per_node, job.cpu_ids, job.tasks_per_node = (), (), (), ()
-    job.num_nodes = _least_nodes(demand, partitions, state)
-    job.num_cpus = demand.min_cpus
-    job.num_tasks = demand.num_tasks
+    partitions = resize(job, state)
     job.time_limit = admission.time_limit_of(job.description, partitions[0])
+    job.end_shift = 0.0
     if job.priority and state.settings.profile.requeue_renews_priority:
         job.priority = state.priority_of(job.description)
     job.cancelled_by = None
@@ -88,6 +83,26 @@ def renew(job: Job, state: State) -> None:
     elif job.array is not None:
         job.array.again(job.job_id)
     job.suspend_time, job.run_before, job.suspended, job.warned = None, 0.0, 0.0, False
+
+
+def resize(job: Job, state: State) -> Sequence[Partition]:
+    """What a pending job needs, and where: once it is to wait again, or has been updated. Its partitions."""
+    names = job.description.partition or job.partition
+    partitions = [state.partitions[name] for name in names.split(",")]
+    demand = demand_of(job.description, state.resources.nodes, state.settings)
+    state.demands[job.job_id] = demand
+    job.partition = ",".join(one.name for one in partitions)
+    job.num_nodes = _least_nodes(demand, partitions, state)
+    job.num_cpus = demand.min_cpus
+    job.num_tasks = demand.num_tasks
+    return partitions
+
+
+def postpone(job: Job, eligible: float | None) -> None:
+    """It may start at another time than before. AccrueTime stays."""
+    if job.first_eligible_time is None:
+        job.first_eligible_time = job.eligible_time
+    job.eligible_time = eligible
 
 
 def _least_nodes(demand: Demand, partitions: Sequence[Partition], state: State) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from math import floor
+
+from attrs import evolve
+
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray, job_array
 from fakeslurm.messages import Reason, SlurmError
@@ -139,6 +143,31 @@ class Waiting:
                 self._leave_queue(job)
                 self.consider(job)
 
+    def changed(self, job: Job) -> None:
+        """A pending job is another one than before: look at all of it again."""
+        self._leave_queue(job)
+        for what in ("begin", "depend", "deadline"):
+            self._state.timers.clear(what, job.job_id)
+        submission.resize(job, self._state)
+        self.consider(job)
+
+    def depend(self, job: Job, text: str) -> None:
+        """Let a pending job wait for others than before; for none with an empty text. Raises SlurmError."""
+        dependencies = self._dependents.parse(job.job_id, evolve(job.description, dependency=text))
+        if dependencies is not None and job.array_task_id is not None:
+            dependencies = dependencies.of_element(job.array_task_id)
+        if job.job_id in self._dependents:
+            self._dependents.drop(job.job_id)
+        job.dependency = ""
+        if dependencies is not None:
+            self._dependents.add(job.job_id, dependencies)
+            self._no_longer_eligible(job)
+
+    def _no_longer_eligible(self, job: Job) -> None:
+        """A begin that is to come stays, and so does one in this very second (measured)."""
+        if job.eligible_time is not None and floor(job.eligible_time) < floor(self._state.now):
+            submission.postpone(job, None)
+
     def _is_independent(self, job: Job) -> bool:
         """Whether the dependencies are satisfied; if not, why is in the job."""
         dependencies = self._dependents[job.job_id]
@@ -180,11 +209,17 @@ class Waiting:
         """Not to start until it is released. A running job is held for the case that it is requeued (measured)."""
         if job.finished:
             raise SlurmError(messages.JOB_FINISHED)
+        self.put_on_hold(job, reason)
+        self.check_size(job)
+
+    def put_on_hold(self, job: Job, reason: Reason) -> None:
+        """The priority becomes 0. What it could start since counts no more, but for AccrueTime (measured)."""
+        job.direct_priority |= job.priority != 0
         job.priority = 0
+        self._no_longer_eligible(job)
         self._wait(job, reason)
         self._leave_queue(job)
         self._state.timers.clear("begin", job.job_id)
-        self._check_size(job)
 
     def release(self, job: Job, uid: int) -> None:
         """Undo `hold`; nothing happens to a job that is not held."""
@@ -194,9 +229,12 @@ class Waiting:
             raise SlurmError(messages.ACCESS_DENIED)
         if job.priority == 0:
             self._let_go(job)
-        self._check_size(job)
+        self.check_size(job)
 
     def _let_go(self, job: Job) -> None:
+        """It gets the next priority, even if it was submitted with one of its own (measured)."""
+        job.description = evolve(job.description, priority=None)
+        job.direct_priority = False
         job.priority = self._state.priority_of(job.description)
         if job.requeued:
             job.reason = Reason.NONE
@@ -205,8 +243,8 @@ class Waiting:
         else:
             job.reason = Reason.NONE
 
-    def _check_size(self, job: Job) -> None:
-        """Holding and releasing are updates of the job, and complain afterwards when no partition has CPUs enough (measured)."""
+    def check_size(self, job: Job) -> None:
+        """Updates of a job, holding and releasing among them, complain afterwards when no partition has CPUs enough (measured)."""
         largest = max(self._state.resources.partition_cpus[name] for name in job.partition.split(","))
         if job.state is JobState.PENDING and job.num_cpus > largest:
             raise SlurmError(messages.PARTITION_UNAVAILABLE)

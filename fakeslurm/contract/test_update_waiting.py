@@ -1,0 +1,281 @@
+"""``scontrol update jobid=`` of jobs that wait: who is next, and where and when it starts. Measured: docs/measured/update.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.test_update_job import held, running, shown, update
+
+pytestmark = pytest.mark.slurm_conf(
+    "PartitionName=two Nodes=n[1-2]",
+    "PartitionName=short Nodes=n[1-4] MaxTime=5",
+    "PartitionName=deft Nodes=n[1-4] DefaultTime=7",
+    "PartitionName=shut Nodes=n[1-4] State=DOWN",
+    "PartitionName=drained Nodes=n[1-4] State=DRAIN",
+    "NodeName=n[1-2] Gres=gpu:2 Feature=f1",
+    "NodeName=n3 Feature=f2",
+    "GresTypes=gpu",
+    "Licenses=foo:4",
+)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(slurm: SlurmUnderTest) -> Iterator[None]:
+    slurm.run("scancel", "--me")
+    slurm.wait_idle()
+    yield
+    slurm.run("scancel", "--me")
+
+
+def reason(slurm: SlurmUnderTest, job_id: str, expected: str) -> None:
+    until(lambda: slurm.wait(job_id, ["PENDING"])["Reason"] == expected, what=f"the reason {expected}")
+
+
+def full(slurm: SlurmUnderTest) -> str:
+    """A job that has all nodes."""
+    job_id = slurm.sbatch("sleep 100", "-N4", "--exclusive", "-t", "30")
+    slurm.wait(job_id, ["RUNNING"])
+    return job_id
+
+
+def a_second_later(slurm: SlurmUnderTest, job_id: str) -> None:
+    """What became eligible in this very second is not distinguished from what will be."""
+    eligible = datetime.fromisoformat(shown(slurm, job_id)["EligibleTime"])
+    until(lambda: (datetime.now() - eligible).total_seconds() > 1, what="a second is over")
+
+
+def waiting(slurm: SlurmUnderTest, *options: str) -> str:
+    return slurm.sbatch("sleep 100", "-N1", "-n1", "-t", "5", *options)
+
+
+def test_who_is_next(slurm: SlurmUnderTest) -> None:
+    full(slurm)
+    first, second = waiting(slurm), waiting(slurm)
+    reason(slurm, first, "Resources")
+    highest = int(shown(slurm, first)["Priority"])
+    assert update(slurm, f"jobid={second}", f"Priority={highest + 1}") == ""
+    reason(slurm, second, "Resources")
+    assert update(slurm, f"jobid={second}", "Priority=1") == ""
+    reason(slurm, second, "Priority")
+    assert shown(slurm, second)["Priority"] == "1"
+
+
+def test_nice(slurm: SlurmUnderTest) -> None:
+    """It counts from the priority, unless somebody has set that; who sets it takes the nice value back."""
+    full(slurm)
+    job_id = waiting(slurm)
+    before = int(shown(slurm, job_id)["Priority"])
+    for word, nice in (("Nice=10", 10), ("Nice", 100), ("Nice=-5", -5), ("Nice=foo", 0)):
+        assert update(slurm, f"jobid={job_id}", word) == ""
+        fields = shown(slurm, job_id)
+        assert (int(fields["Priority"]), int(fields["Nice"])) == (before - nice, nice)
+    update(slurm, f"jobid={job_id}", "Nice=10")
+    update(slurm, f"jobid={job_id}", "Priority=50")
+    assert update(slurm, f"jobid={job_id}", "Nice=3") == ""
+    fields = shown(slurm, job_id)
+    assert (fields["Priority"], fields["Nice"]) == ("50", "0")
+    slurm.run("scontrol", "hold", job_id)
+    slurm.run("scontrol", "release", job_id)
+    assert int(shown(slurm, job_id)["Priority"]) in range(before - 9, before)
+    assert update(slurm, f"jobid={job_id}", "Nice=3") == ""
+    assert shown(slurm, job_id)["Nice"] == "3"
+
+
+def test_nice_lets_a_held_job_go(slurm: SlurmUnderTest) -> None:
+    job_id = held(slurm)
+    assert update(slurm, f"jobid={job_id}", "Nice=5") == ""
+    assert slurm.wait(job_id, ["RUNNING"])["Priority"] == "2"
+
+
+def test_a_priority_of_its_own_is_lost_when_it_is_released(slurm: SlurmUnderTest) -> None:
+    full(slurm)
+    job_id = waiting(slurm, "--priority=70")
+    assert shown(slurm, job_id)["Priority"] == "70"
+    slurm.run("scontrol", "hold", job_id)
+    slurm.run("scontrol", "release", job_id)
+    assert int(shown(slurm, job_id)["Priority"]) > 4_000_000_000
+
+
+@pytest.mark.parametrize("how", ["hold", "update"])
+def test_a_held_job_is_not_eligible(slurm: SlurmUnderTest, how: str) -> None:
+    """Not even one that runs. When it began to wait is remembered."""
+    runs = full(slurm)
+    waits = waiting(slurm)
+    reason(slurm, waits, "Resources")
+    a_second_later(slurm, waits)
+    for job_id in (runs, waits):
+        before = shown(slurm, job_id)
+        if how == "hold":
+            slurm.run("scontrol", "hold", job_id)
+        else:
+            assert update(slurm, f"jobid={job_id}", "Priority=0") == ""
+        fields = shown(slurm, job_id)
+        assert (fields["Priority"], fields["Reason"], fields["EligibleTime"]) == ("0", "JobHeldAdmin", "Unknown")
+        if job_id == waits:
+            assert fields["AccrueTime"] == before["AccrueTime"] != "Unknown"
+        slurm.run("scontrol", "release", job_id)
+    until(lambda: shown(slurm, waits)["EligibleTime"] != "Unknown", what="it is eligible again")
+    fields = shown(slurm, waits)
+    assert fields["EligibleTime"] >= fields["AccrueTime"] == fields["SubmitTime"]
+    assert shown(slurm, runs)["EligibleTime"] == "Unknown"
+
+
+def test_other_partitions(slurm: SlurmUnderTest) -> None:
+    job_id = held(slurm)
+    assert update(slurm, f"jobid={job_id}", "Partition=two,debug") == ""
+    assert shown(slurm, job_id)["Partition"] == "two,debug"
+    said = update(slurm, f"jobid={job_id}", "Partition=drained")
+    assert said == f"Required partition not available (inactive or drain) for job {job_id}\n"
+    assert update(slurm, f"jobid={job_id}", "Partition=shut") == ""
+    slurm.run("scontrol", "release", job_id)
+    reason(slurm, job_id, "PartitionDown")
+    assert update(slurm, f"jobid={job_id}", "Partition=short") == ""
+    reason(slurm, job_id, "PartitionTimeLimit")
+    assert update(slurm, f"jobid={job_id}", "TimeLimit=5") == ""
+    assert slurm.wait(job_id, ["RUNNING"])["Partition"] == "short"
+
+
+def test_the_default_time_of_a_partition_goes_along(slurm: SlurmUnderTest) -> None:
+    from_there = slurm.sbatch("sleep 100", "--hold", "-n1", "-p", "deft")
+    to_there = slurm.sbatch("sleep 100", "--hold", "-n1")
+    assert shown(slurm, from_there)["TimeLimit"] == "00:07:00"
+    assert update(slurm, f"jobid={from_there}", "Partition=debug") == ""
+    assert update(slurm, f"jobid={to_there}", "Partition=deft") == ""
+    assert [shown(slurm, one)["TimeLimit"] for one in (from_there, to_there)] == ["00:07:00", "UNLIMITED"]
+    slurm.run("scontrol", "release", from_there, to_there)
+    for job_id in (from_there, to_there):
+        assert slurm.wait(job_id, ["RUNNING"])["TimeLimit"] == "00:07:00"
+
+
+def test_dependencies(slurm: SlurmUnderTest) -> None:
+    other = full(slurm)
+    job_id = waiting(slurm)
+    reason(slurm, job_id, "Resources")
+    a_second_later(slurm, job_id)
+    assert update(slurm, f"jobid={job_id}", f"Dependency=afterok:{other}") == ""
+    reason(slurm, job_id, "Dependency")
+    fields = shown(slurm, job_id)
+    assert (fields["Dependency"], fields["EligibleTime"]) == (f"afterok:{other}(unfulfilled)", "Unknown")
+    assert update(slurm, f"jobid={job_id}", f"Dependency=afternotok:{other}") == ""
+    assert shown(slurm, job_id)["Dependency"] == f"afternotok:{other}(unfulfilled)"
+    assert update(slurm, f"jobid={job_id}", "Dependency=") == ""
+    reason(slurm, job_id, "Resources")
+    assert shown(slurm, job_id)["Dependency"] == "(null)"
+    said = update(slurm, f"jobid={job_id}", "Dependency=afterok:2000000000")
+    assert said == (f"Job dependency problem for job {job_id}\n" if slurm.at_least("24.11") else "")
+    assert update(slurm, f"jobid={job_id}", f"Dependency=afternotok:{other}") == ""
+    slurm.run("scancel", other)
+    assert slurm.wait(job_id, ["RUNNING"])["Dependency"] == "(null)"
+
+
+def test_another_begin(slurm: SlurmUnderTest) -> None:
+    job_id = held(slurm)
+    assert update(slurm, f"jobid={job_id}", "StartTime=2035-06-01T10:00") == ""
+    fields = shown(slurm, job_id)
+    assert [fields[name] for name in ("EligibleTime", "StartTime")] == ["2035-06-01T10:00:00"] * 2
+    assert fields["EndTime"] == "2035-06-01T10:10:00"
+    slurm.run("scontrol", "release", job_id)
+    reason(slurm, job_id, "BeginTime")
+    assert update(slurm, f"jobid={job_id}", "EligibleTime=2036-01-01") == ""
+    assert shown(slurm, job_id)["EligibleTime"] == "2036-01-01T00:00:00"
+    assert update(slurm, f"jobid={job_id}", "StartTime=now") == ""
+    fields = slurm.wait(job_id, ["RUNNING"])
+    assert datetime.fromisoformat(fields["EligibleTime"]) <= datetime.fromisoformat(fields["StartTime"])
+
+
+@pytest.mark.parametrize(
+    ("word", "nodes"),
+    [("ReqNodeList=n3", "n3"), ("ExcNodeList=n[1-3]", "n4"), ("Features=f2", "n3"), ("Partition=two", "n1")],
+)
+def test_other_nodes(slurm: SlurmUnderTest, word: str, nodes: str) -> None:
+    job_id = held(slurm)
+    assert update(slurm, f"jobid={job_id}", word) == ""
+    slurm.run("scontrol", "release", job_id)
+    assert slurm.wait(job_id, ["RUNNING"])["NodeList"] == nodes
+
+
+@pytest.mark.parametrize(
+    ("word", "undo"),
+    [
+        ("ExcNodeList=n[1-4]", "ExcNodeList="),
+        ("Features=f1&f2", "Features="),
+        ("MinMemoryNode=100000", "MinMemoryNode=10"),
+        ("Gres=gpu:9", "Gres=gpu:1"),
+    ],
+)
+def test_a_job_that_no_node_will_do_for(slurm: SlurmUnderTest, word: str, undo: str) -> None:
+    """Every update lets it be looked at again."""
+    job_id = held(slurm)
+    assert update(slurm, f"jobid={job_id}", word) == ""
+    slurm.run("scontrol", "release", job_id)
+    reason(slurm, job_id, "BadConstraints")
+    assert shown(slurm, job_id)["Priority"] == "0"
+    assert update(slurm, f"jobid={job_id}", undo) == ""
+    assert int(slurm.wait(job_id, ["RUNNING"])["Priority"]) > 4_000_000_000
+
+
+def test_memory_and_gres(slurm: SlurmUnderTest) -> None:
+    job_id = held(slurm, "--mem=200", "-o", "out", body="env | grep -E '^(SLURM_MEM|SLURM_JOB_GPUS|CUDA)' | sort")
+    assert update(slurm, f"jobid={job_id}", "MinMemoryCPU=50", "Gres=gpu:2") == ""
+    slurm.run("scontrol", "release", job_id)
+    slurm.wait(job_id, ["COMPLETED"])
+    assert slurm.output("out").splitlines()[-1:] == ["SLURM_MEM_PER_CPU=50"]
+    assert re.search(r"TresPerNode=gres[:/]gpu:2", slurm.run("scontrol", "show", "job", job_id).stdout)
+
+
+def test_licenses(slurm: SlurmUnderTest) -> None:
+    holds = slurm.sbatch("sleep 100", "-n1", "-L", "foo:3")
+    slurm.wait(holds, ["RUNNING"])
+    job_id = slurm.sbatch("sleep 100", "-n1", "-t", "5", "-L", "foo:2")
+    reason(slurm, job_id, "Licenses")
+    assert update(slurm, f"jobid={job_id}", "Licenses=foo:1") == ""
+    assert slurm.wait(job_id, ["RUNNING"])["Licenses"] == "foo:1"
+
+
+def queue(slurm: SlurmUnderTest, array: str, text: str) -> list[str]:
+    return sorted(slurm.run("squeue", "-h", "-j", array, "-o", text).stdout.split())
+
+
+def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
+    """One that is updated by itself is a job of its own."""
+    array = held(slurm, "-a", "1-4")
+    assert update(slurm, f"jobid={array}", "TimeLimit=5") == ""
+    assert update(slurm, f"jobid={array}_2", "TimeLimit=+1") == ""
+    assert update(slurm, f"jobid={array}_[3-4]", "Name=x") == ""
+    shows = queue(slurm, array, "%K|%l|%j")
+    assert shows == ["1|5:00|script1.sh", "2|6:00|script1.sh", "3|5:00|x", "4|5:00|x"]
+    assert update(slurm, f"jobid={array}_9", "Name=x") == f"{array}_9: Invalid job id specified\n"
+    named = "" if slurm.at_least("24.11") else f"{array}_1: No error\n"
+    said = update(slurm, f"jobid={array}_[1,9]", "Name=x")
+    assert said == f"{named}{array}_9: Invalid job id specified\n"
+    assert update(slurm, f"jobid={array}", "Partition=nope") == f"{array}_1-4: Invalid partition name specified\n"
+    several = "TimeLimit increment/decrement not supported for job arrays"
+    assert update(slurm, f"jobid={array}", "TimeLimit=+1") == f"scontrol: error: {several}\n"
+    assert "Job resizing not supported for job arrays" in update(slurm, f"jobid={array}", "ReqNodeList=n1")
+    slurm.run("scancel", f"{array}_1")
+    rest = "" if slurm.at_least("24.11") else f"{array}_2-4: No error\n"
+    until(lambda: slurm.wait(f"{array}_1"), what="an element is cancelled")
+    assert update(slurm, f"jobid={array}", "Comment=c") == f"{array}_1: Job has already finished\n{rest}"
+
+
+def test_how_many_elements_may_run(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("sleep 100", "-n1", "-a", "1-4%1")
+    until(lambda: queue(slurm, array, "%t").count("R") == 1, what="one runs")
+    assert update(slurm, f"jobid={array}", "ArrayTaskThrottle=3") == ""
+    until(lambda: queue(slurm, array, "%t").count("R") == 3, what="three run")
+    only = (
+        "Requested operation not supported on this system (Update of ArrayTaskThrottle is only allowed on ArrayJobId)"
+    )
+    said = update(slurm, f"jobid={array}_1", "ArrayTaskThrottle=1")
+    assert said == (f"{array}_1: {only}\n" if slurm.at_least("24.11") else "")
+    assert update(slurm, f"jobid={array}", "ArrayTaskThrottle=0") == ""
+    until(lambda: queue(slurm, array, "%t").count("R") == 4, what="all run")
+    alone = running(slurm)
+    words = "Update of ArrayTaskThrottle is only allowed on ArrayJobId"
+    no = f"scontrol: error: {words}\nRequested operation not supported on this system for job {alone}\n"
+    assert update(slurm, f"jobid={alone}", "ArrayTaskThrottle=1") == (no if slurm.at_least("24.11") else "")
