@@ -235,8 +235,8 @@ def test_config() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["update", "jobid=1", "timelimit=5"],
-        ["u", "jobid=1"],
+        ["update", "jobid=1", "timemin=5"],
+        ["u", "jobid=1", "corespec=1"],
         ["reconfigure"],
         ["show", "reservation"],
         ["show", "hostlist", "/etc/hosts"],

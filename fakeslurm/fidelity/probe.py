@@ -21,7 +21,7 @@ _WAITS = 3.0
 _ENDS = 60.0
 """Seconds in which everything else ends, however loaded the machine is."""
 _MISREAD = re.compile(
-    r"unrecognized option|invalid option|requires an argument|doesn't allow an argument|Invalid (--|numeric|time spec)"
+    r"unrecognized option|invalid option|requires an argument|doesn't allow an argument|Invalid (--|numeric|time specification)"
     r"|is not a valid|invalid keyword|invalid entity|too (few|many) arguments|Unknown job signal|Invalid job state"
 )
 """The fake has not understood the words: the option is not in its table, or the value is wrong."""
