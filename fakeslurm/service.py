@@ -131,7 +131,7 @@ class _Look:
 
 
 def _is_query(call: Call) -> bool:
-    return call.command in ("squeue", "sacct", "sinfo", "sacctmgr") or (
+    return call.command in ("squeue", "sacct", "sinfo", "sacctmgr", "sstat", "sprio") or (
         call.command == "scontrol" and "show" in call.argv
     )
 

@@ -7,6 +7,7 @@ nothing. srun and salloc are conversations and have a way in of their own.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -32,7 +33,12 @@ __all__ = [
 
 CONVERSATIONS = ("srun", "salloc")
 """Those that stay and hear what happens, each with a way in of its own: ``run(caller, engine, invocation) -> int``."""
-COMMANDS: tuple[str, ...] = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo", "salloc", "sacctmgr")
+REFUSED = ("sshare", "sdiag", "sreport", "sattach", "sbcast", "strigger", "scrontab")
+"""Those that only say that the fake has not got them: the machine's own would be found otherwise."""
+COMMANDS: tuple[str, ...] = (
+    *("sbatch", "squeue", "sacct", "scancel", "scontrol", "srun", "sinfo", "salloc", "sacctmgr", "sstat", "sprio"),
+    *REFUSED,
+)
 """Every command there is: the shims on PATH and the argv[0] that `FakeSlurm.execute` takes."""
 
 
@@ -84,6 +90,8 @@ def command(name: str) -> Command:
     """The function of one of `COMMANDS` but a conversation; imported at its first use."""
     if name not in COMMANDS or name in CONVERSATIONS:
         raise LookupError(f"no command {name!r}; there are {', '.join(COMMANDS)}")
+    if name in REFUSED:
+        return functools.partial(importlib.import_module("fakeslurm.commands.refused").run, name)
     run: Command = importlib.import_module(f"fakeslurm.commands.{name}").run
     return run
 

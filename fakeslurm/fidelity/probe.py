@@ -143,7 +143,7 @@ def _operands(line: Line) -> list[str]:
         "srun": ["true"],
         "salloc": ["true"],
         "scancel": ["1"],
-        "sstat": ["--jobs=1"],
+        "sstat": ["--jobs=1", "--format=JobID"],
         "scontrol": ["show", "job"],
         "sacctmgr": ["show", "cluster"],
     }.get(line.command, [])
