@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import fields
 
+from fakeslurm.memorywatch import can_watch
 from fakeslurm.model import PROFILES, Node, Partition, Settings
 from fakeslurm.slurmconf import configured
 
@@ -42,7 +43,12 @@ def checked_settings(
     )
     if partitions is not None and (not partitions or not all(isinstance(one, Partition) for one in partitions)):
         raise TypeError(f"FakeSlurm: partitions={partitions!r}; expected one or more Partition")
-    return configured(conf, given, partitions, **made)
+    settings = configured(conf, given, partitions, **made)
+    if settings.memory_is_constrained and not can_watch():
+        raise ValueError(
+            "FakeSlurm: ConstrainRAMSpace=yes needs Linux: no /proc/self/smaps_rollup says here what a process uses"
+        )
+    return settings
 
 
 def _nodes(nodes: int | Sequence[Node], cpus_per_node: int | None, memory_per_node: int | None) -> tuple[Node, ...]:

@@ -107,6 +107,10 @@ class Settings:
     """Seconds after which sacct sees what has happened."""
     memory_is_consumed: bool = False
     """SelectTypeParameters=CR_Core_Memory; without it (CR_Core) memory is only compared with what a node has."""
+    task_cgroup: bool = False
+    """TaskPlugin=task/cgroup; without it task/none."""
+    constrain_ram_space: bool = False
+    """ConstrainRAMSpace of cgroup.conf: see `memory_is_constrained`."""
     gres_types: tuple[str, ...] = field(default=(), converter=_words)
     """GresTypes: the names of the resources that nodes may have."""
     licenses: Mapping[str, int] = field(factory=dict)
@@ -145,6 +149,11 @@ class Settings:
     @property
     def profile(self) -> Profile:
         return PROFILES[self.version]
+
+    @property
+    def memory_is_constrained(self) -> bool:
+        """Whether processes are killed when their job uses more memory than it has. A job has some only where it is consumed (measured)."""
+        return self.memory_is_consumed and self.task_cgroup and self.constrain_ram_space
 
     @property
     def default_partition(self) -> str | None:

@@ -120,6 +120,7 @@ class Engine:
                 return
             self.closed = True
             self.notify()
+        self.slurmd.close()
         self.home.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()

@@ -23,6 +23,7 @@ PARTITION_UNAVAILABLE = (
     "Requested partition configuration not available now"  # measured: scontrol hold of a job that is too large
 )
 PARTITION_NOT_AVAILABLE = "Required partition not available (inactive or drain)"  # measured: sbatch -p DRAINED
+STEP_MEMORY = "Memory required by task is not available"  # ESLURM_INVALID_TASK_MEMORY
 MEMORY_DETAIL = "Memory specification can not be satisfied"  # M 1
 CPU_COUNT_DETAIL = "CPU count per node can not be satisfied"  # M 1
 SOCKETS_DETAIL = "Socket, core and/or thread specification can not be satisfied"  # docs/data/allocations-22.05.json
@@ -99,6 +100,7 @@ class Reason(StrEnum):
     PARTITION_CONFIG = "PartitionConfig"
     NON_ZERO_EXIT_CODE = "NonZeroExitCode"
     LAUNCH_FAILURE = "JobLaunchFailure"
+    OUT_OF_MEMORY = "OutOfMemory"
     TIME_LIMIT = "TimeLimit"
     DEADLINE = "DeadLine"
     BAD_CONSTRAINTS = "BadConstraints"

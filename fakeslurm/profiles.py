@@ -25,6 +25,8 @@ class Profile:
     """SLURM_JOB_START_TIME and SLURM_JOB_END_TIME."""
     node_aliases_in_environment: bool
     """SLURM_NODE_ALIASES."""
+    oom_killed: str
+    """What slurmstepd says at the end of a step of which the kernel has killed processes."""
     oom_kill_step_in_environment: bool
     """SLURM_OOM_KILL_STEP."""
     tres_per_task_in_environment: bool
@@ -79,6 +81,10 @@ PROFILES: Mapping[str, Profile] = {
         raised_signal_reason=False,
         job_times_in_environment=False,
         node_aliases_in_environment=True,
+        oom_killed=(
+            "Detected {count} oom-kill event(s) in StepId={step}. "
+            "Some of your processes may have been killed by the cgroup out-of-memory handler."
+        ),
         oom_kill_step_in_environment=False,
         tres_per_task_in_environment=False,
         sacct_cuts_dates=True,
@@ -109,6 +115,7 @@ PROFILES: Mapping[str, Profile] = {
         raised_signal_reason=True,
         job_times_in_environment=True,
         node_aliases_in_environment=False,
+        oom_killed="Detected {count} oom_kill event{s} in StepId={step}. Some of the step tasks have been OOM Killed.",
         oom_kill_step_in_environment=True,
         tres_per_task_in_environment=True,
         sacct_cuts_dates=False,

@@ -154,7 +154,10 @@ class _RealSlurms:
             self.close()
             from fakeslurm.throwaway import ThrowawaySlurm
 
-            self._running, self._conf = ThrowawaySlurm(extra_conf=conf).start(), conf
+            slurm = ThrowawaySlurm(extra_conf=conf)
+            if slurm.unavailable_reason is not None:
+                pytest.skip(f"--slurm=real: {slurm.unavailable_reason}")
+            self._running, self._conf = slurm.start(), conf
         return self._running
 
     def close(self) -> None:

@@ -146,6 +146,8 @@ _PARAMETERS = _table(
         "memory_is_consumed",
         lambda text: _exactly("CR_Core", "CR_Core_Memory")(text).endswith("Memory"),
     ),
+    _Key("TaskPlugin", "task_cgroup", lambda text: _exactly("task/none", "task/cgroup")(text).endswith("cgroup")),
+    _Key("ConstrainRAMSpace", "constrain_ram_space", _YES_NO),  # of cgroup.conf
     _Key("AccountingStorageType", "accounting", _accounting),
     _Key("GresTypes", "gres_types", _comma_separated),
     _Key("AccountingStorageTRES", "accounted_gres", _accounted_gres),

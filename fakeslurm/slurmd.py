@@ -12,8 +12,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from fakeslurm import environment, filenames
+from attrs import evolve
+
+from fakeslurm import environment, filenames, memory
 from fakeslurm.home import Home
+from fakeslurm.memorywatch import ConstrainedStep, MemoryWatch
 from fakeslurm.model import BATCH, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
 from fakeslurm.processes import remove_tree
 from fakeslurm.slurmctld import Controller
@@ -39,6 +42,7 @@ class Slurmd:
         self._report = report
         self._host = host
         self._running: dict[tuple[int, StepId], RunningStep] = {}
+        self._memory = MemoryWatch()
         self._ending: set[int] = set()
         """Jobs of which the controller waits to hear that nothing runs any more."""
 
@@ -60,9 +64,32 @@ class Slurmd:
 
     def launch(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> RunningStep:
         """Start the tasks of a step. Whoever listens calls `forget` when it has ended."""
+        constrained = None
+        if self._controller.settings.memory_is_constrained:
+            listener = constrained = self._constrained(job_id, step_id, spec, listener)
+            spec = evolve(spec, lingers=True)
         step = self._home.steps.launch(spec, listener)
+        if constrained is not None:
+            constrained.launched(step)
         self._running[job_id, step_id] = step
         return step
+
+    def _constrained(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> ConstrainedStep:
+        settings = self._controller.settings
+        job = self._controller.jobs[job_id]
+        step = job.step(step_id)
+        assert step is not None
+
+        def say(kills: int, node: str) -> str:
+            return f"slurmstepd-{node}: error: {memory.oom_text(kills, spec.name, settings)}\n"
+
+        limits = memory.limits(job, step, settings)
+        groups = [task.group for task in spec.tasks]
+        return ConstrainedStep(listener, self._memory, job_id, spec.name, step.nodes, groups, limits, say)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._memory.close()
 
     def forget(self, job_id: int, step_id: StepId) -> None:
         """A step has ended, and the controller knows."""

@@ -133,12 +133,13 @@ class StepProcess:
     The order: ``name``; ``files`` (each the index of a passed descriptor, or ``[path, flags, mode]`` to open);
     ``environ``, shared by all tasks; ``cwd``; ``umask``; ``tasks``, each ``argv``, ``environ`` (its own variables),
     ``stdio`` (three indices of ``files``), ``group`` (tasks of one group share a process group, like the tasks of one
-    node) and ``label`` (the name in front of error messages). The first descriptor is the control socket.
+    node) and ``label`` (the name in front of error messages); ``lingers``. The first descriptor is the control socket.
 
-    Says: ``("failed", file index, errno)`` and nothing more, when a file cannot be opened; ``("started", pids)``;
+    Says: ``("failed", file index, errno)`` and nothing more, when a file cannot be opened; ``("started", pids, own pid)``;
     ``("task", index, wait status, maximum resident bytes)``; and closes the socket when no process is left.
-    Takes: ``("signal", number, "all" | "tasks")``: everything below, or the tasks' own processes alone; and
-    ``("write", text)``: on the first task's stderr.
+    Takes: ``("signal", number, "all" | "tasks")``: everything below, or the tasks' own processes alone;
+    ``("write", text, group)``: on the stderr of the first task of a group; and ``("leave",)``, for which a step that
+    ``lingers`` waits when its tasks have ended.
     """
 
     def __init__(self, order: dict[str, Any], fds: list[int], life: int) -> None:
@@ -156,7 +157,7 @@ class StepProcess:
             self._say(("failed", *failure))
             return
         self._start()
-        self._say(("started", list(self._running)))
+        self._say(("started", list(self._running), os.getpid()))
         self._watch()
         self._children.kill_all()
 
@@ -190,7 +191,10 @@ class StepProcess:
             _set_group(pid, leader)
             self._running[pid] = index
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-        self._stderr = os.dup(self._files[self._order["tasks"][0]["stdio"][2]])
+        self._stderr: dict[int, int] = {}
+        for task in self._order["tasks"]:
+            if task["group"] not in self._stderr:
+                self._stderr[task["group"]] = os.dup(self._files[task["stdio"][2]])
         for fd in {*self._files, *self._fds}:
             os.close(fd)
 
@@ -225,7 +229,8 @@ class StepProcess:
         poller = select.poll()
         for fd in (self._control.fileno(), self._children.fd, self._life):
             poller.register(fd, select.POLLIN)
-        while self._running:
+        self._lingers = self._order["lingers"]
+        while self._running or self._lingers:
             ready = dict(poller.poll())
             if self._life in ready:
                 return
@@ -239,9 +244,12 @@ class StepProcess:
                 if index is not None:
                     self._say(("task", index, status, usage.ru_maxrss * _RSS_UNIT))
 
-    def _obey(self, what: str, value: Any, scope: str = "") -> None:
+    def _obey(self, what: str, value: Any = None, scope: Any = "") -> None:
         if what == "write":
-            _complain(self._stderr, value)
+            _complain(self._stderr[scope], value)
+            return
+        if what == "leave":
+            self._lingers = False
             return
         # Parents before children: a shell that has lost its child must not get to its next command.
         for pid in list(self._running) if scope == "tasks" else descendants(os.getpid()):

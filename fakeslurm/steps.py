@@ -72,6 +72,8 @@ class StepSpec:
     """Common to all tasks; a task's own variables come on top, and SLURM_TASK_PID."""
     cwd: str = "/"
     umask: int = 0o022
+    lingers: bool = False
+    """Whether the step waits for `RunningStep.leave` when its tasks have ended."""
 
 
 class StepListener(Protocol):
@@ -96,6 +98,8 @@ class RunningStep:
     def __init__(self, control: socket.socket, listener: StepListener) -> None:
         self.control = control
         self.listener = listener
+        self.pid: int | None = None
+        """Of the step process, once its tasks are there."""
         self._lock = threading.Lock()
         self._closed = False
 
@@ -107,9 +111,13 @@ class RunningStep:
         if 0 < number < signal.NSIG:
             self._send(("signal", int(number), scope))
 
-    def write(self, text: str) -> None:
-        """Write on the stderr of the first task, as slurmstepd does when it has something to say."""
-        self._send(("write", text))
+    def write(self, text: str, group: int = 0) -> None:
+        """Write on the stderr of the first task of a group, as its node's slurmstepd does when it has something to say."""
+        self._send(("write", text, group))
+
+    def leave(self) -> None:
+        """Let a step go that lingers."""
+        self._send(("leave",))
 
     def _send(self, message: tuple[object, ...]) -> None:
         with self._lock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -162,6 +170,7 @@ class StepDaemon:
             "environ": dict(spec.environ),
             "cwd": spec.cwd,
             "umask": spec.umask,
+            "lingers": spec.lingers,
             "tasks": [
                 {
                     "argv": list(task.argv),
@@ -222,6 +231,7 @@ class StepDaemon:
         if what == "failed":
             step.listener.failed(*values)
         elif what == "started":
-            step.listener.started(*values)
+            pids, step.pid = values
+            step.listener.started(pids)
         elif what == "task":
             step.listener.task_ended(*values)

@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 
 from fakeslurm.conflines import read_conf
-from fakeslurm.throwaway import SlurmUnavailable, ThrowawaySlurm, missing_programs, programs, unavailable_reason
+from fakeslurm.throwaway import (
+    SlurmUnavailable,
+    ThrowawaySlurm,
+    cgroups,
+    missing_programs,
+    programs,
+    unavailable_reason,
+)
 from fakeslurm.throwaway import cluster as cluster_module
 from fakeslurm.throwaway import conf as texts
 
@@ -531,3 +538,16 @@ def test_versions(text: str, version: str, release: tuple[int, int]) -> None:
 def test_a_text_without_a_version_is_refused() -> None:
     with pytest.raises(ValueError, match="no Slurm version in 'nothing'"):
         texts.parse_version("nothing")
+
+
+@needs_slurm
+@pytest.mark.skipif(cgroups.unavailable_reason() is not None, reason=f"{cgroups.unavailable_reason()}")
+def test_memory_cgroups_go_with_the_cluster() -> None:
+    """They are called by the node: whoever comes next has its own."""
+    conf = ["SelectTypeParameters=CR_Core_Memory", "TaskPlugin=task/cgroup", "ConstrainRAMSpace=yes"]
+    for _ in range(2):
+        with ThrowawaySlurm(nodes=1, accounting=False, extra_conf=conf) as slurm:
+            done = slurm.run(["srun", "--mem=50", "cat", "/proc/self/cgroup"])
+            assert ":memory:/slurm_n1/uid_" in done.stdout
+            assert (cgroups.MEMORY / "slurm_n1").is_dir()
+        assert not (cgroups.MEMORY / "slurm_n1").exists()

@@ -240,7 +240,8 @@ def environment_options(environ: Mapping[str, str], release: str, given: Set[str
     """The options that srun takes from its environment, as (long name, value). A flag that is 0 is not set.
 
     `given` are those of the command line. Since 24.11 a job's -c is its steps' as well, and its --ntasks-per-node, not
-    its number of tasks, decides when srun is told a number of nodes (measured; 22.05 is different in both).
+    its number of tasks, decides when srun is told a number of nodes (measured; 22.05 is different in both). --mem and
+    --mem-per-cpu replace one another.
     """
     variables = dict(_VARIABLES)
     if release >= "24.11":
@@ -248,6 +249,9 @@ def environment_options(environ: Mapping[str, str], release: str, given: Set[str
         del variables["SRUN_CPUS_PER_TASK"]
         if "nodes" in given and ("SLURM_NTASKS_PER_NODE" in environ or "ntasks-per-node" in given):
             del variables["SLURM_NTASKS"], variables["SLURM_NPROCS"]
+    for asked, other in (("mem", "SLURM_MEM_PER_CPU"), ("mem-per-cpu", "SLURM_MEM_PER_NODE")):
+        if asked in given:
+            del variables[other]
     found: list[tuple[str, str | None]] = [
         (name, environ[variable]) for variable, name in variables.items() if environ.get(variable)
     ]

@@ -16,6 +16,7 @@ from fakeslurm.commands.multiprog import MultiProg
 from fakeslurm.commands.srun_options import StepWishes
 from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
 from fakeslurm.filenames import FileNames
+from fakeslurm.memory import OUT_OF_MEMORY
 from fakeslurm.model import Step, StepRequest
 from fakeslurm.stepio import Rank, StepIO, Wanted
 from fakeslurm.steps import RunningStep, StepSpec, Task
@@ -252,10 +253,11 @@ class StepRun:
         self.engine.wait(lambda _now: True if self._over or len(self._statuses) == count else None, _GATHER)
         new = {rank: status for rank, status in self._statuses.items() if rank not in self._told}
         first = not self._told
+        out_of_memory = any(self._statuses[rank] == OUT_OF_MEMORY for rank in self._told)
         self._told.update(new)
         if self._open_error is not None or self._interrupted:
             return
-        for line in exit_messages(self.step, new):
+        for line in exit_messages(self.step, new, out_of_memory=out_of_memory):
             self._say(line)
         if first and self.wishes.wait_seconds is not None:
             self._give_up_at = self.engine.clock.monotonic() + self.wishes.wait_seconds

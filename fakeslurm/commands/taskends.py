@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+from fakeslurm.memory import OUT_OF_MEMORY
 from fakeslurm.model import Step
 from slurmkit.slurm.states import ExitCode
 
@@ -42,8 +43,8 @@ def ranks_text(ranks: list[int]) -> str:
     return f"task{'s' if len(ranks) > 1 else ''} {text}"
 
 
-def exit_messages(step: Step, statuses: dict[int, int]) -> list[str]:
-    """What srun says about tasks that ended badly, by node and by how they ended."""
+def exit_messages(step: Step, statuses: dict[int, int], *, out_of_memory: bool = False) -> list[str]:
+    """What srun says about tasks that ended badly, by node and by how they ended; of those out of memory the first line alone (measured)."""
     lines: list[str] = []
     for node, ranks in zip(step.nodes, step.tasks, strict=True):
         by_status: dict[int, list[int]] = {}
@@ -51,18 +52,27 @@ def exit_messages(step: Step, statuses: dict[int, int]) -> list[str]:
             if statuses.get(rank):
                 by_status.setdefault(statuses[rank], []).append(rank)
         for status, some in by_status.items():
-            code = ExitCode.from_wait_status(status)
-            words = f"Exited with exit code {code.code}"
-            if code.signal:
-                words = _SIGNAL_WORDS.get(signal.Signals(code.signal), f"Unknown signal {code.signal}")
-            if os.WCOREDUMP(status):
-                words += " (core dumped)"
-            lines.append(f"error: {node}: {ranks_text(some)}: {words}")
+            if status == OUT_OF_MEMORY and out_of_memory:
+                continue
+            out_of_memory = out_of_memory or status == OUT_OF_MEMORY
+            lines.append(f"error: {node}: {ranks_text(some)}: {_words(status)}")
     return lines
 
 
+def _words(status: int) -> str:
+    if status == OUT_OF_MEMORY:
+        return "Out Of Memory"
+    code = ExitCode.from_wait_status(status)
+    words = f"Exited with exit code {code.code}"
+    if code.signal:
+        words = _SIGNAL_WORDS.get(signal.Signals(code.signal), f"Unknown signal {code.signal}")
+    return f"{words} (core dumped)" if os.WCOREDUMP(status) else words
+
+
 def return_code(statuses: dict[int, int]) -> int:
-    """The highest exit code; 128 + signal when any task died of one, which counts above all exit codes (measured)."""
+    """The highest exit code; above those 128 + signal when any task died of one; above all 1 when any is out of memory (measured)."""
+    if OUT_OF_MEMORY in statuses.values():
+        return 1
     codes = [ExitCode.from_wait_status(status) for status in statuses.values()]
     highest_signal = max((code.signal for code in codes), default=0)
     return 128 + highest_signal if highest_signal else max((code.code for code in codes), default=0)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 from fakeslurm import messages
+from fakeslurm.memory import OUT_OF_MEMORY
 from fakeslurm.messages import Reason
 from fakeslurm.model import (
     BATCH,
@@ -278,7 +279,9 @@ class Running:
         """A running job's script, or srun, has ended by itself. After the limit that is a TIMEOUT, even with 0 (measured)."""
         job.wait_status = wait_status
         latest = job.latest_end
-        if wait_status:
+        if wait_status == OUT_OF_MEMORY:
+            self.terminate(job, JobState.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY, messages.CANCELLED_AT)
+        elif wait_status:
             raised_signal = self._state.settings.profile.raised_signal_reason
             reason = messages.ended_badly(wait_status, raised_signal=raised_signal)
             self.terminate(job, JobState.FAILED, reason, messages.STEP_FAILED)
@@ -315,7 +318,9 @@ class Running:
         step.end_time = self._state.now
         step.task_statuses = tuple(statuses)
         step.wait_status = _step_status(step, statuses)
-        if step.cancelled_by is not None or os.WIFSIGNALED(step.wait_status):
+        if step.wait_status == OUT_OF_MEMORY:
+            step.state = JobState.OUT_OF_MEMORY
+        elif step.cancelled_by is not None or os.WIFSIGNALED(step.wait_status):
             step.state = JobState.CANCELLED
         else:
             step.state = JobState.FAILED if step.wait_status else JobState.COMPLETED

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from fakeslurm import messages
+from fakeslurm.memory import job_megabytes, step_megabytes
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import Job, NodeRecord, Settings, StepRequest
 from fakeslurm.slurmctld.demand import node_mask
@@ -34,6 +35,10 @@ class _Place:
     """The job's CPUs on the node."""
     free: int
     """Those of them that no other step has."""
+    memory: int
+    """The job's MB on the node."""
+    free_memory: int
+    """What no other step has of it."""
 
 
 def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], settings: Settings) -> Placement | None:
@@ -47,7 +52,7 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     ntasks, count = _size(job, request, cpus_per_task)
     busy = {} if request.overlap else _busy(job)
     candidates = [
-        _Place(name=name, cpus=cpus, free=cpus - busy.get(name, 0))
+        _place(job, name, cpus, busy, settings)
         for name, cpus in list(zip(job.nodes, job.cpus_per_node, strict=True))[request.relative or 0 :]
         if name not in excluded
     ]
@@ -61,6 +66,8 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     needed = count if request.overcommit else ntasks * cpus_per_task
     if sum(one.cpus for one in _choose(fitting, required, count)) < needed:
         raise SlurmError(too_many)
+    if settings.memory_is_consumed:
+        fitting = _with_memory(fitting, request, exact=exact, least=least)
     free = [one for one in fitting if (one.free >= least if exact else one.free == one.cpus)]
     chosen = _choose(free, required, count)
     if len(chosen) < count or not required <= {one.name for one in chosen}:
@@ -84,6 +91,12 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     # 22.05: --cpus-per-task counts only when every node of the job has as many CPUs (measured: SLURM_CPUS_ON_NODE).
     each = cpus_per_task if min(job.cpus_per_node) >= cpus_per_task else 1
     held = [min(cpus, many * each) if exact else cpus for cpus, many in zip(room, map(len, tasks), strict=True)]
+    if settings.memory_is_consumed and not request.overlap:
+        for one, cpus in zip(chosen, held, strict=True):
+            if step_megabytes(request, cpus) > one.memory:
+                raise SlurmError(messages.STEP_MEMORY)
+            if step_megabytes(request, cpus) > one.free_memory:
+                return None
     return Placement(
         nodes=tuple(one.name for one in chosen),
         tasks=tuple(tasks),
@@ -116,14 +129,37 @@ def _size(job: Job, request: StepRequest, cpus_per_task: int) -> tuple[int, int]
     return count, count
 
 
-def _busy(job: Job) -> dict[str, int]:
-    """CPUs by node that running steps keep to themselves."""
-    busy: dict[str, int] = {}
+@frozen
+class _Busy:
+    cpus: int
+    memory: int
+
+
+def _busy(job: Job) -> dict[str, _Busy]:
+    """CPUs and memory (MB) by node that running steps keep to themselves."""
+    busy: dict[str, _Busy] = {}
     for step in job.steps.values():
-        if step.running and step.exclusive:
+        if step.running and step.exclusive and step.request is not None:
             for name, cpus in zip(step.nodes, step.cpus_per_node, strict=True):
-                busy[name] = busy.get(name, 0) + cpus
+                before = busy.get(name, _Busy(0, 0))
+                busy[name] = _Busy(before.cpus + cpus, before.memory + step_megabytes(step.request, cpus))
     return busy
+
+
+def _place(job: Job, name: str, cpus: int, busy: Mapping[str, _Busy], settings: Settings) -> _Place:
+    held = busy.get(name, _Busy(0, 0))
+    memory = job_megabytes(job, name, settings)
+    return _Place(name=name, cpus=cpus, free=cpus - held.cpus, memory=memory, free_memory=memory - held.memory)
+
+
+def _with_memory(places: Sequence[_Place], request: StepRequest, *, exact: bool, least: int) -> list[_Place]:
+    """Those whose memory is enough, now or later. Raises SlurmError when that of none is."""
+    enough = [one for one in places if step_megabytes(request, least if exact else one.cpus) <= one.memory]
+    if not enough:
+        raise SlurmError(messages.STEP_MEMORY)
+    if len(enough) < len(places):
+        raise messages.unsupported("a step with more memory than its job has on some of its nodes")
+    return enough
 
 
 def _choose(candidates: Sequence[_Place], required: set[str], count: int) -> list[_Place]:

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fakeslurm.conflines import read_conf
+from fakeslurm.throwaway import cgroups
 from fakeslurm.throwaway import conf as texts
 from fakeslurm.throwaway.daemons import POLL, Daemons, PortTaken, SlurmUnavailable
 from fakeslurm.throwaway.programs import find, unavailable_reason
@@ -48,7 +49,9 @@ class ThrowawaySlurm:
     Nodes are n1..nN (`cpus_per_node` CPUs and `memory_mb` MB each), all in the default partition ``debug``.
     `extra_conf` replaces or adds lines of slurm.conf: ``{"MinJobAge": "300"}`` or ``["PartitionName=two Nodes=n1"]``. A
     NodeName line changes one of the nodes (``"NodeName=n[1-2] Gres=gpu:2"``; gres.conf is written as needed), a PartitionName
-    line replaces the partition of that name. Raises ValueError for what is no such line.
+    line replaces the partition of that name. ``ConstrainRAMSpace=yes``, which is for cgroup.conf, limits memory (with
+    ``TaskPlugin=task/cgroup`` and ``SelectTypeParameters=CR_Core_Memory``): as root, with cgroup v1, one such cluster at a
+    time, since Slurm calls its cgroups by the nodes' names. Raises ValueError for what is no such line.
     Without `accounting` there is neither slurmdbd nor MariaDB, and sacct says that accounting is disabled.
     Raises `SlurmUnavailable` when a program is missing (the message names the packages) or when the nodes are not idle
     within `start_timeout` seconds (the message carries the logs).
@@ -87,7 +90,7 @@ class ThrowawaySlurm:
         """Start it and wait until every node is idle; returns itself. ``with`` does this."""
         if self._running is not None:
             raise RuntimeError(f"this throwaway Slurm runs already, in {self.directory}")
-        reason = unavailable_reason(self._accounting)
+        reason = self.unavailable_reason
         if reason is not None:
             raise SlurmUnavailable(reason)
         version = subprocess.run([_program("slurmctld"), "-V"], capture_output=True, text=True, check=True, timeout=30)
@@ -121,6 +124,14 @@ class ThrowawaySlurm:
         self.close()
 
     # What it is
+
+    @property
+    def unavailable_reason(self) -> str | None:
+        """Why it cannot start on this machine, as one sentence; None when it can."""
+        reason = unavailable_reason(self._accounting)
+        if reason is None and texts.constrains_memory(self._extra_conf):
+            return cgroups.unavailable_reason()
+        return reason
 
     @property
     def directory(self) -> Path:
@@ -245,6 +256,8 @@ class ThrowawaySlurm:
     def _start_once(self, deadline: float) -> None:
         self._running = daemons = Daemons()
         self._directory = home = daemons.directory
+        if texts.constrains_memory(self._extra_conf):
+            daemons.take_cgroups(cgroups.MEMORY, [f"slurm_{name}" for name in self.node_names], deadline)
         slurmctld_port, slurmdbd_port, *slurmd_ports = _free_ports(2 + self._nodes)
         layout = texts.Layout(
             directory=str(home),
@@ -283,8 +296,9 @@ class ThrowawaySlurm:
         for name in self.node_names:
             (home / "spool" / name).mkdir()
         self.conf.write_text(texts.slurm_conf(layout, self.version, self._extra_conf))
-        if texts.release(self.version) >= texts.CGROUP_CONF_SINCE:
-            (home / "cgroup.conf").write_text(texts.CGROUP_CONF)
+        cgroup_conf = texts.cgroup_conf(self.version, self._extra_conf)
+        if cgroup_conf is not None:
+            (home / "cgroup.conf").write_text(cgroup_conf)
         gres = texts.gres_conf(layout, self._extra_conf)
         if gres is not None:
             text, devices = gres

@@ -17,9 +17,9 @@ _FIXED = frozenset({"nodehostname", "nodeaddr", "port"})
 
 _DEBUG = "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP"
 
-# Without this cgroup.conf slurmd of 24.11 looks for cgroups, which an ordinary user may not have.
-CGROUP_CONF = "CgroupPlugin=disabled\n"
-CGROUP_CONF_SINCE = (23, 11)
+_DISABLED_SINCE = (23, 11)
+_CONSTRAINS = "constrainramspace"
+"""A parameter of cgroup.conf: the lines of a configuration may have it, too."""
 
 # A subdirectory of MariaDB's data directory is a database. It has to be there first: of the client library of Debian 13
 # (11.8.9) no query works on a connection that failed once, and slurmdbd's does before it has made its database.
@@ -110,6 +110,8 @@ def slurm_conf(layout: Layout, version: str, extra: ConfLines) -> str:
         }
     known = {key.lower(): key for key in settings}
     for small, setting in extra.parameters.items():
+        if small == _CONSTRAINS:
+            continue
         settings[known.get(small, setting.key)] = setting.value
     partitions = [_line(f"PartitionName={name}", attributes) for name, attributes in extra.partitions.items()]
     return "\n".join(
@@ -151,6 +153,22 @@ def _node_lines(layout: Layout, changes: Mapping[str, Attributes]) -> list[str]:
 
 def _line(head: str, attributes: Attributes) -> str:
     return " ".join([head, *map(str, attributes.values())])
+
+
+def constrains_memory(extra: ConfLines) -> bool:
+    """Whether the configuration wants memory cgroups."""
+    setting = extra.parameters.get(_CONSTRAINS)
+    return setting is not None and setting.value.upper() == "YES"
+
+
+def cgroup_conf(version: str, extra: ConfLines) -> str | None:
+    """The text of cgroup.conf, which Slurm looks for beside slurm.conf; None when none is needed.
+
+    Without one slurmd of 24.11 looks for cgroups, which an ordinary user may not have.
+    """
+    if constrains_memory(extra):
+        return "CgroupPlugin=cgroup/v1\nConstrainRAMSpace=yes\n"
+    return "CgroupPlugin=disabled\n" if release(version) >= _DISABLED_SINCE else None
 
 
 def gres_conf(layout: Layout, extra: ConfLines) -> tuple[str, list[str]] | None:

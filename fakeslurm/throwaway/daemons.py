@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,13 @@ class Daemons:
         for name in self.names(daemon):
             if self._ask(do="signal", name=name, signal=signum)["pid"] is None:
                 raise RuntimeError(f"{name} is not running")
+
+    def take_cgroups(self, root: Path, names: Sequence[str], deadline: float) -> None:
+        """Have these cgroups below `root` alone, until `close` removes them; waits for who has them, at most until `deadline`."""
+        while not self._ask(do="cgroups", root=str(root), names=list(names))["held"]:
+            if time.monotonic() > deadline:
+                raise SlurmUnavailable(f"another cluster with memory limits runs on this machine: {root} is locked")
+            time.sleep(POLL)
 
     def wait_gone(self, daemon: str, deadline: float) -> None:
         """Wait for the end of a daemon; TimeoutError at `deadline` (time.monotonic())."""

@@ -14,6 +14,8 @@ answered by one line on stdout that repeats its ``id``:
 "log"}``
 ``{"id": 2, "do": "signal", "name", "signal": 9}``       ``{"pid": 17}``, or ``{"pid": null}`` when it is not running
 ``{"id": 3, "do": "state"}``                             ``{"running": {name: pid}, "ended": {name: return code}}``
+``{"id": 4, "do": "cgroups", "root", "names"}``          ``{"held": true}``: nobody else has a lock there; what
+                                                         is of these names below it goes with the keeper
 =======================================================  ============================================================
 
 Its last line is ``{"left": [pids]}``: what it could not kill, empty when all is gone.
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import select
@@ -74,6 +77,7 @@ class Keeper:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.cgroups: list[Path] = []
         self.running: dict[str, int] = {}
         self.ended: dict[str, int] = {}
 
@@ -126,6 +130,24 @@ class Keeper:
         self.reap()
         return {"running": self.running, "ended": self.ended}
 
+    def take_cgroups(self, root: Path, names: list[str]) -> dict[str, Any]:
+        lock = os.open(root / "cgroup.procs", os.O_RDONLY)  # slurmstepd locks the directories
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held until this process ends
+        except BlockingIOError:
+            os.close(lock)
+            return {"held": False}
+        self.cgroups = [root / name for name in names]
+        self._remove_cgroups()
+        return {"held": True}
+
+    def _remove_cgroups(self) -> None:
+        """A cgroup without processes can be removed as a directory, its files notwithstanding; those below it first."""
+        for top in self.cgroups:
+            for path, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):  # somebody else's process is in it
+                    Path(path).rmdir()
+
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["do"]:
             case "start":
@@ -134,6 +156,8 @@ class Keeper:
                 return self.signal(request["name"], request["signal"])
             case "state":
                 return self.state()
+            case "cgroups":
+                return self.take_cgroups(Path(request["root"]), request["names"])
             case other:
                 return {"error": f"unknown request {other!r}"}
 
@@ -147,6 +171,7 @@ class Keeper:
             self.reap()
             time.sleep(0.005)
         self.reap()
+        self._remove_cgroups()
         os.chdir("/")
         shutil.rmtree(self.directory, ignore_errors=True)
         return left
