@@ -6,7 +6,7 @@ Sources: src/common/env.c (``env_array_for_batch_job``, ``env_array_for_step``, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fakeslurm.exports import exported, exports_all, login_environment
 from fakeslurm.gres import device_indices, node_gres
@@ -38,6 +38,17 @@ _LAUNCHERS = {
     "OMPI_MCA_plm_slurm_args": "--external-launcher",
     "PRTE_MCA_plm_slurm_args": "--external-launcher",
 }
+_OF_COMPONENT = frozenset(
+    f"SLURM_JOB_{name}"
+    for name in ("ACCOUNT", "CPUS_PER_NODE", "ID", "NAME", "NODELIST", "NUM_NODES", "PARTITION", "QOS")
+)
+_NOT_OF_HET_JOB = frozenset(
+    f"SLURM_{name}"
+    for name in (
+        *("CPUS_PER_TASK", "DISTRIBUTION", "DIST_PLANESIZE", "GPUS", "GPUS_PER_NODE", "NTASKS_PER_CORE"),
+        *("NTASKS_PER_NODE", "NTASKS_PER_SOCKET", "THREADS_PER_CORE", "TRES_PER_TASK"),
+    )
+)
 _DEVICE_VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
     "GPU_DEVICE_ORDINAL",
@@ -50,11 +61,13 @@ _PORTS = (32768, 28000)
 """Where srun's ports are taken from: the first, and how many. Nobody listens there."""
 
 
-def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | None = None) -> dict[str, str]:
+def batch_environment(
+    job: Job, settings: Settings, login: Mapping[str, str] | None = None, components: Sequence[Job] = ()
+) -> dict[str, str]:
     """Of the batch script of a job that has started: what it asked to be exported, and Slurm's own on top.
 
-    `login` is the environment of a fresh login of the user, which jobs with an ``--export`` other than ALL get; by default
-    `login_environment`.
+    `components` are those of a heterogeneous job, of which `job` is the first. `login` is the environment of a fresh login of
+    the user, which jobs with an ``--export`` other than ALL get; by default `login_environment`.
     """
     description = job.description
     export = description.export
@@ -92,7 +105,29 @@ def batch_environment(job: Job, settings: Settings, login: Mapping[str, str] | N
     if job.restart_count:
         environment["SLURM_RESTART_COUNT"] = str(job.restart_count)
     environment.setdefault("TMPDIR", _DEFAULT_TMPDIR)
-    return environment
+    return _with_components(environment, components, settings) if components else environment
+
+
+def _with_components(environment: Mapping[str, str], components: Sequence[Job], settings: Settings) -> dict[str, str]:
+    """A batch script's `environment` when its job is heterogeneous: every component's variables with its number (measured).
+
+    Without number there are fewer of the first component's than a job of its own has.
+    """
+    found = {name: value for name, value in environment.items() if name not in _NOT_OF_HET_JOB}
+    found["SLURM_HET_SIZE"] = found["SLURM_PACK_SIZE"] = f"{len(components)}"
+    for number, job in enumerate(components):
+        values = {
+            **{name: value for name, value in _of_job(job, settings).items() if name in _OF_COMPONENT},
+            **_asked_for(job, has_cpus_per_task=False),
+            "SLURM_TASKS_PER_NODE": layout.format(job.tasks_per_node),
+        }
+        if settings.profile.tres_per_task_in_environment and job.description.cpus_per_task is not None:
+            values["SLURM_TRES_PER_TASK"] = f"cpu={job.description.cpus_per_task}"
+        for name, value in values.items():
+            found[f"{name}_HET_GROUP_{number}"] = found[f"{name}_PACK_GROUP_{number}"] = value
+    if settings.profile.launchers_in_environment:
+        found |= _LAUNCHERS
+    return found
 
 
 def allocation_environment(job: Job, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

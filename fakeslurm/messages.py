@@ -62,6 +62,10 @@ JOB_PENDING = "Job is pending execution"  # errno
 ALREADY_DONE = "Job/step already completing or completed"  # errno
 NODES_BUSY = "Requested nodes are busy"  # errno
 DISABLED = "Requested operation is presently disabled"  # measured: scontrol requeue of a job with --no-requeue
+NOT_WHOLE_HET_JOB = (
+    "Operation not permitted on individual component of heterogeneous job"  # measured: scancel, scontrol suspend
+)
+NOT_HET_JOB_LEADER = "Job not heterogeneous job leader"  # measured: scontrol requeue
 ONLY_BATCH = "Only batch jobs are accepted or processed"  # errno
 
 # What slurmstepd writes to the stderr of a step that is ended (slurmstepd/req.c), without its prefix.

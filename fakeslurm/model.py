@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 
 from fakeslurm.configuration import Node, Partition, Settings
 from fakeslurm.effects import BATCH, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.hetjob import HetJob
 from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import Reason
 from fakeslurm.profiles import PROFILES, Profile
@@ -273,6 +274,8 @@ class Job:
     """The array that it belongs to."""
     array_task_id: int | None = None
     """Its index there; None is all that are `JobArray.pending`, for the one record that stands for them."""
+    het: HetJob | None = None
+    """The heterogeneous job that it is a component of."""
     state: JobState = JobState.PENDING
     """The base state; see `completing`."""
     completing: bool = False
@@ -315,6 +318,21 @@ class Job:
     @property
     def array_job_id(self) -> int | None:
         return None if self.array is None else self.array.job_id
+
+    @property
+    def het_offset(self) -> int | None:
+        """Which component of a heterogeneous job it is; None for none."""
+        return None if self.het is None else self.het.offset(self.job_id)
+
+    @property
+    def leads(self) -> bool:
+        """Whether other jobs share its fate: it is the first component of a heterogeneous job."""
+        return self.het is not None and self.het.job_id == self.job_id
+
+    @property
+    def label(self) -> str:
+        """``5``, ``5+1`` for a component of a heterogeneous job."""
+        return f"{self.job_id}" if self.het is None else f"{self.het.job_id}+{self.het_offset}"
 
     @property
     def is_unsplit(self) -> bool:

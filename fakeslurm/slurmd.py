@@ -125,7 +125,9 @@ class Slurmd:
             with contextlib.suppress(OSError):
                 for name in {files.output, files.error}:
                     Path(name).parent.mkdir(parents=True, exist_ok=True)
-        variables = self.environment_with_commands(environment.batch_environment(job, self._controller.settings))
+        settings = self._controller.settings
+        own = environment.batch_environment(job, settings, components=self._components(job))
+        variables = self.environment_with_commands(own)
         spec = StepSpec(
             name=f"{job.job_id}.batch",
             tasks=[Task((str(script), *asked.argv[1:]), stdio=(0, 1, 2), label=f"slurmstepd-{job.nodes[0]}")],
@@ -135,6 +137,10 @@ class Slurmd:
             umask=asked.umask,
         )
         self.launch(job.job_id, BATCH, spec, _BatchListener(self, self._controller, self._report, job.job_id, script))
+
+    def _components(self, job: Job) -> list[Job]:
+        """Of the heterogeneous job that it leads."""
+        return [] if job.het is None else [self._controller.jobs[job_id] for job_id in job.het.members]
 
     def _write_script(self, job: Job) -> Path:
         """Where the real slurmd has it: ``<spool>/<node>/job00007/slurm_script``, mode 0700."""

@@ -52,6 +52,9 @@ class JobRecord:
     array_tasks: TaskSet | None
     """Of the record of those that wait: which they were when one was last split off."""
     array_limit: int | None
+    het_job_id: int | None
+    """Of the leader, when it is a component of a heterogeneous job."""
+    het_offset: int | None
     name: str
     user: str
     uid: int
@@ -110,6 +113,8 @@ class Accounting:
         self._coming: deque[tuple[float, JobRecord]] = deque()
         self._elements: dict[int, set[int]] = {}
         """The jobs of each array."""
+        self.components: dict[int, set[int]] = {}
+        """The jobs of each heterogeneous job, by its leader."""
 
     def changed(self, job: Job, now: float) -> None:
         """Something of this job is different now.
@@ -125,6 +130,8 @@ class Accounting:
             self._coming.append((now + self._lag, record_of(attempts[-1], self._settings)))
         if job.array is not None:
             self._elements.setdefault(job.array.job_id, set()).add(job.job_id)
+        if job.het is not None:
+            self.components.setdefault(job.het.job_id, set()).add(job.job_id)
 
     def requeued(self, job: Job, now: float, state: JobState = JobState.REQUEUED) -> None:
         """An attempt of this job is over, or was and has been followed by another: it is in this state for ever."""
@@ -138,6 +145,8 @@ class Accounting:
     def records(self, now: float, job_ids: Iterable[int] | None = None, *, duplicates: bool = False) -> list[JobRecord]:
         """The records of these jobs (None: all), for an array's id those of all its jobs; unknown ids are left out.
 
+        The id of the leader of a heterogeneous job brings all its components.
+
         Of a job that was requeued the latest one, or (`duplicates`) one for each attempt. Sorted as slurmdbd has them: jobs by
         the second of their submission and their ids, then arrays by theirs and their elements by index (measured).
         """
@@ -148,7 +157,8 @@ class Accounting:
         chosen: Iterable[int] = known
         if job_ids is not None:
             wanted = set(job_ids)
-            chosen = wanted.union(*(self._elements.get(one, ()) for one in wanted)) & known.keys()
+            parts = (groups.get(one, ()) for one in wanted for groups in (self._elements, self.components))
+            chosen = wanted.union(*parts) & known.keys()
         return sorted(
             (record for one in chosen for record in self._attempts(one)[0 if duplicates else -1 :]), key=_order
         )
@@ -176,6 +186,8 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         array_task_id=job.array_task_id,
         array_tasks=job.array.accounted() if job.array is not None and job.is_unsplit else None,
         array_limit=job.array.limit if job.array is not None else None,
+        het_job_id=None if job.het is None else job.het.job_id,
+        het_offset=job.het_offset,
         name=description.name,
         user=description.user,
         uid=description.uid,

@@ -53,10 +53,12 @@ _ACCOUNTED = frozenset(
     }
 )
 _STATES = {word: state for state in reversed(JobState) for word in (str(state), state.compact)}
-_JOB = re.compile(r"([0-9]+)(?:_([0-9]+)|\+[0-9]+)?(?:\.(.*))?", re.ASCII)
+_JOB = re.compile(r"([0-9]+)(?:_([0-9]+)|\+([0-9]+))?(?:\.(.*))?", re.ASCII)
 _SCHEDULERS = {"schedsubmit": False, "schedmain": True, "schedbackfill": False}
 """Which scheduler starts jobs here."""
 
+_Key = tuple[int, int | None, int | None]
+"""A job's id, or that of an array and an index, or that of the leader of a heterogeneous job and an offset."""
 Test = Callable[["JobRecord"], bool]
 
 
@@ -109,8 +111,12 @@ class Selection:
     tests: Sequence[Test]
     job_ids: Set[int] | None = None
     """Of --jobs, as far as they are plain numbers; None: not asked by id alone."""
-    steps: Mapping[tuple[int, int | None], Set[StepId] | None] = field(factory=dict)
-    """The steps asked for of a job or an array's element; None: the job with all its steps. Empty: everything."""
+    steps: Mapping[_Key, Set[StepId] | None] = field(factory=dict)
+    """The steps asked for of a job, an array's element or a component; None: the job with all its steps. Empty: everything."""
+    components: Mapping[int, Set[int]] = field(factory=dict)
+    """The job ids of each heterogeneous job."""
+    whole_hetjob: bool | None = None
+    """--whole-hetjob: whether a component brings all others; None: the leader does."""
 
     def rows(self, records: Iterable[JobRecord], *, with_steps: bool) -> list[Row]:
         """The rows of the records that pass."""
@@ -132,8 +138,14 @@ class Selection:
     def _wanted(self, job: JobRecord) -> Set[StepId] | None:
         if not self.steps:
             return None
-        keys = ((job.job_id, None), (job.array_job_id, None), (job.array_job_id, job.array_task_id))
-        chosen = [self.steps[key] for key in keys if key in self.steps]  # type: ignore[index]
+        keys: list[_Key] = [(job.job_id, None, None)]
+        if job.array_job_id is not None:
+            keys += [(job.array_job_id, None, None), (job.array_job_id, job.array_task_id, None)]
+        if job.het_job_id is not None:
+            keys.append((job.het_job_id, None, job.het_offset))
+        chosen = [self.steps[key] for key in keys if key in self.steps]
+        if not chosen and job.het_job_id is not None and self._brings_others(job.het_job_id):
+            return None
         if not chosen:
             return _NOT_WANTED
         steps: set[StepId] = set()
@@ -142,6 +154,15 @@ class Selection:
                 return None
             steps |= each
         return steps
+
+    def _brings_others(self, leader: int) -> bool:
+        """Whether another component of this heterogeneous job is asked for as a whole, and means all of it."""
+        if self.whole_hetjob is False:
+            return False
+        whole = {key for key, steps in self.steps.items() if steps is None}
+        if self.whole_hetjob is None:
+            return (leader, None, None) in whole
+        return any(key[0] in self.components.get(leader, ()) for key in whole)
 
     def _in_window(self, step: StepRecord) -> bool:
         return int(step.start) <= self.window.end and (step.end is None or int(step.end) >= self.window.start)
@@ -166,22 +187,29 @@ def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation
     elif "allusers" not in flags and not steps and invocation.uid != 0:
         tests.append(lambda job: job.uid == invocation.uid)
     tests += _filters(values, controller)
-    return Selection(window, tests, {job_id for job_id, _ in steps} if steps else None, steps)
+    job_ids = {key[0] for key in steps} if steps else None
+    components = controller.accounting.components
+    whole = _WHOLE.get(values["whole-hetjob"].lower()) if "whole-hetjob" in values else None
+    if whole and job_ids is not None:
+        job_ids = job_ids.union(*(ids for ids in components.values() if ids & job_ids))
+    return Selection(window, tests, job_ids, steps, components, whole)
 
 
-def _steps(text: str) -> dict[tuple[int, int | None], Set[StepId] | None]:
+_WHOLE = {"yes": True, "no": False}
+
+
+def _steps(text: str) -> dict[_Key, Set[StepId] | None]:
     """The jobs and steps of ``--jobs``."""
-    found: dict[tuple[int, int | None], Set[StepId] | None] = {}
+    found: dict[_Key, Set[StepId] | None] = {}
     for word in words(text):
         match = _JOB.fullmatch(word)
         if match is None:
             array = re.match(r"([0-9]+)_", word)
             what = f"Bad job array element specified: {array[1]}" if array else f"Bad job/step specified: {word}"
             raise Stop(f"{_PROGRAM}: fatal: {what}\n")
-        if "+" in word:
-            continue  # a component of a heterogeneous job, of which there are none
-        key = (int(match[1]), None if match[2] is None else int(match[2]))
-        step = match[3]
+        task, offset = (None if text is None else int(text) for text in match.group(2, 3))
+        key = (int(match[1]), task, offset)
+        step = match[4]
         if step is None or (key in found and found[key] is None):
             found[key] = None
             continue
@@ -190,7 +218,7 @@ def _steps(text: str) -> dict[tuple[int, int | None], Set[StepId] | None]:
         number: StepId = "batch" if step == "batch" else int(step) if step.isdecimal() else -1
         found[key] = (found.get(key) or frozenset()) | {number}
     if words(text) and not found:
-        found[(0, None)] = None
+        found[0, None, None] = None
     return found
 
 

@@ -114,8 +114,13 @@ class _Values:
             "tres": {"allocated": self._allocated(), "requested": self._tres(self._text("reqtres"))},
             "user": job.user,
             "working_directory": job.work_dir,
+            **self._het(),
             **(self._files() if self.new else {}),
         }
+
+    def _het(self) -> dict[str, Any]:
+        job = self.row.job
+        return {} if job.het_job_id is None else {"het": {"job_id": job.het_job_id, "job_offset": job.het_offset}}
 
     def _array(self) -> dict[str, Any]:
         """The indices that wait are a bit mask; the limit is the record's from which elements are split off."""

@@ -221,6 +221,8 @@ class AccountTexts:
             label = f"{job.array_job_id}_{job.array_task_id}"
         elif job.array_tasks is not None:
             label = f"{job.array_job_id}_[{index_text(job.array_tasks, job.array_limit, self.index_length)}]"
+        elif job.het_job_id is not None:
+            label = f"{job.het_job_id}+{job.het_offset}"
         else:
             label = f"{job.job_id}"
         return label if row.step is None else f"{label}.{row.step.step_id}"

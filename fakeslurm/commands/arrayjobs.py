@@ -15,7 +15,7 @@ from slurmkit.slurm.jobid import JobId, parse_array_spec
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["Target", "as_element", "jobs_of", "targets", "tasks_of", "text_length"]
+__all__ = ["Target", "as_element", "component", "jobs_of", "targets", "tasks_of", "text_length"]
 
 
 class Target(NamedTuple):
@@ -32,13 +32,24 @@ class Target(NamedTuple):
 
 
 def jobs_of(controller: Controller, job_id: int) -> list[Job]:
-    """The job of this id; of an array all its jobs, the youngest first, as slurmctld has them (measured)."""
+    """The job of this id; of an array all its jobs, the youngest first, as slurmctld has them (measured).
+
+    The leader of a heterogeneous job means all its components.
+    """
     array = controller.arrays.get(job_id)
     if array is None:
         job = controller.jobs.get(job_id)
+        if job is not None and job.leads and job.het is not None:
+            return [controller.jobs[one] for one in job.het.members if one in controller.jobs]
         return [] if job is None else [job]
     ids = {*array.elements.values(), array.job_id} & controller.jobs.keys()
     return sorted((controller.jobs[one] for one in ids), key=lambda job: -job.place)
+
+
+def component(controller: Controller, wanted: JobId) -> Job | None:
+    """The component that ``5+1`` names."""
+    jobs = jobs_of(controller, wanted.job_id)
+    return next((job for job in jobs if job.het is not None and job.het_offset == wanted.het_offset), None)
 
 
 def tasks_of(wanted: JobId) -> Sequence[int] | None:

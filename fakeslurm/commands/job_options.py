@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
 from attrs import Factory, define
 
@@ -20,6 +20,13 @@ from slurmkit.slurm.hostlist import HostlistError, expand
 __all__ = ["Wishes"]
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
+
+
+_KEPT = (
+    "account begin chdir clusters comment deadline dependency error exclude export hold input job_name kill_on_invalid_dep "
+    "mem nice open_mode output parsable priority qos quiet requeue test_only time verbose wait wckey wrap"
+)
+"""What goes on from one component of a heterogeneous job to the next (measured: reset_each_pass in slurm_opt.c)."""
 
 
 @define
@@ -95,6 +102,13 @@ class Wishes:
     wrap: str | None = None
     from_environment: set[str] = Factory(set)
     """The options that were last given by a variable."""
+
+    def next_component(self) -> Self:
+        """The options with which the next component of a heterogeneous job begins: those that sbatch does not take back."""
+        fresh = type(self)(self.program, self.environ, self.now)
+        for name in _KEPT.split():
+            setattr(fresh, name, getattr(self, name))
+        return fresh
 
     def apply_variable(self, name: str, value: str | None) -> None:
         """`apply` for what a variable of the environment says."""

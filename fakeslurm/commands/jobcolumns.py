@@ -155,6 +155,15 @@ class JobColumns:
     def group_name(self, job: Job) -> str:
         return job.description.group
 
+    def het_job_id(self, job: Job) -> str:
+        return "N/A" if job.het is None else f"{job.het.job_id}"
+
+    def het_job_id_set(self, job: Job) -> str:
+        return "N/A" if job.het is None else job.het.id_set
+
+    def het_job_offset(self, job: Job) -> str:
+        return "N/A" if job.het is None else f"{job.het_offset}"
+
     def job_id(self, job: Job) -> str:
         return f"{job.job_id}"
 

@@ -99,7 +99,14 @@ class _Values:
             "user_name": asked.user,
             "wckey": asked.wckey or "",
             **self._array(),
+            **self._het(),
         }
+
+    def _het(self) -> dict[str, Any]:
+        het = self.job.het
+        if het is None:
+            return {}
+        return {"het_job_id": het.job_id, "het_job_id_set": het.id_set, "het_job_offset": self.job.het_offset}
 
     def _array(self) -> dict[str, Any]:
         array = self.job.array

@@ -88,8 +88,11 @@ class Reporter:
             element = f" ArrayJobId={job.array.job_id} ArrayTaskId={tasks}{limit}"
         account = associations.account(asked.uid, asked.account, self.settings)
         qos = associations.qos(asked.qos, self.settings)
+        if job.het is not None:
+            element = f" HetJobId={job.het.job_id} HetJobOffset={job.het_offset}"
         lines = [
             f"JobId={job.job_id}{element} JobName={asked.name}",
+            *([] if job.het is None else [f"HetJobIdSet={job.het.id_set}"]),
             f"UserId={asked.user}({asked.uid}) GroupId={asked.group}({asked.gid}) MCS_label=N/A",
             f"Priority={job.priority} Nice={asked.nice} Account={NULL if account is None else account} "
             f"QOS={NULL if qos is None else qos}",
@@ -114,7 +117,7 @@ class Reporter:
             f"StartTime={start} EndTime={end} Deadline={self._stamp(job.description.deadline, 'N/A')}",
             f"SuspendTime={'None' if job.suspend_time is None else self.stamps(job.suspend_time)} "
             f"SecsPreSuspend={int(job.run_before)} LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
-            "Scheduler=Main",
+            f"Scheduler={'Backfill' if job.het is not None and job.nodes else 'Main'}",
         ]
 
     def _resources(self, job: Job) -> list[str]:

@@ -83,8 +83,8 @@ def array_job_id(job: Job) -> int:
 
 
 def job_label(job: Job) -> str:
-    """``123``, or ``123_4`` for the element of an array."""
-    return f"{job.job_id}" if job.array_task_id is None else f"{array_job_id(job)}_{job.array_task_id}"
+    """``123``, ``123_4`` for the element of an array, ``123+1`` for a component of a heterogeneous job."""
+    return job.label if job.array_task_id is None else f"{array_job_id(job)}_{job.array_task_id}"
 
 
 def task_text(job: Job, length: int) -> str | None:

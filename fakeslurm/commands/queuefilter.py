@@ -62,7 +62,7 @@ class JobChoices:
     def names(self, job: Job) -> bool:
         """Whether the job is meant."""
         if job.array_job_id is None:
-            return job.job_id in self.ids
+            return job.job_id in self.ids or (job.het is not None and job.het.job_id in self.ids)
         if job.job_id in self.ids or job.array_job_id in self.ids:
             return True
         return job.array_task_id is not None and (job.array_job_id, job.array_task_id) in self.elements

@@ -103,8 +103,8 @@ _REFUSED = frozenset(
     {"batch-script", "completion", "env-vars", "file", "yaml", "reason", "truncate", "verbose"}
     | {option.identity for option in NEW_OPTIONS}
 )
-_NO_CHANGE = frozenset({"allclusters", "federation", "local", "use-local-uid", "whole-hetjob"})
-"""One cluster, no heterogeneous jobs: nothing to do."""
+_NO_CHANGE = frozenset({"allclusters", "federation", "local", "use-local-uid"})
+"""One cluster: nothing to do."""
 
 
 @define
@@ -167,6 +167,8 @@ def _apply(request: _Request, option: Given, invocation: Invocation, settings: S
             request.flags.add(key)
         case "parsable" | "parsable2":
             request.trailing = key == "parsable"
+        case "whole-hetjob":
+            request.values[key] = "yes" if option.value is None else value
         case "units":
             if len(value) != 1 or value not in "KMGTP":
                 shown = f"'{value}'. Possible options are 'KMGTP'" if value else "'"

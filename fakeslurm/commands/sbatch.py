@@ -15,7 +15,7 @@ from fakeslurm.commands.job_options import Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, JobDescription
-from slurmkit.slurm.directives import DirectiveError, is_heterogeneous, parse_script
+from slurmkit.slurm.directives import DirectiveError, parse_components, separators
 from slurmkit.slurm.durations import format_timestamp
 from slurmkit.slurm.hostlist import compress
 from slurmkit.slurm.states import ExitCode
@@ -28,6 +28,13 @@ __all__ = ["candidates", "describe", "run", "test_only", "unknown_cluster"]
 _PROGRAM = "sbatch"
 _OWN = frozenset({"help", "usage", "version"})
 _BAD_OPTION = 255
+_SEPARATOR = ":"
+"""Between the components of a heterogeneous job."""
+_PACKJOB = (
+    'the "packjob" component separator is being deprecated. Please, use "hetjob" instead.',
+    'The "packjob" component separator is deprecated. Please use "hetjob" instead.',
+)
+"""In 22.05, and in 24.11 (measured)."""
 _LONGEST_TEXT = 1024
 """Bytes of a job's name, comment and the like (MAX_STR_LEN in job_mgr.c; measured: 1024 pass, 1025 do not)."""
 _LONGEST_SCRIPT = 4 << 20
@@ -46,17 +53,26 @@ This is fakeslurm: an option of sbatch is carried out as Slurm does, or refused 
 class _Line:
     """The command line, read but not yet understood."""
 
-    given: list[tuple[str, str | None]]
+    given: list[list[tuple[str, str | None]]]
+    """By component: what stands between two ``:``."""
     operands: list[str]
     wishes: Wishes
-    """Of the command line alone, for what has to be known before the script is read."""
+    """Of the whole command line, for what has to be known before the script is read."""
+
+    @property
+    def names(self) -> set[str]:
+        return {name for given in self.given for name, _ in given}
 
 
 def _read_line(argv: Sequence[str], invocation: Invocation) -> _Line:
     """Every value is looked at before the script is, one option after another. Raises `UsageError` and `Refused`."""
     wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
-    given, operands = _understood(argv, wishes, invocation)
-    return _Line(given, operands, wishes)
+    parts: list[list[tuple[str, str | None]]] = []
+    operands = [_SEPARATOR, *argv]
+    while operands[:1] == [_SEPARATOR]:
+        given, operands = _understood(operands[1:], wishes, invocation)
+        parts.append(given)
+    return _Line(parts, operands, wishes)
 
 
 def _understood(
@@ -91,8 +107,7 @@ def candidates(argv: Sequence[str], invocation: Invocation) -> list[str | None]:
         line = _read_line(argv, invocation)
     except (UsageError, Refused):
         return []
-    names = {name for name, _ in line.given}
-    if line.wishes.wrap is not None or names & _OWN:
+    if line.wishes.wrap is not None or line.names & _OWN:
         return []
     return [*_script_paths(line, invocation)] if line.operands else [None]
 
@@ -126,64 +141,105 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
 
 def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
     line = _read_line(argv, invocation)
-    for name, _ in line.given:
+    for name in (name for given in line.given for name, _ in given):
         if name == "version":
             return Reply(f"slurm-wlm {PROFILES[invocation.version].version}\n")
         if name in ("help", "usage"):
             return Reply(USAGE)
-    if line.operands[:1] == [":"]:
-        raise line.wishes.heterogeneous()
     path, script = _script(line, invocation)
-    wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
-    _read_directives(script, line, wishes, invocation)
+    directives, warnings = _directives(script, line, invocation)
+    if len(line.given) == len(directives) == 1:
+        wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
+        components = [_apply_all(wishes, directives[0], line.given[0], line, invocation)]
+    else:
+        components = _components(directives, line, invocation)
+    wishes = components[-1]
+    cluster = controller.settings.cluster_name
+    if wishes.clusters is not None and wishes.clusters != cluster:
+        return unknown_cluster(_PROGRAM, wishes.clusters)
+    reply = _submit(path, script, line, components, argv, invocation, controller)
+    warnings += [_warning(one, invocation) for one in components]
+    return evolve(reply, stderr="".join(warnings) + reply.stderr)
+
+
+def _components(directives: Sequence[Sequence[str]], line: _Line, invocation: Invocation) -> list[Wishes]:
+    """The components of a heterogeneous job: what the script says of each, then variables, then the command line.
+
+    Where one of script and command line has fewer, the script says nothing more, and the command line's last part is for all
+    others. Some options are never taken back: they go on to the next component, and begin with what the whole command line says
+    (measured).
+    """
+    wishes = line.wishes
+    found = []
+    for place in range(max(len(directives), len(line.given))):
+        words = directives[place] if place < len(directives) else []
+        given = line.given[min(place, len(line.given) - 1)]
+        wishes = _apply_all(wishes.next_component(), words, given, line, invocation)
+        if wishes.test_only:
+            raise wishes.unsupported("test-only", "of a heterogeneous job")
+        found.append(wishes)
+    return found
+
+
+def _apply_all(
+    wishes: Wishes, words: Sequence[str], given: Sequence[tuple[str, str | None]], line: _Line, invocation: Invocation
+) -> Wishes:
+    """The options of a job or component, complete and checked."""
+    _read_directives(words, line, wishes, invocation)
     for name, value in environment_options(invocation.environ):
         wishes.apply_variable(name, value)
-    for name, value in line.given:
+    for name, value in given:
         wishes.apply(name, value)
     wishes.check()
-    reply = _submit(path, script, line, wishes, argv, invocation, controller)
-    return evolve(reply, stderr=_warning(wishes, invocation) + reply.stderr)
+    return wishes
 
 
 def _warning(wishes: Wishes, invocation: Invocation) -> str:
     if wishes.quiet or wishes.ntasks is None or wishes.ntasks >= (wishes.min_nodes or 1):
         return ""
-    word = "warning" if invocation.version >= "24.11" else "Warning"
     return (
-        f"sbatch: {word}: can't run {wishes.ntasks} processes on {wishes.min_nodes} nodes, "
+        f"sbatch: {_warn(invocation)}: can't run {wishes.ntasks} processes on {wishes.min_nodes} nodes, "
         f"setting nnodes to {wishes.ntasks}\n"
     )
+
+
+def _warn(invocation: Invocation) -> str:
+    return "warning" if invocation.version >= "24.11" else "Warning"
 
 
 def _submit(
     path: str | None,
     script: bytes,
     line: _Line,
-    wishes: Wishes,
+    components: Sequence[Wishes],
     argv: Sequence[str],
     invocation: Invocation,
     controller: Controller,
 ) -> Reply:
-    cluster = controller.settings.cluster_name
-    if wishes.clusters is not None and wishes.clusters != cluster:
-        return unknown_cluster(_PROGRAM, wishes.clusters)
-    description = describe(wishes, invocation, name=_job_name(path, line))
-    argv_of_job = (path, *line.operands[1:]) if path is not None else ()
-    description = evolve(
-        description,
-        script=script,
-        argv=argv_of_job,
-        submit_line=" ".join([_PROGRAM, *argv]),
-        name_in_environment=bool(line.operands) or wishes.wrap is not None or wishes.job_name is not None,
-    )
+    named = bool(line.operands) or line.wishes.wrap is not None
+    descriptions = [
+        evolve(
+            describe(wishes, invocation, name=_job_name(path, line)),
+            script=script,
+            argv=(path, *line.operands[1:]) if path is not None else (),
+            submit_line=" ".join([_PROGRAM, *argv]),
+            name_in_environment=named or wishes.job_name is not None,
+        )
+        for wishes in components
+    ]
+    wishes = components[-1]
     try:
         if wishes.test_only:
-            return test_only(_PROGRAM, controller, description, invocation.now)
-        _check_lengths(description)
-        job_id = controller.submit(description, invocation.now)
+            return test_only(_PROGRAM, controller, descriptions[0], invocation.now)
+        for description in descriptions:
+            _check_lengths(description)
+        if len(descriptions) == 1:
+            job_id = controller.submit(descriptions[0], invocation.now)
+        else:
+            job_id = controller.submit_het(descriptions, invocation.now)
     except SlurmError as error:
         return refusal(error)
-    text = _answer(wishes, job_id, cluster)
+    text = _answer(wishes, job_id, controller.settings.cluster_name)
     return Reply(text, then=_waiter(job_id) if wishes.wait else None)
 
 
@@ -232,19 +288,31 @@ def _check_script(content: bytes, wishes: Wishes) -> None:
         raise Refused("".join(f"sbatch: error: {text}\n" for text in problem.split("\n")), 1)
 
 
-def _read_directives(script: bytes, line: _Line, wishes: Wishes, invocation: Invocation) -> None:
-    """The options of the script's ``#SBATCH`` lines; --wrap, --quiet and --verbose among them are ignored (measured)."""
+def _directives(script: bytes, line: _Line, invocation: Invocation) -> tuple[list[list[str]], list[str]]:
+    """The words of the script's ``#SBATCH`` lines, by component, and what sbatch has to say about them."""
     if line.wishes.wrap is not None:
-        return
-    if is_heterogeneous(script):
-        raise line.wishes.heterogeneous()
+        return [[]], []
     try:
-        words = parse_script(script, escaped_space=invocation.version >= "24.11")
+        words = parse_components(script, escaped_space=invocation.version >= "24.11")
     except DirectiveError as error:
         name = line.operands[0] if line.operands else "stdin"
         raise Refused(f"sbatch: fatal: {name}: {error}\n", 1) from None
+    warnings = []
+    for separator in separators(script):
+        if separator not in ("hetjob", "packjob"):
+            raise line.wishes.wrong(f"fakeslurm does not support options behind {separator.split()[0]}", 1)
+        if separator == "packjob":
+            warnings.append(f"sbatch: {_warn(invocation)}: {_PACKJOB[invocation.version >= '24.11']}\n")
+    return words, warnings
+
+
+def _read_directives(words: Sequence[str], line: _Line, wishes: Wishes, invocation: Invocation) -> None:
+    """The options of the script's ``#SBATCH`` lines; --wrap, --quiet and --verbose among them are ignored (measured)."""
+    if line.wishes.wrap is not None:
+        return
+    loudness = (None, 0, 0) if len(line.given) == 1 else (line.wishes.wrap, line.wishes.quiet, line.wishes.verbose)
     _, positional = _understood(words, wishes, invocation)
-    wishes.wrap, wishes.quiet, wishes.verbose = None, 0, 0
+    wishes.wrap, wishes.quiet, wishes.verbose = loudness
     if positional:
         raise Refused(f"sbatch: error: Invalid directive found in batch script: {positional[0]}\n", _BAD_OPTION)
 

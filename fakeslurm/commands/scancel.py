@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from fakeslurm import messages
-from fakeslurm.commands.arrayjobs import Target, targets, tasks_of
+from fakeslurm.commands.arrayjobs import Target, component, targets, tasks_of
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.signals import parse_signal
 from fakeslurm.messages import SlurmError
@@ -29,6 +29,8 @@ __all__ = ["run"]
 _PROGRAM = "scancel"
 _UNKNOWN_STEP = 225
 """ESLURM_INVALID_JOB_ID (2017) as a return code has eight bits (measured)."""
+_NOT_WHOLE = 60
+"""ESLURM_NOT_WHOLE_HET_JOB, as well (measured)."""
 
 OPTIONS = (
     Option("account", "A", "required"),
@@ -216,7 +218,7 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
             continue
         if request.verbose:
             request.say(f"Terminating job {wanted}")
-        found, complete = targets(controller, wanted.job_id, tasks_of(wanted))
+        found, complete = _targets(controller, wanted)
         problem = "" if complete else messages.INVALID_JOB_ID
         # It is one request: nothing of it starts in the place of what ends.
         for target in sorted(found, key=lambda target: target.job.state is not JobState.PENDING):
@@ -224,8 +226,20 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
                 _cancel(target, request, invocation, controller)
             except SlurmError as error:
                 problem = error.message
-        if problem and request.verbose:
+        if problem == messages.NOT_WHOLE_HET_JOB:
+            request.fail(f"Kill job error on job id {wanted}: {problem}", _NOT_WHOLE)
+        elif problem and request.verbose:
             request.say(f"error: Kill job error on job id {wanted}: {problem}")
+
+
+def _targets(controller: Controller, wanted: JobId) -> tuple[list[Target], bool]:
+    """What an id means; the leader of a heterogeneous job stands for all of it."""
+    if wanted.het_offset is None:
+        found, complete = targets(controller, wanted.job_id, tasks_of(wanted))
+        leaders = [target for target in found if target.job.leads]
+        return leaders or found, complete
+    job = component(controller, wanted)
+    return ([], False) if job is None else ([Target(job)], True)
 
 
 def _by_search(request: _Request, invocation: Invocation, controller: Controller) -> None:
@@ -234,8 +248,7 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
         if wanted.step is not None:
             _cancel_step(request, wanted, invocation, controller)
             continue
-        found, _ = targets(controller, wanted.job_id, tasks_of(wanted))
-        found = [target for target in found if not target.job.finished]
+        found = [target for target in _targets(controller, wanted)[0] if not target.job.finished]
         if not found:
             request.fail(f"Kill job error on job id {wanted}: {messages.INVALID_JOB_ID}")
         chosen.extend(found)
@@ -253,7 +266,8 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
         try:
             _cancel(target, request, invocation, controller)
         except SlurmError as error:
-            request.fail(f"Kill job error on job id {target.label}: {error.message}")
+            code = _NOT_WHOLE if error.message == messages.NOT_WHOLE_HET_JOB else 1
+            request.fail(f"Kill job error on job id {target.label}: {error.message}", code)
 
 
 def _cancel(target: Target, request: _Request, invocation: Invocation, controller: Controller) -> None:
@@ -273,7 +287,7 @@ def _cancel_step(request: _Request, wanted: JobId, invocation: Invocation, contr
         what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
         request.say(f"{what} step {wanted}")
     assert wanted.step is not None
-    found, _ = targets(controller, wanted.job_id, tasks_of(wanted))
+    found, _ = _targets(controller, wanted)
     if not found:
         request.fail(f"Kill job error on job step id {wanted}: {messages.INVALID_JOB_ID}")
         return

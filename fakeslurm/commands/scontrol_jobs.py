@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fakeslurm.commands import jobupdate
 from fakeslurm.commands.answers import unsupported
-from fakeslurm.commands.arrayjobs import Target, targets, tasks_of
+from fakeslurm.commands.arrayjobs import Target, component, targets, tasks_of
 from fakeslurm.commands.base import Reply
 from fakeslurm.commands.jobtexts import job_label
 from fakeslurm.commands.scontrol_call import PROGRAM, Call
@@ -69,7 +69,8 @@ def _run_again(call: Call, *, hold: bool) -> Reply:
             def change(job: Job, _task: int | None) -> None:
                 call.controller.requeue(job.job_id, invocation.now, uid=invocation.uid, hold=hold)
 
-            problems = (_problem(target, invocation.uid, change) for target in found)
+            leaders = [target for target in found if target.job.leads]  # of a heterogeneous job, for all of it
+            problems = (_problem(target, invocation.uid, change) for target in leaders or found)
             problem = next(filter(None, problems), "") if found else INVALID_JOB_ID
             if problem and "_" in text:
                 complaints.append(f"{text}: {problem}\n")
@@ -164,7 +165,7 @@ def _named(call: Call, argument: str) -> list[tuple[str, list[Target]]]:
 def _listed_alone(call: Call, argument: str) -> list[tuple[str, list[Target]]]:
     """What the ids of a list mean, and nothing for one with something else in it."""
     listed = _listed(call, argument)
-    if all(re.fullmatch(r"[0-9]+(_.*)?", word, re.ASCII) for word, _ in listed):
+    if all(re.fullmatch(r"[0-9]+([_+].*)?", word, re.ASCII) for word, _ in listed):
         return listed
     return [(argument, [])]  # a list with something else in it is looked at no further (measured)
 
@@ -178,6 +179,9 @@ def _found(controller: Controller, word: str) -> list[Target]:
     """What a job id, ``5_3`` or ``5_[1-3]`` means; nothing when it is none."""
     try:
         wanted = JobId.parse(word)
+        if wanted.het_offset is not None:
+            job = component(controller, wanted)
+            return [] if job is None else [Target(job)]
         return targets(controller, wanted.job_id, tasks_of(wanted))[0]
     except JobIdError:
         return []

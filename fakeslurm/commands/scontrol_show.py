@@ -75,8 +75,9 @@ def _show_config(call: Call, which: str | None) -> Reply:
 def _show_jobs(call: Call, which: str | None) -> Reply:
     jobs = sorted(call.controller.jobs.values(), key=lambda job: job.place)
     if which:
+        which, plus, offset = which.partition("+")
         number, underscore, task = which.partition("_")
-        if not re.fullmatch(r"[0-9]+(_[0-9]+)?", which, re.ASCII):
+        if not re.fullmatch(r"[0-9]+(_[0-9]+)?", which, re.ASCII) or (plus and not offset.isdecimal()):
             raise Stop(f"scontrol_print_job error: {INVALID_JOB_ID}\n")
         if int(number):
             jobs = jobs_of(call.controller, int(number))
@@ -85,8 +86,10 @@ def _show_jobs(call: Call, which: str | None) -> Reply:
             if underscore:
                 found, _ = targets(call.controller, int(number), (int(task),))
                 jobs = [one.job if one.task is None else as_element(one.job, (one.task,)) for one in found]
+            if plus:
+                jobs = [job for job in jobs if job.het_offset == int(offset)]
             if not jobs:
-                raise Stop(stdout=f"Job {which} not found\n")
+                raise Stop(stdout=f"Job {which}{plus}{offset} not found\n")
     if "json" in call.options:
         words = [call.keyword, *call.arguments]
         return Reply(jobjson.report(jobs, call.controller.settings, call.invocation, words))

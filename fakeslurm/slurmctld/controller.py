@@ -99,6 +99,14 @@ class Controller:
             raise ValueError("submit: the description has no script; `allocate` is for jobs without one")
         return self._submit(description, now)
 
+    def submit_het(self, descriptions: Sequence[JobDescription], now: float) -> int:
+        """A heterogeneous batch job: the id of its leader. All components have the same script, which the leader runs."""
+        self._advance(now)
+        try:
+            return self._waiting.submit_het(descriptions).job_id
+        finally:
+            self._schedule()
+
     def allocate(self, description: JobDescription, now: float) -> int:
         """An allocation without a batch script, for srun outside a job: the job's id, pending or running.
 

@@ -32,6 +32,10 @@ class Requests:
             job = self._state.known(job.array.elements.get(task, 0))  # it has been split off at this very moment
         if job.finished:
             raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
+        if job.het is not None and not job.leads and job.state is JobState.PENDING:
+            raise SlurmError(messages.NOT_WHOLE_HET_JOB)
+        if job.het is not None and not job.leads and scope == "batch":
+            raise messages.unsupported("--batch with a component of a heterogeneous job")
         if job.state is JobState.SUSPENDED and (signal not in (None, SIGKILL) or scope == "batch"):
             raise messages.unsupported("a signal to a suspended job")
         if scope == "batch" and job.batch is not None and job.batch.running:
@@ -39,19 +43,28 @@ class Requests:
         elif signal is not None and signal != SIGKILL:
             if job.state is JobState.PENDING:
                 raise SlurmError(messages.JOB_PENDING)
-            self._running.signal_job(job, signal, scope or "steps")
+            for one in self._components(job) if scope != "batch" else [job]:
+                self._running.signal_job(one, signal, scope or "steps")
         else:
             if waits and task is not None:
                 self._waiting.drop(job, task, uid)
-            elif job.requeued:
-                job.cancelled_by = uid
-                self._running.cancel_requeue(job)
             elif job.state is JobState.PENDING:
-                job.cancelled_by = uid
-                self._waiting.end(job, JobState.CANCELLED)
+                for one in self._components(job):
+                    one.cancelled_by = uid
+                    if one.requeued:
+                        self._running.cancel_requeue(one)
+                    else:
+                        self._waiting.end(one, JobState.CANCELLED)
             else:
                 job.cancelled_by = uid
                 self._running.terminate(job, JobState.CANCELLED, job.reason, messages.CANCELLED_AT)
+
+    def _components(self, job: Job) -> list[Job]:
+        """What is meant by the leader of a heterogeneous job: all components that are not over; else the job alone."""
+        if job.het is None or not job.leads:
+            return [job]
+        known = [self._state.jobs.get(job_id) for job_id in job.het.members]
+        return [one for one in known if one is not None and not one.finished]
 
     def cancel_step(self, job_id: int, step_id: StepId, uid: int, signal: int | None) -> None:
         job = self._state.owned(job_id, uid)
@@ -82,24 +95,30 @@ class Requests:
         return element
 
     def update(self, job_id: int, update: JobUpdate, uid: int, task: int | None) -> None:
-        self._updates.update(self._element(self._state.known(job_id), task), update, uid)
+        job = self._state.known(job_id)
+        if job.het is not None:
+            raise messages.unsupported("scontrol update of a heterogeneous job")
+        self._updates.update(self._element(job, task), update, uid)
 
     def suspend(self, job_id: int, uid: int) -> None:
-        job = self._unfinished(job_id, uid)
-        if job.state is JobState.RUNNING:
-            self._running.suspend(job)
+        for job in self._components(self._unfinished(job_id, uid)):
+            if job.state is JobState.RUNNING:
+                self._running.suspend(job)
 
     def resume(self, job_id: int, uid: int) -> None:
         job = self._unfinished(job_id, uid)
         if job.state is not JobState.SUSPENDED:
             raise SlurmError(messages.NOT_SUSPENDED)
-        self._running.resume(job, self._state.priority_of(job.description))
+        for one in self._components(job):
+            self._running.resume(one, self._state.priority_of(one.description))
 
     def _unfinished(self, job_id: int, uid: int) -> Job:
         """A job that runs or is suspended. Slurm lets its operators alone suspend jobs; what others hear is not measured."""
         if uid != 0:
             raise messages.unsupported("suspending and resuming jobs as anybody but root")
         job = self._state.known(job_id)
+        if job.het is not None and not job.leads:
+            raise SlurmError(messages.NOT_WHOLE_HET_JOB)
         if job.state is JobState.PENDING:
             raise SlurmError(messages.JOB_PENDING)
         if job.finished:
@@ -108,6 +127,11 @@ class Requests:
 
     def requeue(self, job_id: int, uid: int, *, hold: bool) -> None:
         job = self._state.owned(job_id, uid)
+        if job.het is not None:
+            if not job.leads:
+                raise SlurmError(messages.NOT_HET_JOB_LEADER)
+            if job.finished or len(self._components(job)) < len(job.het.members):
+                raise messages.unsupported("requeueing a heterogeneous job of which a component is over")
         if job.state is JobState.SUSPENDED:
             raise messages.unsupported("requeueing a suspended job")
         if job.description.script is None:
@@ -119,7 +143,8 @@ class Requests:
         if job.completing:
             raise SlurmError(messages.ALREADY_DONE)
         if hold:
-            job.priority = 0
+            for one in self._components(job):
+                one.priority = 0
         if job.finished:
             self._waiting.requeue_finished(job, hold=hold)
         else:

@@ -72,7 +72,7 @@ class Running:
         job.num_cpus = sum(job.cpus_per_node)
         self._lay_out(job, demand)
         self.watch(job)
-        if job.description.script is not None:
+        if job.description.script is not None and not job.het_offset:
             job.batch = Step(
                 job_id=job_id,
                 step_id=BATCH,
@@ -114,10 +114,15 @@ class Running:
             warning = max(latest - job.description.signal.seconds - _WARNING_SLACK, state.now)
             state.timers.set("warn", job.job_id, state.next_scan(warning, period))
 
-    def add_step(self, job: Job, request: StepRequest, placement: Placement) -> Step:
+    def add_step(self, job: Job, request: StepRequest, placement: Placement, step_id: int | None = None) -> Step:
+        """A step that starts; `step_id` is that of other components, where it is a part of a step of several."""
+        leader = job if job.het is None else self._state.jobs[job.het.job_id]
+        if step_id is None:  # the leader counts for all of a heterogeneous job (measured)
+            step_id = leader.next_step_id
+            leader.next_step_id += 1
         step = Step(
             job_id=job.job_id,
-            step_id=job.next_step_id,
+            step_id=step_id,
             name=request.name,
             nodes=placement.nodes,
             tasks=placement.tasks,
@@ -128,8 +133,7 @@ class Running:
             request=request,
             exclusive=not request.overlap,
         )
-        job.steps[job.next_step_id] = step
-        job.next_step_id += 1
+        job.steps[step_id] = step
         self._state.changed(job)
         return step
 
@@ -189,6 +193,16 @@ class Running:
         job.reason = reason
         job.end_time = job.suspend_time if suspended else self._state.now
         self._wind_down(job, text, kill=suspended)
+        for other in self._led_by(job):
+            other.wait_status, other.cancelled_by = job.wait_status, job.cancelled_by
+            self.terminate(other, state, reason, text)
+
+    def _led_by(self, job: Job) -> list[Job]:
+        """The components of a heterogeneous job that share the fate of this one, its leader: those that run as well."""
+        if job.het is None or not job.leads:
+            return []
+        others = [self._state.jobs.get(job_id) for job_id in job.het.members[1:]]
+        return [one for one in others if one is not None and one.state in (JobState.RUNNING, JobState.SUSPENDED)]
 
     def requeue(self, job: Job, reason: str, text: str, accounted: JobState = JobState.REQUEUED) -> None:
         """A running job has to start again: PENDING, and COMPLETING until nothing of it runs.
@@ -200,6 +214,8 @@ class Running:
         job.reason = reason
         job.restart_count += 1
         self._wind_down(job, text)
+        for other in self._led_by(job):
+            self.requeue(other, reason, text, accounted)
 
     def cancel_requeue(self, job: Job) -> None:
         """A requeued job is cancelled before it has come to wait: it ends when its processes have."""

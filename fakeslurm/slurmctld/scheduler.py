@@ -6,12 +6,13 @@ start, or need nothing of what it will get.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 
 from attrs import define, field
 
 from fakeslurm import messages
+from fakeslurm.hetjob import HetJob
 from fakeslurm.messages import Reason
 from fakeslurm.model import Job, Partition
 from fakeslurm.slurmctld.demand import Demand
@@ -39,12 +40,17 @@ class Request:
     """Those whose queue it is in, in the order to be tried."""
 
 
+Part = tuple[Demand, int]
+"""What a job, or a component of a heterogeneous one, needs, and the nodes (a bit mask) of which it may be had."""
+
+
 @define
 class _Reservation:
     """What the first job that waits in a partition will get, and when. Worked out only when somebody asks."""
 
-    request: Request
-    partition: str
+    parts: Sequence[Part]
+    het: bool = False
+    """Of a heterogeneous job: nobody may delay it, and what is free is kept for the components that it is enough for (measured)."""
     known: tuple[int, float] | None = field(default=None)
 
 
@@ -78,11 +84,16 @@ class Scheduler:
         return job_id in self._requests
 
     def add(self, job: Job, request: Request) -> None:
-        """A job that could start, but for resources."""
+        """A job that could start, but for resources. The leader of a heterogeneous job stands in the queue for all of it."""
         self._requests[job.job_id] = request
+        if job.het is not None:
+            job.reason = Reason.RESOURCES  # also while another component cannot start yet (measured)
+            self._changed = True
+            if not job.leads:
+                return
         for name in request.partitions:
             self._queues[name].add(job.job_id, job.priority)
-        behind = all(self._queues[name].head != job.job_id for name in request.partitions)
+        behind = job.het is None and all(self._queues[name].head != job.job_id for name in request.partitions)
         if behind and request.demand.min_cpus > self._resources.free_cpus:
             job.reason = Reason.PRIORITY
         else:
@@ -96,8 +107,10 @@ class Scheduler:
             self._drop(job_id)
 
     def _drop(self, job_id: int) -> None:
-        for name in self._requests.pop(job_id).partitions:
-            self._queues[name].remove(job_id)
+        request, job = self._requests.pop(job_id), self._jobs[job_id]
+        if job.het is None or job.leads:
+            for name in request.partitions:
+                self._queues[name].remove(job_id)
 
     def run(self, now: float) -> None:
         """Start everything that may start. Costs nothing when nothing has changed since the last time."""
@@ -118,6 +131,11 @@ class Scheduler:
             if request is None:
                 continue  # it was in another partition's queue, and has started
             job = self._jobs[job_id]
+            if job.het is not None:
+                reservation = self._try_het(job.het, reservations.values(), now)
+                if reservation is not None:
+                    reservations.setdefault(name, reservation)
+                continue
             licensed = self._resources.licenses.suffice
             while job_id in self._requests and licensed(request.demand.licenses):
                 shares = self._find(job, request, name, reservations.values(), now)
@@ -136,7 +154,7 @@ class Scheduler:
             if name in reservations:
                 job.reason = Reason.PRIORITY
             else:
-                reservations[name] = _Reservation(request, name)
+                reservations[name] = _Reservation([(request.demand, self._resources.partition_masks[name])])
         for name, queue in self._queues.items():
             self._explain(name, queue, unlicensed)
         self._available = self._resources.available
@@ -146,6 +164,9 @@ class Scheduler:
         reason = Reason.RESOURCES
         for _, job_id in queue:
             job = self._jobs[job_id]
+            if job.het is not None:
+                reason = Reason.PRIORITY  # of whoever comes behind it
+                continue
             if job_id in unlicensed or self._lacks_nodes(job, self._requests[job_id], partition):
                 continue
             job.reason = reason
@@ -199,34 +220,70 @@ class Scheduler:
         shares = select(demand, self._resources.candidates(demand, mask))
         if shares is None or not reservations:
             return shares
-        end = now + _length(job)
+        mask &= ~self._reserved(job, reservations, now)
+        return select(demand, self._resources.candidates(demand, mask))
+
+    def _reserved(self, job: Job, reservations: Collection[_Reservation], now: float) -> int:
+        """The nodes that jobs ahead will need before this one, started now, would have ended."""
+        mask, end = 0, now + _length(job)
         for reservation in reservations:
             reserved, begin = self._reserve(reservation, now)
-            if begin + _RESOLUTION < end:
-                mask &= ~reserved
-        return select(demand, self._resources.candidates(demand, mask))
+            if begin + (0.0 if reservation.het else _RESOLUTION) < end:
+                mask |= reserved
+        return mask
+
+    def _try_het(self, het: HetJob, reservations: Collection[_Reservation], now: float) -> _Reservation | None:
+        """Start all components of a heterogeneous job, on different nodes, or none; what it waits for if it holds up others."""
+        requests = [self._requests.get(job_id) for job_id in het.members]
+        ready = [request for request in requests if request is not None]
+        if len(ready) < len(requests):
+            return None
+        partitions = [request.partitions[0] for request in ready]
+        masks = self._resources.partition_masks
+        parts = [(request.demand, masks[name]) for request, name in zip(ready, partitions, strict=True)]
+        candidates = self._resources.candidates
+        reserved = self._reserved(self._jobs[het.job_id], reservations, now) if reservations else 0
+        found = _select_parts([(demand, mask & ~reserved) for demand, mask in parts], candidates)
+        if found is not None:
+            for job_id, name, shares in zip(het.members, partitions, found, strict=True):
+                self._start(job_id, name, shares)
+            return None
+        possible = _select_parts(parts, lambda demand, mask: candidates(demand, mask, empty=True))
+        return None if possible is None else _Reservation(parts, het=True)
 
     def _reserve(self, reservation: _Reservation, now: float) -> tuple[int, float]:
         """The nodes that the job will get, and when, if every running job uses all of its time."""
         if reservation.known is None:
-            reservation.known = self._foresee(reservation.request.demand, reservation.partition, now)
+            foresee = self._foresee_het if reservation.het else self._foresee
+            reservation.known = foresee(reservation.parts, now)
         return reservation.known
 
-    def _foresee(self, demand: Demand, partition: str, now: float) -> tuple[int, float]:
-        mask = self._resources.partition_masks[partition] & self._resources.available
+    def _foresee_het(self, parts: Sequence[Part], now: float) -> tuple[int, float]:
+        kept, later = 0, []
+        for demand, mask in parts:
+            shares = select(demand, self._resources.candidates(demand, mask & ~kept))
+            if shares is None:
+                later.append((demand, mask))
+            else:
+                kept |= _nodes_of(shares)
+        reserved, begin = self._foresee([(demand, mask & ~kept) for demand, mask in later], now)
+        return reserved | kept, begin
+
+    def _foresee(self, parts: Sequence[Part], now: float) -> tuple[int, float]:
+        parts = [(demand, mask & self._resources.available) for demand, mask in parts]
         ends = sorted((max(self._end(job), now), job_id) for job_id, job in self._running.items())
         released = _Released(self._resources)
         for place, (end, job_id) in enumerate(ends):
             released.add(job_id)
             if place + 1 < len(ends) and ends[place + 1][0] == end:
                 continue
-            shares = select(demand, released.candidates(demand, mask))
-            if shares is not None:
-                reserved = 0
-                for share in shares:
-                    reserved |= 1 << share.index
-                return reserved, end
-        return mask, now + _YEAR
+            found = _select_parts(parts, released.candidates)
+            if found is not None:
+                return _nodes_of(share for shares in found for share in shares), end
+        everything = 0
+        for _, mask in parts:
+            everything |= mask
+        return everything, now + _YEAR
 
     def _end(self, job: Job) -> float:
         if job.completing or job.start_time is None:
@@ -239,9 +296,31 @@ class Scheduler:
         shares = select(demand, self._resources.candidates(demand, mask))
         if shares is not None:
             return shares, now
-        reserved, begin = self._foresee(demand, partition, now)
+        reserved, begin = self._foresee([(demand, mask)], now)
         shares = select(demand, self._resources.candidates(demand, reserved, empty=True))
         return None if shares is None else (shares, begin)
+
+
+def _nodes_of(shares: Iterable[Share]) -> int:
+    mask = 0
+    for share in shares:
+        mask |= 1 << share.index
+    return mask
+
+
+def _select_parts(
+    parts: Sequence[Part], candidates: Callable[[Demand, int], list[Candidate]]
+) -> list[list[Share]] | None:
+    """What each part gets, no node twice; None when there is not enough for all."""
+    found: list[list[Share]] = []
+    used = 0
+    for demand, mask in parts:
+        shares = select(demand, candidates(demand, mask & ~used))
+        if shares is None:
+            return None
+        found.append(shares)
+        used |= _nodes_of(shares)
+    return found
 
 
 def _length(job: Job) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import floor
 
 from attrs import evolve
 
 from fakeslurm import messages
+from fakeslurm.hetjob import HetJob
 from fakeslurm.jobarray import JobArray, job_array
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, JobDescription
-from fakeslurm.slurmctld import admission, arrayrecords, submission
+from fakeslurm.slurmctld import admission, arrayrecords, hetjob, submission
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.dependencies import Verdict
 from fakeslurm.slurmctld.dependents import Dependents
@@ -42,6 +44,32 @@ class Waiting:
 
     def submit(self, description: JobDescription) -> Job:
         """A new job, pending. Raises SlurmError; some refusals leave a FAILED job behind, as Slurm does."""
+        job = self._create(description)
+        self.consider(job)
+        self._state.changed(job)
+        return job
+
+    def submit_het(self, descriptions: Sequence[JobDescription]) -> Job:
+        """The components of a heterogeneous job; the leader. When one is refused those before it are left, CANCELLED (measured)."""
+        jobs: list[Job] = []
+        try:
+            for description in hetjob.checked(descriptions):
+                jobs.append(self._create(description))
+        finally:
+            het = HetJob(tuple(job.job_id for job in jobs))
+            for job in jobs:
+                job.het = het
+                if len(jobs) < len(descriptions):
+                    job.wait_status = _REFUSED
+                    job.eligible_time = self._state.now
+                    self.end(job, JobState.CANCELLED)
+        for job in jobs:
+            self.consider(job)
+            self._state.changed(job)
+        return jobs[0]
+
+    def _create(self, description: JobDescription) -> Job:
+        """A new job that nobody has considered yet. Raises SlurmError."""
         state = self._state
         if len(state.jobs) + 1 >= state.settings.max_job_count:  # measured: one less than MaxJobCount says
             raise SlurmError(messages.MAX_JOB_COUNT)
@@ -63,8 +91,6 @@ class Waiting:
         state.demands[job_id] = demand
         if dependencies is not None:
             self._dependents.add(job_id, dependencies)
-        self.consider(job)
-        state.changed(job)
         return job
 
     # Waiting

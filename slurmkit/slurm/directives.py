@@ -15,6 +15,7 @@ Measured on sbatch 22.05.8 and 24.11.5, which print what they find in a script u
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _BLANKS = " \t\n\v\f\r"
 _MAGIC = ("#SBATCH", "#SLURM")
@@ -43,6 +44,15 @@ def parse_script(text: bytes, *, escaped_space: bool = False) -> list[str]:
     Of a heterogeneous job, those of the first component. Bytes that are not UTF-8 become surrogates, as in `sys.argv`.
     Raises `DirectiveError` with the number of the line.
     """
+    return next(_components(text, escaped_space))
+
+
+def parse_components(text: bytes, *, escaped_space: bool = False) -> list[list[str]]:
+    """What `parse_script` gives, for each component of a heterogeneous job; a single one for any other."""
+    return list(_components(text, escaped_space))
+
+
+def _components(text: bytes, escaped_space: bool) -> Iterator[list[str]]:
     arguments: list[str] = []
     for number, line in enumerate(text.decode("utf-8", "surrogateescape").split("\n"), start=1):
         rest = _rest(line)
@@ -51,24 +61,27 @@ def parse_script(text: bytes, *, escaped_space: bool = False) -> list[str]:
                 break
             continue
         if _COMPONENT.match(rest):
-            break
+            yield arguments
+            arguments = []
+            continue
         try:
             arguments.extend(_arguments(rest, escaped_space))
         except DirectiveError as error:
             raise DirectiveError(error.problem, number) from None
-    return arguments
+    yield arguments
 
 
-def is_heterogeneous(text: bytes) -> bool:
-    """Whether a line of the script begins another component of a job (``#SBATCH hetjob``)."""
+def separators(text: bytes) -> list[str]:
+    """What the lines of the script say that begin another component of a job: ``hetjob``, or ``packjob``, with all that follows."""
+    found: list[str] = []
     for line in text.decode("utf-8", "surrogateescape").split("\n"):
         rest = _rest(line)
         if rest is None:
             if line.strip(_BLANKS) and not line.lstrip(_BLANKS).startswith("#"):
-                return False
+                break
         elif _COMPONENT.match(rest):
-            return True
-    return False
+            found.append(rest.rstrip(_BLANKS))
+    return found
 
 
 def is_representable(value: str) -> bool:
