@@ -42,6 +42,7 @@ _OF_COMPONENT = frozenset(
     f"SLURM_JOB_{name}"
     for name in ("ACCOUNT", "CPUS_PER_NODE", "ID", "NAME", "NODELIST", "NUM_NODES", "PARTITION", "QOS")
 )
+_TASKS = frozenset({"SLURM_NPROCS", "SLURM_NTASKS"})
 _NOT_OF_HET_JOB = frozenset(
     f"SLURM_{name}"
     for name in (
@@ -113,7 +114,11 @@ def _with_components(environment: Mapping[str, str], components: Sequence[Job], 
 
     Without number there are fewer of the first component's than a job of its own has.
     """
-    found = {name: value for name, value in environment.items() if name not in _NOT_OF_HET_JOB}
+    uncounted = [
+        not settings.profile.counts_tasks_of_components and job.description.ntasks is None for job in components
+    ]
+    dropped = _NOT_OF_HET_JOB | (_TASKS if uncounted[0] else frozenset())
+    found = {name: value for name, value in environment.items() if name not in dropped}
     found["SLURM_HET_SIZE"] = found["SLURM_PACK_SIZE"] = f"{len(components)}"
     for number, job in enumerate(components):
         values = {
@@ -124,6 +129,8 @@ def _with_components(environment: Mapping[str, str], components: Sequence[Job], 
         if settings.profile.tres_per_task_in_environment and job.description.cpus_per_task is not None:
             values["SLURM_TRES_PER_TASK"] = f"cpu={job.description.cpus_per_task}"
         for name, value in values.items():
+            if name in _TASKS and uncounted[number]:
+                continue
             found[f"{name}_HET_GROUP_{number}"] = found[f"{name}_PACK_GROUP_{number}"] = value
     if settings.profile.launchers_in_environment:
         found |= _LAUNCHERS

@@ -31,6 +31,8 @@ class Profile:
     """SLURM_OOM_KILL_STEP."""
     tres_per_task_in_environment: bool
     """SLURM_TRES_PER_TASK beside SLURM_CPUS_PER_TASK, where the job asked for it."""
+    counts_tasks_of_components: bool
+    """A component of a heterogeneous job has SLURM_NTASKS also when only --ntasks-per-node says how many tasks it has."""
     sacct_cuts_dates: bool
     """sacct cuts dates at the width of their field between delimiters, too (``-P -o Submit%4``)."""
     tasks_per_node_limit_nodes: bool
@@ -87,6 +89,7 @@ PROFILES: Mapping[str, Profile] = {
         ),
         oom_kill_step_in_environment=False,
         tres_per_task_in_environment=False,
+        counts_tasks_of_components=True,
         sacct_cuts_dates=True,
         tasks_per_node_limit_nodes=True,
         refuses_more_than_there_is=False,
@@ -118,6 +121,7 @@ PROFILES: Mapping[str, Profile] = {
         oom_killed="Detected {count} oom_kill event{s} in StepId={step}. Some of the step tasks have been OOM Killed.",
         oom_kill_step_in_environment=True,
         tres_per_task_in_environment=True,
+        counts_tasks_of_components=False,
         sacct_cuts_dates=False,
         tasks_per_node_limit_nodes=False,
         refuses_more_than_there_is=True,

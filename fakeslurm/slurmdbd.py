@@ -98,6 +98,11 @@ class JobRecord:
     steps: tuple[StepRecord, ...]
     """The batch step first."""
 
+    @property
+    def scheduler(self) -> str:
+        """Which of Slurm's schedulers starts it: heterogeneous jobs are left to backfill (measured)."""
+        return "SchedMain" if self.het_job_id is None else "SchedBackfill"
+
 
 class Accounting:
     """What slurmdbd knows at a time. The controller reports every change of a job; jobs stay here for ever."""

@@ -600,8 +600,26 @@ def test_scancel_of_a_finished_job(slurm: FakeSlurm, tmp_path: Path) -> None:
     assert states(slurm) == {1: "COMPLETED"}
 
 
-@pytest.mark.parametrize("argv", [("-n1", ":", "-n2", "script"), ("script",)])
-def test_heterogeneous_jobs_are_refused(slurm: FakeSlurm, tmp_path: Path, argv: tuple[str, ...]) -> None:
-    (tmp_path / "script").write_text("#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH -n2\ntrue\n")
-    refusal = "sbatch: error: fakeslurm does not support heterogeneous jobs\n"
-    assert sbatch(slurm, tmp_path, *argv) == CommandResult(1, "", refusal)
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ("-t1 : -t2", "components of a heterogeneous job with different time limits"),
+        ("--signal=USR1 : -n1", "--signal of a heterogeneous job"),
+        ("-O : -n1", "--overcommit of a heterogeneous job"),
+        (": -d singleton", "--dependency=singleton of a heterogeneous job"),
+        ("-k : -n1", "--no-kill of a heterogeneous job"),
+        ("-p debug,debug : -n1", "several partitions of a heterogeneous job"),
+    ],
+)
+def test_what_is_not_exact_in_heterogeneous_jobs_is_refused(
+    slurm: FakeSlurm, tmp_path: Path, options: str, what: str
+) -> None:
+    done = sbatch(slurm, tmp_path, *options.split(), "--wrap", "true")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"sbatch: error: fakeslurm does not support {what}\n"
+
+
+def test_options_behind_hetjob_are_refused(slurm: FakeSlurm, tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("#!/bin/sh\n#SBATCH hetjob -n2\ntrue\n")
+    refusal = "sbatch: error: fakeslurm does not support options behind hetjob\n"
+    assert sbatch(slurm, tmp_path, "script") == CommandResult(1, "", refusal)

@@ -54,8 +54,7 @@ _ACCOUNTED = frozenset(
 )
 _STATES = {word: state for state in reversed(JobState) for word in (str(state), state.compact)}
 _JOB = re.compile(r"([0-9]+)(?:_([0-9]+)|\+([0-9]+))?(?:\.(.*))?", re.ASCII)
-_SCHEDULERS = {"schedsubmit": False, "schedmain": True, "schedbackfill": False}
-"""Which scheduler starts jobs here."""
+_SCHEDULERS = ("schedsubmit", "schedmain", "schedbackfill")
 
 _Key = tuple[int, int | None, int | None]
 """A job's id, or that of an array and an index, or that of the leader of a heterogeneous job and an offset."""
@@ -320,8 +319,8 @@ def _by_scheduler(text: str) -> Test:
     for word in words(text):
         if word.lower() not in _SCHEDULERS:
             raise Stop(f"{_PROGRAM}: error: str_2_job_flags: Invalid job flag {word}\n")
-    here = any(_SCHEDULERS[word.lower()] for word in words(text))
-    return lambda job: here and bool(job.nodes)
+    wanted = {word.lower() for word in words(text)}
+    return lambda job: bool(job.nodes) and job.scheduler.lower() in wanted
 
 
 def _nodes(text: str) -> frozenset[str]:

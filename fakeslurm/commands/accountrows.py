@@ -207,7 +207,7 @@ class AccountTexts:
         if row.step is not None:
             return ""
         received = "StartReceived" if self._new else "StartRecieved"
-        return f"SchedMain,{received}" if row.job.nodes else received
+        return f"{row.job.scheduler},{received}" if row.job.nodes else received
 
     def _gid(self, row: Row) -> str:
         return "" if row.step is not None else f"{row.job.gid}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
-from fakeslurm.commands import sbatch
 from fakeslurm.commands.base import Given, Invocation, Option, Refused, UsageError, parse_options
+from fakeslurm.commands.description import describe
 from fakeslurm.commands.job_options import Wishes
 from fakeslurm.messages import ALREADY_DONE, FOUND_BY_CLIENT, INVALID_JOB_ID, Reason, SlurmError
 from fakeslurm.model import PROFILES
@@ -101,7 +101,7 @@ class Conversation:
     def ask(self, name: str) -> int:
         """Ask for an allocation, with `name` when it was given none: its id. Raises SlurmError."""
         controller = self.engine.controller
-        asked = sbatch.describe(self.wishes, self.invocation, name=name)
+        asked = describe(self.wishes, self.invocation, name=name)
         asked = evolve(asked, submit_line=" ".join(self.caller.argv))
         return self.engine.change(lambda now: controller.allocate(asked, now))
 

@@ -17,6 +17,7 @@ from attrs import define
 from fakeslurm.commands import sbatch
 from fakeslurm.commands.base import Given, Invocation
 from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, converse
+from fakeslurm.commands.description import describe
 from fakeslurm.commands.hosts import hosts_of_ranks
 from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
@@ -107,7 +108,7 @@ class _Srun(Conversation):
     def _test_only(self) -> int:
         """About a job of its own, also when it is called in one (measured)."""
         self._sizes()
-        asked = sbatch.describe(self.wishes, self.invocation, name="")
+        asked = describe(self.wishes, self.invocation, name="")
         reply = self.engine.change(lambda now: sbatch.test_only("srun", self.engine.controller, asked, now))
         self.caller.print(2, reply.stderr)
         return reply.returncode

@@ -1,0 +1,101 @@
+"""The options of sbatch, srun and salloc as the controller takes them."""
+
+from __future__ import annotations
+
+import posixpath
+
+from fakeslurm import messages
+from fakeslurm.commands.base import Invocation
+from fakeslurm.commands.job_options import Wishes
+from fakeslurm.messages import SlurmError
+from fakeslurm.model import JobDescription
+
+__all__ = ["check_lengths", "describe"]
+
+_LONGEST_TEXT = 1024
+"""Bytes of a job's name, comment and the like (MAX_STR_LEN in job_mgr.c; measured: 1024 pass, 1025 do not)."""
+_LONGEST_SCRIPT = 4 << 20
+"""SchedulerParameters=max_script_size, by default 4 MB."""
+
+
+def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescription:
+    """The options as the controller takes them; `name` is that of a job that was not given one."""
+    return JobDescription(
+        name=name if wishes.job_name is None else wishes.job_name,
+        user=invocation.user,
+        uid=invocation.uid,
+        group=invocation.group,
+        gid=invocation.gid,
+        account=wishes.account,
+        qos=wishes.qos,
+        partition=wishes.partition,
+        min_nodes=wishes.min_nodes,
+        max_nodes=wishes.max_nodes,
+        ntasks=wishes.ntasks,
+        ntasks_per_node=wishes.ntasks_per_node,
+        ntasks_per_core=wishes.ntasks_per_core,
+        ntasks_per_socket=wishes.ntasks_per_socket,
+        cpus_per_task=wishes.cpus_per_task,
+        mincpus=wishes.mincpus,
+        sockets_per_node=wishes.sockets_per_node,
+        cores_per_socket=wishes.cores_per_socket,
+        threads_per_core=wishes.threads_per_core,
+        mem_per_node=wishes.mem,
+        mem_per_cpu=wishes.mem_per_cpu,
+        tmp_disk=wishes.tmp,
+        time_limit=wishes.time,
+        nodelist=wishes.nodelist or "",
+        exclude=wishes.exclude or "",
+        exclusive=wishes.exclusive,
+        oversubscribe=wishes.oversubscribe,
+        overcommit=wishes.overcommit,
+        contiguous=wishes.contiguous,
+        spread_job=wishes.spread_job,
+        use_min_nodes=wishes.use_min_nodes,
+        hold=wishes.hold,
+        requeue=wishes.requeue,
+        priority=wishes.priority,
+        nice=wishes.nice,
+        begin=wishes.begin,
+        deadline=wishes.deadline,
+        dependency=wishes.dependency or "",
+        kill_on_invalid_dep=wishes.kill_on_invalid_dep,
+        array=wishes.array or "",
+        constraint=wishes.constraint or "",
+        gres=wishes.gres or "",
+        gpus=wishes.gpus or "",
+        gpus_per_node=wishes.gpus_per_node or "",
+        other_gpus=wishes.other_gpus or "",
+        licenses=wishes.licenses or "",
+        reservation=wishes.reservation or "",
+        output=wishes.output,
+        error=wishes.error,
+        input=wishes.input,
+        open_mode=wishes.open_mode,
+        work_dir=posixpath.normpath(posixpath.join(invocation.cwd, wishes.chdir or "")),
+        submit_dir=invocation.cwd,
+        environment=invocation.environ,
+        export=wishes.export,
+        comment=wishes.comment,
+        wckey=wishes.wckey,
+        signal=wishes.signal,
+        distribution=wishes.distribution,
+        no_kill=wishes.no_kill,
+        umask=invocation.umask,
+        submit_host=invocation.host,
+    )
+
+
+def check_lengths(description: JobDescription) -> None:
+    """Raises SlurmError for what no job may say."""
+    texts = (
+        description.name,
+        description.comment,
+        description.wckey,
+        description.account,
+        description.partition,
+        description.dependency,
+    )
+    script = description.script or b""
+    if len(script) > _LONGEST_SCRIPT or any(len(text or "") > _LONGEST_TEXT for text in texts):
+        raise SlurmError(messages.PATHNAME_TOO_LONG)
