@@ -203,4 +203,5 @@ def test_failing_node(slurm: SlurmUnderTest) -> None:
     become(slurm, leader, ["+0 R None", "+1 R None"])
     slurm.run("scontrol", "update", "nodename=n2", "state=down", "reason=test")
     become(slurm, leader, ["+0 NF NodeDown", "+1 NF NodeDown"])
-    until(lambda: slurm.run("scontrol", "update", "nodename=n2", "state=resume").returncode == 0, what="the node again")
+    slurm.run("scontrol", "update", "nodename=n2", "state=resume")  # a real one may have come back by itself
+    slurm.wait_idle()
