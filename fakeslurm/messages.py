@@ -56,6 +56,7 @@ JOB_HELD = "Job is in held state, pending scheduler release"  # measured: scontr
 INVALID_TIME = "Invalid time specified"  # measured: scontrol update EndTime in the past
 NOT_SUPPORTED = "Requested operation not supported on this system"  # errno
 THROTTLE_DETAIL = "Update of ArrayTaskThrottle is only allowed on ArrayJobId"  # measured on 24.11
+NO_SCRIPT = "Job script not specified"  # measured: scontrol write batch_script of an allocation
 NO_ERROR = "No error"  # measured: scontrol hold of the elements of an array
 NOT_YOURS = "Invalid user id"  # measured: scontrol hold and update of somebody else's job
 JOB_PENDING = "Job is pending execution"  # errno

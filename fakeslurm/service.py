@@ -8,12 +8,13 @@ import pwd
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from attrs import evolve, frozen
 
 from fakeslurm.commands import salloc, sbatch, srun
-from fakeslurm.commands.base import CONVERSATIONS, Continuation, Invocation, Reply, command
+from fakeslurm.commands.base import CONVERSATIONS, Continuation, Invocation, Reply, Written, command
 from fakeslurm.engine import Engine
 from fakeslurm.ledger import Call, Ledger
 from fakeslurm.local import LocalCaller
@@ -98,6 +99,8 @@ class Service:
         else:
             try:
                 reply = self._engine.decide(ask)
+                if reply.write is not None:
+                    reply = _written(reply.write, caller.cwd, caller.umask)
                 if reply.then is None:
                     # A command has ended before what it has asked for happens: it may be a child of the job that it requeues.
                     caller.print(1, reply.stdout)
@@ -134,6 +137,19 @@ def _is_query(call: Call) -> bool:
     return call.command in ("squeue", "sacct", "sinfo", "sacctmgr", "sstat", "sprio") or (
         call.command == "scontrol" and "show" in call.argv
     )
+
+
+def _written(file: Written, cwd: str, umask: int) -> Reply:
+    """Write it, as the caller would: one that is there already keeps its mode."""
+    path = Path(cwd, file.path)
+    new = not path.exists()
+    try:
+        path.write_bytes(file.content)
+    except OSError as error:
+        return Reply(stderr=file.failed.format(error=error.strerror))
+    if new:
+        path.chmod(0o666 & ~umask)
+    return Reply(file.done)
 
 
 def _never() -> bool:

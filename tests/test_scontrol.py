@@ -238,7 +238,7 @@ def test_config() -> None:
         ["update", "jobid=1", "timemin=5"],
         ["u", "jobid=1", "corespec=1"],
         ["reconfigure"],
-        ["show", "reservation"],
+        ["show", "topology"],
         ["show", "hostlist", "/etc/hosts"],
         ["show", "config", "MinJobAge"],
         ["-u", "root", "ping"],

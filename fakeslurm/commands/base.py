@@ -27,6 +27,7 @@ __all__ = [
     "Refused",
     "Reply",
     "UsageError",
+    "Written",
     "command",
     "parse_options",
 ]
@@ -70,6 +71,19 @@ Continuation = Callable[["Controller", float], "Reply | None"]
 
 
 @frozen
+class Written:
+    """A file that a command writes where it was called."""
+
+    path: str
+    """As the caller named it."""
+    content: bytes
+    done: str
+    """What is printed then."""
+    failed: str
+    """What is printed on stderr when it cannot be opened; ``{error}`` is why."""
+
+
+@frozen
 class Reply:
     """What a command prints and returns.
 
@@ -81,6 +95,7 @@ class Reply:
     stderr: str = ""
     returncode: int = 0
     then: Continuation | None = None
+    write: Written | None = None
 
 
 Command = Callable[[Sequence[str], Invocation, "Controller"], Reply]

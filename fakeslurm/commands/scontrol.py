@@ -17,6 +17,7 @@ from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.scontrol_call import PROGRAM, USAGE, Call
 from fakeslurm.commands.scontrol_jobs import hold, release, requeue, requeuehold, resume, suspend, uhold, update
+from fakeslurm.commands.scontrol_scripts import notify, wait_job, write
 from fakeslurm.commands.scontrol_show import show, shows_jobs
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ _LEAST = {
     "update": 1,
     "version": 4,
     "help": 2,
+    "notify": 1,
+    "wait_job": 2,
 }
 """How many letters of a keyword are needed; of others the whole word."""
 
@@ -98,6 +101,7 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         quiet = "quiet" in options
         if "json" in options and (action is not show or not shows_jobs(operands[1:])):
             raise unsupported(PROGRAM, f"--json of {' '.join(operands[:2])}")
+        quiet = quiet and action not in (notify, wait_job, write)
         return _silenced(action(Call(name, operands[1:], options, invocation, controller)), quiet)
     except UsageError as error:
         return error.reply(1)
@@ -114,6 +118,7 @@ def _keyword(word: str) -> tuple[str, Callable[[Call], Reply]]:
     actions: dict[str, Callable[[Call], Reply]] = {
         "help": _help,
         "hold": hold,
+        "notify": notify,
         "ping": _ping,
         "release": release,
         "requeue": requeue,
@@ -124,6 +129,8 @@ def _keyword(word: str) -> tuple[str, Callable[[Call], Reply]]:
         "uhold": uhold,
         "update": _update,
         "version": _version,
+        "wait_job": wait_job,
+        "write": write,
     }
     lower = word.lower()
     for name in _KEYWORDS.split():

@@ -26,6 +26,7 @@ scontrol [<OPTION>] [<COMMAND>]
     Valid <COMMAND> values are:
      hold <job_list>          prevent jobs from starting
      help                     print this description of use
+     notify <job> <message>   write on the stderr of a job's script
      ping                     print status of slurmctld
      release <job_list>       permit held jobs to start
      requeue <job_list>       end jobs and run them again
@@ -34,7 +35,11 @@ scontrol [<OPTION>] [<COMMAND>]
      show <ENTITY> [<ID>]     config, hostlist, hostlistsorted, hostnames, job, node, partition or step
      suspend <job_list>       stop jobs
      uhold <job_list>         prevent jobs from starting, as their user
+     update <SPECIFICATIONS>  change jobs, nodes or partitions
      version                  print the version
+     wait_job <job>           tell whether a job's nodes are ready
+     write batch_script <job> [<file>|-]
+                              write a job's script
 This is fakeslurm: what else scontrol(1) can do is refused with "fakeslurm does not support ...".
 """
 

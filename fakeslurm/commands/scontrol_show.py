@@ -49,6 +49,7 @@ def show(call: Call) -> Reply:
         "licenses": _show_licenses,
         "nodes": _show_nodes,
         "partitions": _show_partitions,
+        "reservations": _show_reservations,
         "steps": _show_steps,
     }
     least = {"partitions": 2, "steps": 2, "hostlist": 5, "hostnames": 5}
@@ -159,6 +160,12 @@ def _show_licenses(call: Call, which: str | None) -> Reply:
             for name in names
         )
     )
+
+
+def _show_reservations(_call: Call, which: str | None) -> Reply:
+    if which is None:
+        return Reply("No reservations in the system\n")
+    raise Stop(stdout=f"Reservation {which} not found\n")
 
 
 def _show_partitions(call: Call, which: str | None) -> Reply:

@@ -161,6 +161,12 @@ class Controller:
         self._requests.release(job_id, uid, task)
         self._schedule()
 
+    def notify(self, job_id: int, text: str, now: float, *, uid: int) -> None:
+        """``scontrol notify``: slurmstepd writes it on the stderr of the job's script."""
+        self._advance(now)
+        self._requests.notify(job_id, text, uid)
+        self._schedule()
+
     def suspend(self, job_id: int, now: float, *, uid: int) -> None:
         """``scontrol suspend``. Nothing happens to a job that is suspended."""
         self._advance(now)

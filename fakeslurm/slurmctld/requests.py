@@ -100,6 +100,18 @@ class Requests:
             raise messages.unsupported("scontrol update of a heterogeneous job")
         self._updates.update(self._element(job, task), update, uid)
 
+    def notify(self, job_id: int, text: str, uid: int) -> None:
+        job = self._state.owned(job_id, uid)
+        if job.array is not None:
+            raise messages.unsupported("notifying the elements of an array")
+        if job.state is JobState.PENDING:
+            raise SlurmError(messages.DISABLED)
+        if job.state is not JobState.RUNNING:  # a suspended one neither (measured)
+            raise SlurmError(messages.ALREADY_DONE)
+        if job.batch is None:
+            raise messages.unsupported("notifying an allocation")
+        self._running.notify(job, job.batch, text)
+
     def suspend(self, job_id: int, uid: int) -> None:
         for job in self._components(self._unfinished(job_id, uid)):
             if job.state is JobState.RUNNING:

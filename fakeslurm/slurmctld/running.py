@@ -157,6 +157,11 @@ class Running:
             self._say(job, step, messages.CANCELLED_AT)
         self._state.effects.append(SignalStep(job.job_id, step.step_id, signal, "tasks" if only_tasks else "all"))
 
+    def notify(self, job: Job, step: Step, text: str) -> None:
+        """A line of slurmstepd's, from the step's first node."""
+        line = f"slurmstepd-{step.nodes[0]}: error: {text}\n"
+        self._state.effects.append(JobError(job.job_id, step.step_id, line))
+
     def warn(self, job: Job) -> None:
         """--signal: SIGCONT and the signal, to the steps or to the batch script's shell."""
         spec = job.description.signal
