@@ -14,7 +14,10 @@ from attrs.validators import ge, in_, instance_of
 from fakeslurm.gres import node_gres
 from fakeslurm.profiles import PROFILES, Profile
 
-__all__ = ["Node", "Partition", "Settings"]
+__all__ = ["Node", "Partition", "PreemptMode", "Settings"]
+
+PreemptMode = Literal["OFF", "REQUEUE", "CANCEL"]
+"""What becomes of a job whose nodes a job of a partition with a higher PriorityTier needs."""
 
 
 def _node_gres(_node: object, _attribute: object, text: str) -> None:
@@ -62,6 +65,12 @@ class Partition:
     state: Literal["UP", "DOWN", "DRAIN", "INACTIVE"] = field(
         default="UP", validator=in_(("UP", "DOWN", "DRAIN", "INACTIVE"))
     )
+    priority_tier: int = field(default=1, validator=[instance_of(int), ge(0)])
+    """PriorityTier: jobs of a higher one come first, and (`Settings.preempts`) preempt those of lower ones."""
+    preempt_mode: PreemptMode | None = field(default=None, validator=in_((None, "OFF", "REQUEUE", "CANCEL")))
+    """PreemptMode, of jobs that are preempted; None is the cluster's."""
+    grace_time: int = field(default=0, validator=[instance_of(int), ge(0)])
+    """GraceTime: seconds that a preempted job has left, before it is ended."""
 
 
 def _node_tuple(nodes: Iterable[Node]) -> tuple[Node, ...]:
@@ -97,6 +106,10 @@ class Settings:
     max_array_size: int = 1001
     cred_expire: float = 5.0
     """AuthInfo=cred_expire, seconds: a requeued job waits so long and one second more. Slurm's default is 120."""
+    preempts: bool = False
+    """PreemptType=preempt/partition_prio; otherwise preempt/none."""
+    preempt_mode: PreemptMode = field(default="OFF", validator=in_(("OFF", "REQUEUE", "CANCEL")))
+    """PreemptMode, where a partition has none of its own."""
     requeue: bool = True
     """JobRequeue: whether a job may be requeued unless it says."""
     kill_invalid_dependency: bool = False
@@ -145,10 +158,16 @@ class Settings:
                     )
         if sum(partition.default for partition in self.partitions) > 1:
             raise ValueError(f"partitions: only one may be the default, got {queues}")
+        if self.preempts != (self.preempt_mode != "OFF"):  # slurmctld does not start
+            raise ValueError("PreemptType=preempt/partition_prio and PreemptMode=REQUEUE or CANCEL need one another")
 
     @property
     def profile(self) -> Profile:
         return PROFILES[self.version]
+
+    def preempt_mode_of(self, partition: Partition) -> PreemptMode:
+        """What becomes of a job of this partition when it is preempted."""
+        return self.preempt_mode if partition.preempt_mode is None else partition.preempt_mode
 
     @property
     def memory_is_constrained(self) -> bool:

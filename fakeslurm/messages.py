@@ -76,6 +76,7 @@ DUE_TO_NODE_FAILURE = (  # measured
     "*** {name} ON {node} CANCELLED AT {stamp} DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***"
 )
 DUE_TO_REQUEUE = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO JOB REQUEUE ***"  # measured
+DUE_TO_PREEMPTION = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO PREEMPTION ***"  # measured
 STEP_FAILED = "*** {name} ON {node} FAILED (non-zero exit code or other failure mode) ***"  # measured
 
 

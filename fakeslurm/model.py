@@ -309,6 +309,12 @@ class Job:
     """Seconds that it was suspended for, up to the last resumption."""
     warned: bool = False
     """Whether --signal has been sent."""
+    may_preempt_at: float | None = None
+    """While it waits: when it may preempt others at the earliest, once that is known."""
+    preempt_time: float | None = None
+    """When it was preempted, or its grace time began."""
+    grace_end: float | None = None
+    """When its grace time is over, in which it goes on running."""
     cancelled_by: int | None = None
     """The uid that cancelled it."""
     batch: Step | None = None
@@ -358,8 +364,9 @@ class Job:
     def latest_end(self) -> float | None:
         """When a running job reaches its limit."""
         if self.start_time is None or self.time_limit is None:
-            return None
-        return self.start_time + self.time_limit * 60 + self.suspended + self.end_shift
+            return self.grace_end
+        end = self.start_time + self.time_limit * 60 + self.suspended + self.end_shift
+        return end if self.grace_end is None else min(end, self.grace_end)
 
     def gres_on(self, node: str) -> int:
         """Which units of that node's gres it has: a bit mask."""

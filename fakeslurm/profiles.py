@@ -73,6 +73,8 @@ class Profile:
     """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
     requeue_renews_priority: bool
     """A requeued job gets the next priority; before that it kept its own."""
+    grace_time_ends_in_preemption: bool
+    """A job that ends in its grace time by itself is PREEMPTED, or requeued; before that it was what it ended as."""
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -110,6 +112,7 @@ PROFILES: Mapping[str, Profile] = {
         keeps_first_name=True,
         throttles_arrays_only=False,
         requeue_renews_priority=False,
+        grace_time_ends_in_preemption=False,
     ),
     "24.11": Profile(
         release="24.11",
@@ -142,6 +145,7 @@ PROFILES: Mapping[str, Profile] = {
         keeps_first_name=False,
         throttles_arrays_only=True,
         requeue_renews_priority=True,
+        grace_time_ends_in_preemption=True,
     ),
 }
 """Every release that can be asked for."""

@@ -130,6 +130,7 @@ def _table(*keys: _Key) -> Mapping[str, _Key]:
 
 
 _YES_NO = _word(YES=True, NO=False)
+_PREEMPT_MODE = _word(OFF="OFF", REQUEUE="REQUEUE", CANCEL="CANCEL")
 
 _PARAMETERS = _table(
     _Key("ClusterName", "cluster_name", _cluster_name),
@@ -148,6 +149,12 @@ _PARAMETERS = _table(
     ),
     _Key("TaskPlugin", "task_cgroup", lambda text: _exactly("task/none", "task/cgroup")(text).endswith("cgroup")),
     _Key("ConstrainRAMSpace", "constrain_ram_space", _YES_NO),  # of cgroup.conf
+    _Key(
+        "PreemptType",
+        "preempts",
+        lambda text: _exactly("preempt/none", "preempt/partition_prio")(text) != "preempt/none",
+    ),
+    _Key("PreemptMode", "preempt_mode", _PREEMPT_MODE),
     _Key("AccountingStorageType", "accounting", _accounting),
     _Key("GresTypes", "gres_types", _comma_separated),
     _Key("AccountingStorageTRES", "accounted_gres", _accounted_gres),
@@ -175,6 +182,9 @@ _PARTITION = _table(
     _Key("DefaultTime", "default_time", _minutes),
     _Key("MaxNodes", "max_nodes", _whole(1, UNLIMITED=None, INFINITE=None)),
     _Key("MinNodes", "min_nodes", _whole(0)),
+    _Key("PriorityTier", "priority_tier", _whole(0)),
+    _Key("PreemptMode", "preempt_mode", _PREEMPT_MODE),
+    _Key("GraceTime", "grace_time", _whole(0)),
     _Key("State", "state", _word(UP="UP", DOWN="DOWN", DRAIN="DRAIN", INACTIVE="INACTIVE")),
 )
 

@@ -176,7 +176,7 @@ class Accounting:
 
 def _order(record: JobRecord) -> tuple[int, int, int, int]:
     task = _NO_TASK if record.array_task_id is None else record.array_task_id
-    return record.array_job_id or 0, task, int(record.submit), record.job_id
+    return record.array_job_id or 0, int(record.submit), task, record.job_id
 
 
 def record_of(job: Job, settings: Settings) -> JobRecord:
@@ -233,7 +233,8 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
 
 def _wait_status(job: Job, settings: Settings) -> int:
     """A job that was ended from outside has no exit code here, and one that was refused has 1 (measured: sacct, scontrol)."""
-    if job.state is JobState.PENDING or (job.nodes and job.state in (JobState.CANCELLED, JobState.TIMEOUT)):
+    ended = (JobState.CANCELLED, JobState.TIMEOUT, JobState.PREEMPTED)
+    if job.state is JobState.PENDING or (job.nodes and job.state in ended):
         return 0
     if job.state is JobState.NODE_FAIL:
         return settings.profile.node_fail_exit_code << 8

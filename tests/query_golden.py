@@ -329,8 +329,10 @@ def into_array(table: Mapping[int, Job], array_job_id: int, tasks: Mapping[int, 
     """Make jobs the elements of one array: `tasks` are their indices, by job id."""
     indices = sorted(tasks.values())
     array = job_array(array_job_id, ",".join(map(str, indices)))
+    submitted = min(table[job_id].submit_time for job_id in tasks)
     for job_id, task in tasks.items():
         array.split_off(task, job_id)
+        table[job_id].submit_time = submitted
         table[job_id].array, table[job_id].array_task_id = array, task
 
 

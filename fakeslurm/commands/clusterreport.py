@@ -99,13 +99,13 @@ def partition_report(partition: Partition, settings: Settings, *, oneliner: bool
         "AllowGroups=ALL AllowAccounts=ALL AllowQos=ALL",
         f"AllocNodes=ALL Default={'YES' if is_default(partition, settings) else 'NO'} QoS=N/A",
         f"DefaultTime={_minutes(partition.default_time, 'NONE')} DisableRootJobs=NO ExclusiveUser=NO {topology}"
-        "GraceTime=0 Hidden=NO",
+        f"GraceTime={partition.grace_time} Hidden=NO",
         f"MaxNodes={most} MaxTime={_minutes(partition.max_time, 'UNLIMITED')} MinNodes={partition.min_nodes} LLN=NO "
         f"MaxCPUsPerNode=UNLIMITED{per_socket}",
         *node_sets,
         f"Nodes={hostlist.compress(node.name for node in nodes)}",
-        "PriorityJobFactor=1 PriorityTier=1 RootOnly=NO ReqResv=NO OverSubscribe=NO",
-        "OverTimeLimit=NONE PreemptMode=OFF",
+        f"PriorityJobFactor=1 PriorityTier={partition.priority_tier} RootOnly=NO ReqResv=NO OverSubscribe=NO",
+        f"OverTimeLimit=NONE PreemptMode={settings.preempt_mode_of(partition)}",
         f"State={partition.state} TotalCPUs={cpus} TotalNodes={len(nodes)} SelectTypeParameters=NONE",
         "JobDefaults=(null)",
         "DefMemPerNode=UNLIMITED MaxMemPerNode=UNLIMITED",
@@ -117,6 +117,8 @@ def partition_report(partition: Partition, settings: Settings, *, oneliner: bool
 def config_report(settings: Settings, stamps: Stamps, now: float) -> str:
     """The part of the configuration that the fake has, under Slurm's names."""
     new = settings.profile.release == NEW
+    nothing = "(null)" if new else "preempt/none"
+    preempt_type = "preempt/partition_prio" if settings.preempts else nothing
     entries = {
         "AccountingStorageType": f"accounting_storage/{'slurmdbd' if settings.accounting else 'none'}",
         "ClusterName": settings.cluster_name,
@@ -130,7 +132,8 @@ def config_report(settings: Settings, stamps: Stamps, now: float) -> str:
         "MaxNodeCount": f"{len(settings.nodes)}",
         "MinJobAge": f"{settings.min_job_age:.0f} sec",
         "OverTimeLimit": f"{settings.over_time_limit} min",
-        "PreemptType": "(null)" if new else "preempt/none",
+        "PreemptMode": settings.preempt_mode,
+        "PreemptType": preempt_type,
         "PriorityType": "priority/basic",
         "SelectType": "select/cons_tres",
         "SelectTypeParameters": "CR_CORE_MEMORY" if settings.memory_is_consumed else "CR_CORE",

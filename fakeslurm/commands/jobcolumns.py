@@ -215,6 +215,9 @@ class JobColumns:
         waits = job.start_time is None or job.state is JobState.PENDING
         return f"{int(self.now if waits else job.start_time or 0) - int(job.submit_time)}"
 
+    def preempt_time(self, job: Job) -> str:
+        return self._stamp(job.preempt_time)
+
     def priority(self, job: Job) -> str:
         return f"{job.priority / 0xFFFFFFFF:16.14f}"
 

@@ -126,6 +126,7 @@ class _Values:
             "deadline": _seconds(job.description.deadline),
             "eligible_time": _seconds(job.eligible_time),
             "end_time": self._end(),
+            "preempt_time": _seconds(job.preempt_time),
             "last_sched_evaluation": _seconds(jobtexts.last_evaluation(job)),
             "start_time": _seconds(jobtexts.expected_start(job, self.now)),
             "submit_time": _seconds(job.submit_time),

@@ -115,10 +115,18 @@ class Reporter:
             f"SubmitTime={self.stamps(job.submit_time)} EligibleTime={self._stamp(job.eligible_time)}",
             f"AccrueTime={self._stamp(jobtexts.accrue_time(job))}",
             f"StartTime={start} EndTime={end} Deadline={self._stamp(job.description.deadline, 'N/A')}",
+            *self._preemption(job),
             f"SuspendTime={'None' if job.suspend_time is None else self.stamps(job.suspend_time)} "
             f"SecsPreSuspend={int(job.run_before)} LastSchedEval={self.stamps(jobtexts.last_evaluation(job))} "
             f"Scheduler={'Backfill' if job.het is not None and job.nodes else 'Main'}",
         ]
+
+    def _preemption(self, job: Job) -> list[str]:
+        """Of a job that may be preempted, since it has started."""
+        since = jobtexts.preemptable_since(job, self.settings)
+        if since is None:
+            return []
+        return [f"PreemptEligibleTime={self.stamps(since)} PreemptTime={self._stamp(job.preempt_time, 'None')}"]
 
     def _resources(self, job: Job) -> list[str]:
         asked = job.description

@@ -34,6 +34,7 @@ __all__ = [
     "most_nodes",
     "nodelist",
     "over_subscribe",
+    "preemptable_since",
     "requeue",
     "required_nodes",
     "seconds_used",
@@ -115,9 +116,18 @@ def expected_end(job: Job, now: float) -> float | None:
     if job.end_time is not None:
         return job.end_time
     start = expected_start(job, now)
-    return (
-        None if start is None or job.time_limit is None else start + job.time_limit * 60 + job.suspended + job.end_shift
-    )
+    if start is None or job.time_limit is None:
+        return None
+    end = start + job.time_limit * 60 + job.suspended + job.end_shift
+    return end if job.grace_end is None else min(end, job.grace_end)
+
+
+def preemptable_since(job: Job, settings: Settings) -> float | None:
+    """From when on the job may be preempted: not while it waits, and never where nobody is."""
+    if job.state is JobState.PENDING or not job.nodes:
+        return None
+    known = {one.name: one for one in settings.partitions}
+    return None if settings.preempt_mode_of(known[job.partition]) == "OFF" else job.start_time
 
 
 def accrue_time(job: Job) -> float | None:

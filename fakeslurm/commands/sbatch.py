@@ -355,10 +355,13 @@ def test_only(program: str, controller: Controller, description: JobDescription,
         forecast = controller.test_only(description, now)
     except SlurmError as error:
         return Reply(stderr=f"allocation failure: {error.message}\n", returncode=1)
-    return Reply(
-        stderr=f"{program}: Job {forecast.job_id} to start at {format_timestamp(forecast.start)} using "
+    text = (
+        f"{program}: Job {forecast.job_id} to start at {format_timestamp(forecast.start)} using "
         f"{forecast.num_cpus} processors on nodes {compress(forecast.nodes)} in partition {forecast.partition}\n"
     )
+    if forecast.preempts:
+        text += f"{program}:   Preempts: {','.join(map(str, forecast.preempts))}\n"
+    return Reply(stderr=text)
 
 
 def _waiter(job_id: int) -> Continuation:

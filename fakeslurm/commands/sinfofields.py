@@ -118,6 +118,12 @@ class GroupColumns:
     def partition(self, group: Group) -> str:
         return f"{group.partition.name}*" if is_default(group.partition, self.settings) else group.partition.name
 
+    def preempt_mode(self, group: Group) -> str:
+        return self.settings.preempt_mode_of(group.partition)
+
+    def priority_tier(self, group: Group) -> str:
+        return f"{group.partition.priority_tier}"
+
     def reason(self, group: Group) -> str:
         return group.nodes[0].reason if group.nodes else "none"
 
@@ -194,9 +200,9 @@ _FIELDS: Mapping[str, Field] = {
     "oversubscribe": Field("OVERSUBSCRIBE", constant="NO", splits="partition"),
     "partition": Field("PARTITION", "partition", overflow="mark", splits="partition"),
     "partitionname": Field("PARTITION", "name", splits="partition"),
-    "preemptmode": Field("PREEMPT_MODE", constant="OFF", splits="partition"),
+    "preemptmode": Field("PREEMPT_MODE", "preempt_mode", splits="partition"),
     "priorityjobfactor": Field("PRIO_JOB_FACTOR", constant="1", splits="partition"),
-    "prioritytier": Field("PRIO_TIER", constant="1", splits="partition"),
+    "prioritytier": Field("PRIO_TIER", "priority_tier", splits="partition"),
     "reason": Field("REASON", "reason", splits="reason"),
     "root": Field("ROOT", constant="no", splits="partition"),
     "size": Field("JOB_SIZE", "size", splits="partition"),

@@ -75,7 +75,7 @@ _FIELDS: Mapping[str, Field] = {
     "oversubscribe": Field("OVER_SUBSCRIBE", "over_subscribe"),
     "partition": Field("PARTITION", "partition"),
     "pendingtime": Field("PENDING_TIME", "pending_time"),
-    "preempttime": Field("PREEMPT_TIME", constant="N/A"),
+    "preempttime": Field("PREEMPT_TIME", "preempt_time"),
     "prefer": Field("PREFER", constant=NULL),
     "priority": Field("PRIORITY", "priority"),
     "prioritylong": Field("PRIORITY", "priority_long"),

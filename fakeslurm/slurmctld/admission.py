@@ -21,6 +21,7 @@ __all__ = [
     "check_names",
     "check_open",
     "latest_start",
+    "may_requeue",
     "misfit",
     "obstacle",
     "partitions_of",
@@ -44,6 +45,11 @@ def partitions_of(description: JobDescription, settings: Settings) -> tuple[Part
             raise SlurmError(messages.INVALID_PARTITION, messages.INVALID_PARTITION_DETAIL.format(name or "(null)"))
         found.append(known[name])
     return tuple(found)
+
+
+def may_requeue(description: JobDescription, settings: Settings) -> bool:
+    """``--requeue``, ``--no-requeue``, JobRequeue."""
+    return settings.requeue if description.requeue is None else description.requeue
 
 
 def check_open(partitions: Sequence[Partition]) -> None:

@@ -27,6 +27,7 @@ from fakeslurm.slurmctld.forecast import Forecast, forecast
 from fakeslurm.slurmctld.jobupdate import JobUpdate
 from fakeslurm.slurmctld.nodes import Nodes, NodeState
 from fakeslurm.slurmctld.obstacles import Obstacles
+from fakeslurm.slurmctld.preemption import Preemption
 from fakeslurm.slurmctld.requests import Requests
 from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.scheduler import Scheduler
@@ -49,10 +50,10 @@ class Controller:
 
     def __init__(self, settings: Settings) -> None:
         state = self._state = State(settings)
-        self._scheduler = Scheduler(settings.partitions, state.resources, state.jobs, state.running, self._start)
+        self._running = Running(state)
+        self._scheduler = Scheduler(state, Preemption(state, self._running), self._start)
         self._obstacles = Obstacles(state)
         self._waiting = Waiting(state, self._scheduler, self._obstacles)
-        self._running = Running(state)
         self._requests = Requests(state, self._waiting, self._running)
         self._nodes = Nodes(state, self._waiting, self._running)
 
@@ -326,6 +327,8 @@ class Controller:
             match what:
                 case "begin" | "depend" | "deadline":
                     self._waiting.consider(job)
+                case "preempt":
+                    self._scheduler.look_again()
                 case "limit":
                     self._running.time_out(job)
                 case "warn":

@@ -25,6 +25,8 @@ class Forecast:
     nodes: tuple[str, ...]
     num_cpus: int
     partition: str
+    preempts: tuple[int, ...]
+    """The jobs that would have to make room."""
 
 
 def forecast(description: JobDescription, state: State, obstacles: Obstacles, scheduler: Scheduler) -> Forecast:
@@ -35,12 +37,13 @@ def forecast(description: JobDescription, state: State, obstacles: Obstacles, sc
     for partition in obstacles.open_partitions(description, demand, partitions):
         found = scheduler.forecast(demand, partition.name, state.now)
         if found is not None:
-            shares, start = found
+            shares, start, preempts = found
             return Forecast(
                 job_id=job_id,
                 start=start,
                 nodes=tuple(state.resources.by_index[share.index].node.name for share in shares),
                 num_cpus=sum(share.cpus for share in shares),
                 partition=partition.name,
+                preempts=preempts,
             )
     raise SlurmError(messages.NODE_CONFIGURATION)

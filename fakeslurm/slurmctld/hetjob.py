@@ -9,16 +9,18 @@ from attrs import evolve
 
 from fakeslurm import messages
 from fakeslurm.messages import SlurmError, unsupported
-from fakeslurm.model import JobDescription
+from fakeslurm.model import JobDescription, Settings
 from slurmkit.slurm.hostlist import HostlistError, compress_sorted, expand
 
 __all__ = ["checked"]
 
 
-def checked(descriptions: Sequence[JobDescription]) -> list[JobDescription]:
+def checked(descriptions: Sequence[JobDescription], settings: Settings) -> list[JobDescription]:
     """The components as they are submitted: what one wants by name (-w) the others are kept from. Raises SlurmError."""
     if any(one.array for one in descriptions):
         raise SlurmError(messages.INVALID_ARRAY)
+    if settings.preempts:
+        raise unsupported("a heterogeneous job where jobs are preempted")
     for one in descriptions:
         for value, what in (
             (one.licenses, "licenses"),

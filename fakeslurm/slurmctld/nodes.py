@@ -67,8 +67,7 @@ class Nodes:
 
     def _fail(self, job: Job) -> None:
         text = messages.DUE_TO_NODE_FAILURE
-        if job.description.script is not None and self._waiting.may_requeue(job):
-            reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
-            self._running.requeue(job, reason, text, JobState.NODE_FAIL)
+        if self._running.may_run_again(job):
+            self._running.requeue(job, self._running.reason_to_wait(job), text, JobState.NODE_FAIL)
         else:
             self._running.terminate(job, JobState.NODE_FAIL, Reason.NODE_DOWN, text)

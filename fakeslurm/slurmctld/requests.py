@@ -7,6 +7,7 @@ from signal import SIGKILL
 from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, Scope, StepId
+from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.jobupdate import JobUpdate, JobUpdates
 from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.state import State
@@ -148,7 +149,7 @@ class Requests:
             raise messages.unsupported("requeueing a suspended job")
         if job.description.script is None:
             raise SlurmError(messages.ONLY_BATCH)
-        if not self._waiting.may_requeue(job):
+        if not admission.may_requeue(job.description, self._state.settings):
             raise SlurmError(messages.DISABLED)
         if job.state is JobState.PENDING:
             raise SlurmError(messages.JOB_PENDING)
@@ -173,3 +174,5 @@ class Requests:
             self._waiting.end(job, JobState.CANCELLED)
         elif job.state in (JobState.RUNNING, JobState.SUSPENDED):
             self._running.end_by_status(job, wait_status)
+        elif job.state is JobState.PREEMPTED:
+            job.wait_status = wait_status

@@ -227,3 +227,7 @@ class Resources:
 
     def held_by(self, job_id: int) -> Holding:
         return self._holdings[job_id]
+
+    def nodes_of(self, job_id: int) -> int:
+        """The nodes that a job holds: a bit mask."""
+        return sum(1 << share.index for share in self._holdings[job_id].shares)

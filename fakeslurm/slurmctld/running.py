@@ -59,6 +59,7 @@ class Running:
         job.reason = Reason.NONE
         job.wait_status = 0
         job.partition = partition
+        job.may_preempt_at = job.preempt_time = job.grace_end = None
         job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
         if job.description.deadline is not None:
             left = int(job.description.deadline - state.now) // 60
@@ -222,6 +223,32 @@ class Running:
         for other in self._led_by(job):
             self.requeue(other, reason, text, accounted)
 
+    def may_run_again(self, job: Job) -> bool:
+        """Whether a job that cannot go on is requeued."""
+        return job.description.script is not None and admission.may_requeue(job.description, self._state.settings)
+
+    def reason_to_wait(self, job: Job) -> str:
+        """Of a job that is requeued: it may have been held while it ran."""
+        return Reason.NONE if job.priority else job.reason
+
+    def preempt(self, job: Job) -> None:
+        """A running job has to make room: it is requeued, or (PREEMPTED) over, as its partition says and it allows."""
+        settings = self._state.settings
+        mode = settings.preempt_mode_of(self._state.partitions[job.partition])
+        if mode == "REQUEUE" and self.may_run_again(job):
+            self.requeue(job, self.reason_to_wait(job), messages.DUE_TO_PREEMPTION, JobState.PREEMPTED)
+        else:
+            self.terminate(job, JobState.PREEMPTED, job.reason, messages.DUE_TO_PREEMPTION)
+
+    def give_notice(self, job: Job, grace: float) -> None:
+        """A running job will be preempted in `grace` seconds; its steps are asked to end, but not its script (measured)."""
+        state = self._state
+        job.preempt_time = state.now
+        job.grace_end = state.now + grace
+        self.signal_job(job, SIGCONT, "steps")
+        self.signal_job(job, SIGTERM, "steps")
+        self.watch(job)
+
     def cancel_requeue(self, job: Job) -> None:
         """A requeued job is cancelled before it has come to wait: it ends when its processes have."""
         job.state = JobState.CANCELLED
@@ -293,11 +320,21 @@ class Running:
         return alive
 
     def time_out(self, job: Job) -> None:
-        """A scan finds a job that has used up its time."""
+        """A scan finds a job that has used up its time, or its grace time."""
+        if job.grace_end is not None:
+            job.preempt_time = self._state.now
+            self.preempt(job)
+        else:
+            self._time_out(job)
+
+    def _time_out(self, job: Job) -> None:
         self.terminate(job, JobState.TIMEOUT, Reason.TIME_LIMIT, messages.DUE_TO_TIME_LIMIT)
 
     def end_by_status(self, job: Job, wait_status: int) -> None:
         """A running job's script, or srun, has ended by itself. After the limit that is a TIMEOUT, even with 0 (measured)."""
+        if job.grace_end is not None and self._state.settings.profile.grace_time_ends_in_preemption:
+            self.preempt(job)
+            return
         job.wait_status = wait_status
         latest = job.latest_end
         if wait_status == OUT_OF_MEMORY:
@@ -307,7 +344,7 @@ class Running:
             reason = messages.ended_badly(wait_status, raised_signal=raised_signal)
             self.terminate(job, JobState.FAILED, reason, messages.STEP_FAILED)
         elif latest is not None and self._state.now >= latest:
-            self.time_out(job)
+            self._time_out(job)
         else:
             self.terminate(job, JobState.COMPLETED, job.reason, messages.CANCELLED_AT)
 

@@ -14,11 +14,13 @@ from attrs import define, field
 from fakeslurm import messages
 from fakeslurm.hetjob import HetJob
 from fakeslurm.messages import Reason
-from fakeslurm.model import Job, Partition
+from fakeslurm.model import Job
 from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.preemption import Preemption
 from fakeslurm.slurmctld.queue import Queue
 from fakeslurm.slurmctld.resources import Resources, bits
 from fakeslurm.slurmctld.selection import Candidate, Share, select
+from fakeslurm.slurmctld.state import State
 from slurmkit.slurm import hostlist
 
 __all__ = ["Request", "Scheduler"]
@@ -62,20 +64,20 @@ class Scheduler:
 
     def __init__(
         self,
-        partitions: Sequence[Partition],
-        resources: Resources,
-        jobs: Mapping[int, Job],
-        running: Mapping[int, Job],
+        state: State,
+        preemption: Preemption,
         start: Callable[[int, str, list[Share]], None],
     ) -> None:
-        self._resources = resources
-        self._jobs = jobs
-        self._running = running
+        self._resources = state.resources
+        self._jobs: Mapping[int, Job] = state.jobs
+        self._running: Mapping[int, Job] = state.running
+        self._preemption = preemption
         self._start = start
-        self._queues = {one.name: Queue() for one in partitions}
+        self._queues = {one.name: Queue() for one in state.settings.partitions}
+        self._tiers = {one.name: one.priority_tier for one in state.settings.partitions}
         self._requests: dict[int, Request] = {}
         self._changed = False
-        self._available = resources.available
+        self._available = state.resources.available
         """The nodes that were available at the last pass."""
         self._seen = 0
         """The version of the resources at the last pass."""
@@ -94,7 +96,7 @@ class Scheduler:
         for name in request.partitions:
             self._queues[name].add(job.job_id, job.priority)
         behind = job.het is None and all(self._queues[name].head != job.job_id for name in request.partitions)
-        if behind and request.demand.min_cpus > self._resources.free_cpus:
+        if behind and request.demand.min_cpus > self._resources.free_cpus and not self._preemption.enabled:
             job.reason = Reason.PRIORITY
         else:
             self._changed = True
@@ -112,6 +114,10 @@ class Scheduler:
             for name in request.partitions:
                 self._queues[name].remove(job_id)
 
+    def look_again(self) -> None:
+        """Something is possible now that was too early before."""
+        self._changed = True
+
     def run(self, now: float) -> None:
         """Start everything that may start. Costs nothing when nothing has changed since the last time."""
         while self._changed or self._seen != self._resources.version:
@@ -125,7 +131,7 @@ class Scheduler:
         looked_at: dict[str, int] = {}
         unlicensed: set[int] = set()
         for name, job_id in self._in_order(looked_at):
-            if not self._resources.free_cpus:
+            if not self._resources.free_cpus and not self._preemption.enabled:
                 break
             request = self._requests.get(job_id)
             if request is None:
@@ -151,6 +157,10 @@ class Scheduler:
             looked_at[name] = looked_at.get(name, 0) + 1
             if self._lacks_nodes(job, request, name):
                 continue  # it holds up nobody
+            if self._preemption.enabled:
+                mask = self._resources.partition_masks[name] & ~self._reserved(job, reservations.values(), now)
+                select_without = self._select_without(request.demand, mask)
+                self._preemption.make_room(job, name, select_without, first=name not in reservations)
             if name in reservations:
                 job.reason = Reason.PRIORITY
             else:
@@ -199,15 +209,15 @@ class Scheduler:
         return messages.UNAVAILABLE_NODES.format(nodes=hostlist.compress(names))
 
     def _in_order(self, looked_at: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-        """(partition, job id) of all queues together, by priority; of each until enough have been looked at in vain."""
+        """(partition, job id) of all queues together, by tier and priority; of each until enough have been looked at in vain."""
 
-        def keyed(name: str, queue: Queue) -> Iterator[tuple[int, int, str]]:
+        def keyed(name: str, queue: Queue) -> Iterator[tuple[int, int, int, str]]:
             for priority, job_id in queue:
                 if looked_at.get(name, 0) >= _DEPTH:
                     return
-                yield priority, job_id, name
+                yield -self._tiers[name], priority, job_id, name
 
-        for _, job_id, name in merge(*(keyed(name, queue) for name, queue in self._queues.items() if queue)):
+        for _, _, job_id, name in merge(*(keyed(name, queue) for name, queue in self._queues.items() if queue)):
             yield name, job_id
 
     def _find(
@@ -222,6 +232,17 @@ class Scheduler:
             return shares
         mask &= ~self._reserved(job, reservations, now)
         return select(demand, self._resources.candidates(demand, mask))
+
+    def _select_without(self, demand: Demand, mask: int) -> Callable[[Collection[int]], list[Share] | None]:
+        """What a job would get of these nodes if jobs of certain ids were gone."""
+
+        def select_without(job_ids: Collection[int]) -> list[Share] | None:
+            released = _Released(self._resources)
+            for job_id in job_ids:
+                released.add(job_id)
+            return select(demand, released.candidates(demand, mask & self._resources.available))
+
+        return select_without
 
     def _reserved(self, job: Job, reservations: Collection[_Reservation], now: float) -> int:
         """The nodes that jobs ahead will need before this one, started now, would have ended."""
@@ -288,17 +309,25 @@ class Scheduler:
     def _end(self, job: Job) -> float:
         if job.completing or job.start_time is None:
             return 0.0
+        if job.grace_end is not None:
+            return job.grace_end
         return job.start_time + _length(job) + job.end_shift
 
-    def forecast(self, demand: Demand, partition: str, now: float) -> tuple[list[Share], float] | None:
-        """What a job that stands first in the queue would get, and when; None for never."""
+    def forecast(
+        self, demand: Demand, partition: str, now: float
+    ) -> tuple[Sequence[Share], float, tuple[int, ...]] | None:
+        """What a job that stands first in the queue would get, when, and which jobs it would preempt; None for never."""
         mask = self._resources.partition_masks[partition]
         shares = select(demand, self._resources.candidates(demand, mask))
         if shares is not None:
-            return shares, now
+            return shares, now, ()
+        found = self._preemption.choose(partition, self._select_without(demand, mask))
+        if found is not None:
+            preempted, room = found
+            return room, now, preempted
         reserved, begin = self._foresee([(demand, mask)], now)
         shares = select(demand, self._resources.candidates(demand, reserved, empty=True))
-        return None if shares is None else (shares, begin)
+        return None if shares is None else (shares, begin, ())
 
 
 def _nodes_of(shares: Iterable[Share]) -> int:

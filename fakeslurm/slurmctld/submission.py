@@ -83,6 +83,7 @@ def renew(job: Job, state: State) -> None:
     elif job.array is not None:
         job.array.again(job.job_id)
     job.suspend_time, job.run_before, job.suspended, job.warned = None, 0.0, 0.0, False
+    job.may_preempt_at = job.preempt_time = job.grace_end = None
 
 
 def resize(job: Job, state: State) -> Sequence[Partition]:

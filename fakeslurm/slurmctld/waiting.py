@@ -53,7 +53,7 @@ class Waiting:
         """The components of a heterogeneous job; the leader. When one is refused those before it are left, CANCELLED (measured)."""
         jobs: list[Job] = []
         try:
-            for description in hetjob.checked(descriptions):
+            for description in hetjob.checked(descriptions, self._state.settings):
                 jobs.append(self._create(description))
         finally:
             het = HetJob(tuple(job.job_id for job in jobs))
@@ -121,6 +121,8 @@ class Waiting:
             job.eligible_time = state.now
         demand = self._state.demands[job_id]
         partitions = [self._state.partitions[name] for name in job.partition.split(",")]
+        partitions.sort(key=lambda one: -one.priority_tier)
+        job.partition = ",".join(one.name for one in partitions)  # and so it is shown from now on (measured)
         obstacles = self._obstacles.of(description, demand, partitions)
         usable = tuple(one.name for one, reason in zip(partitions, obstacles, strict=True) if reason is None)
         others = [reason for reason in obstacles if reason is not None and reason is not Reason.BAD_CONSTRAINTS]
@@ -277,6 +279,7 @@ class Waiting:
 
     def _leave_queue(self, job: Job) -> None:
         self._scheduler.remove(job.job_id)
+        self._state.timers.clear("preempt", job.job_id)
         if job.array is not None:
             job.array.waiting.discard(job.job_id)
 
@@ -322,11 +325,6 @@ class Waiting:
                 self.consider(job)
 
     # Waiting again
-
-    def may_requeue(self, job: Job) -> bool:
-        """``--requeue``, ``--no-requeue``, JobRequeue."""
-        asked = job.description.requeue
-        return self._state.settings.requeue if asked is None else asked
 
     def requeue_finished(self, job: Job, *, hold: bool) -> None:
         """A job that has ended is to run again. It keeps its exit code until it does."""
