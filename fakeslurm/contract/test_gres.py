@@ -40,6 +40,9 @@ def devices(indices: str, *others: str) -> list[str]:
         (["--gpus-per-node=2"], "n1", "0,1", ["SLURM_GPUS_PER_NODE=2"]),
         (["--gpus-per-node=a100:1"], "n3", "0", ["SLURM_GPUS_PER_NODE=a100:1"]),
         (["--gpus=2", "-N1"], "n1", "0,1", ["SLURM_GPUS=2"]),
+        (["--gpus=1"], "n1", "0", ["SLURM_GPUS=1"]),
+        (["--gpus=1", "-c3"], "n1", "0", ["SLURM_GPUS=1"]),
+        (["-G", "v100"], "n3", "1", ["SLURM_GPUS=v100"]),
         (["-N1", "-G", "v100:1"], "n3", "1", ["SLURM_GPUS=v100:1"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -69,6 +72,7 @@ def test_batch_environment_without_gpus(slurm: SlurmUnderTest, options: list[str
         (["--exclusive", "-n1"], "gpu:2,fpga:3 Nodes=n1 gpu:2(IDX:0-1),fpga(CNT:3)", "N/A"),
         (["--gres=gpu:0"], "(null) Nodes=n1 ", "{}gpu:0"),
         (["--gpus=1", "-N1"], "gpu:1 Nodes=n1 gpu:1(IDX:0)", "N/A"),
+        (["--gpus=1"], "gpu:1 Nodes=n1 gpu:1(IDX:0)", "N/A"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -87,10 +91,11 @@ def test_what_a_job_has(slurm: SlurmUnderTest, options: list[str], detail: str, 
     assert re.findall(r"TresPerJob=.*", text) == per_job
 
 
-def test_nobody_gets_what_another_has(slurm: SlurmUnderTest) -> None:
+@pytest.mark.parametrize("option", ["--gres=gpu:1", "--gpus=1"])
+def test_nobody_gets_what_another_has(slurm: SlurmUnderTest, option: str) -> None:
     go = slurm.workdir / "go"
     hold = f"echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES; until [ -e {go} ]; do sleep 0.05; done"
-    jobs = [slurm.sbatch(hold, "--gres=gpu:1", "-t", "10", "-o", f"o{number}.txt") for number in range(7)]
+    jobs = [slurm.sbatch(hold, option, "-t", "10", "-o", f"o{number}.txt") for number in range(7)]
     for job_id in jobs[:6]:
         slurm.wait(job_id, ["RUNNING"])
     until(lambda: slurm.wait(jobs[6], ["PENDING"])["Reason"] == "Resources", what="the reason Resources")
@@ -154,6 +159,7 @@ def test_refused(slurm: SlurmUnderTest, options: list[str], problem: str) -> Non
         (["--exclusive", "-n1"], "--gres=gpu:1", "n1", "0"),
         (["--gres=gpu:v100:1", "-n1"], "", "n3", "1"),
         (["--gpus=2", "-N1"], "--gres=gpu:1", "n1", "0"),
+        (["--gpus=1"], "", "n1", "0"),
     ],
 )
 def test_step(slurm: SlurmUnderTest, job: list[str], step: str, node: str, indices: str) -> None:

@@ -129,7 +129,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
 def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres, ...]:
     """The gres that the job needs of each node. Raises SlurmError.
 
-    ``--gpus`` is a number for the whole job; that is the same when there is one node only.
+    ``--gpus`` is a number for the whole job, which is the same when there is one node only: with -N1, or when one GPU alone asks for it.
     """
     d = description
     given = [text for text in (d.gres, d.gpus, d.gpus_per_node) if text not in ("", "0", "none")]
@@ -143,7 +143,10 @@ def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres
         raise unsupported("more than one of --gres, --gpus and --gpus-per-node")
     text = d.gres or ",".join(f"gpu:{item}" for item in (d.gpus or d.gpus_per_node).split(","))
     found = requested(text, settings.gres_types, settings.profile.release)
-    if d.gpus and (d.max_nodes != 1 or d.min_nodes != 1):
+    one_node = d.max_nodes == 1 and d.min_nodes == 1
+    plain = not (d.asks_for_tasks or d.exclusive or d.nodelist or d.spread_job or d.min_nodes)
+    one_gpu = sum(one.count for one in found) == 1 and plain
+    if d.gpus and not one_node and not one_gpu:
         raise unsupported(f"--gpus={d.gpus} without --nodes=1 (--gpus-per-node and --gres are)")
     return found
 
