@@ -15,8 +15,10 @@ from attrs import define, field
 
 from slurmkit.slurm.jobid import parse_array_spec
 
-__all__ = ["TEXT_LENGTH", "JobArray", "TaskSet", "index_text", "job_array", "range_text"]
+__all__ = ["NO_TASK", "TEXT_LENGTH", "JobArray", "TaskSet", "index_text", "job_array", "range_text"]
 
+NO_TASK = 0xFFFFFFFE
+"""What is no index (NO_VAL)."""
 TEXT_LENGTH = 64
 """What the commands show of an index set (SLURM_BITSTR_LEN)."""
 _STEP_SPAN = 10

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from fakeslurm.configuration import Node, Partition, Settings
 from fakeslurm.effects import BATCH, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
 from fakeslurm.hetjob import HetJob
-from fakeslurm.jobarray import JobArray
+from fakeslurm.jobarray import NO_TASK, JobArray
 from fakeslurm.messages import Reason
 from fakeslurm.profiles import PROFILES, Profile
 from slurmkit.slurm.states import JobState
@@ -339,6 +339,11 @@ class Job:
     def label(self) -> str:
         """``5``, ``5+1`` for a component of a heterogeneous job."""
         return f"{self.job_id}" if self.het is None else f"{self.het.job_id}+{self.het_offset}"
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        """Who comes first of those with the same priority: the older job, of an array the lowest element (measured)."""
+        return self.array_job_id or self.job_id, NO_TASK if self.array_task_id is None else self.array_task_id
 
     @property
     def is_unsplit(self) -> bool:

@@ -8,13 +8,12 @@ from copy import copy
 
 from attrs import frozen
 
-from fakeslurm.jobarray import TaskSet
+from fakeslurm.jobarray import NO_TASK, TaskSet
 from fakeslurm.model import BATCH, Job, Settings, Step, StepId
 from slurmkit.slurm.states import JobState
 
 __all__ = ["Accounting", "JobRecord", "StepRecord", "record_of"]
 
-_NO_TASK = 0xFFFFFFFE
 _REFUSED = 1 << 8
 """Exit code 1: of a job that was refused after it had its id."""
 
@@ -152,8 +151,8 @@ class Accounting:
 
         The id of the leader of a heterogeneous job brings all its components.
 
-        Of a job that was requeued the latest one, or (`duplicates`) one for each attempt. Sorted as slurmdbd has them: jobs by
-        the second of their submission and their ids, then arrays by theirs and their elements by index (measured).
+        Of a job that was requeued the latest one, or (`duplicates`) one for each attempt. Sorted as slurmdbd has them: by the
+        second of their submission, in one second first jobs by their ids, then arrays by theirs and elements by index (measured).
         """
         while self._coming and self._coming[0][0] <= now:
             record = self._coming.popleft()[1]
@@ -175,8 +174,8 @@ class Accounting:
 
 
 def _order(record: JobRecord) -> tuple[int, int, int, int]:
-    task = _NO_TASK if record.array_task_id is None else record.array_task_id
-    return record.array_job_id or 0, int(record.submit), task, record.job_id
+    task = NO_TASK if record.array_task_id is None else record.array_task_id
+    return int(record.submit), record.array_job_id or 0, task, record.job_id
 
 
 def record_of(job: Job, settings: Settings) -> JobRecord:

@@ -449,19 +449,20 @@ def test_dependency_and_begin() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 5)), max_size=300))
 def test_queue(operations: list[tuple[str, int]]) -> None:
-    queue, members, count = Queue(), dict[int, int](), 0
+    queue, members, count = Queue(), dict[int, tuple[int, tuple[int, int], int]](), 0
     for what, number in operations:
         if what == "add":
             count += 1
-            queue.add(count, number)
-            members[count] = number
+            turn = (count - number % 2, number)  # some come before those that are older
+            queue.add(count, number, turn)
+            members[count] = (-number, turn, count)
         elif members:
             gone = sorted(members)[number % len(members)]
             queue.remove(gone)
             del members[gone]
-        expected = sorted((-priority, job_id) for job_id, priority in members.items())
+        expected = sorted(members.values())
         assert list(queue) == expected
-        assert queue.head == (expected[0][1] if expected else None)
+        assert queue.head == (expected[0][-1] if expected else None)
         assert len(queue) == len(members)
         assert all(one in queue for one in members)
 

@@ -26,9 +26,10 @@ __all__ = [
 
 Getter = Callable[[Any], str]
 Overflow = Literal["", "time", "nodes", "head", "mark"]
-"""What is not cut when it is right-justified: durations, lists of nodes with their headers, a header alone.
+"""What is not cut when it is right-justified: durations, lists of nodes (not reasons) with their headers, a header alone.
 
 ``mark`` is always cut, but keeps the star at its end: the default partition's."""
+_NULL = "(null)"
 Found = tuple[str, Getter, Overflow] | None
 """A field's header, getter and overflow; None for a field that does not exist."""
 
@@ -113,13 +114,22 @@ class Column:
         text = self.get(row)
         if self.overflow == "mark" and text.endswith("*") and len(text) > self.width > 0:
             text = f"{text[: self.width - 1]}*"
-        spill = self.overflow == "nodes" or (self.overflow == "time" and not text.isalpha())
+        if text == _NULL and self._narrow:
+            text = ""
+        nodes = self.overflow == "nodes" and (not text.startswith("(") or text == _NULL)
+        spill = nodes or (self.overflow == "time" and not text.isalpha())
         return fit(text, self.width, self.right, cut=not (self.right and spill))
 
     @property
     def special(self) -> bool:
         """Whether a printf template cannot lay the value out."""
-        return bool(self.width) and (self.overflow == "mark" or (self.right and self.overflow in ("time", "nodes")))
+        spills = self.right and self.overflow in ("time", "nodes")
+        return bool(self.width) and (self.overflow == "mark" or spills or self._narrow)
+
+    @property
+    def _narrow(self) -> bool:
+        """Whether a value that is not there is left blank: so printf prints NULL where it has no room for ``(null)`` (measured)."""
+        return not self.right and 0 < self.width < len(_NULL)
 
 
 def fit(text: str, width: int, right: bool, *, cut: bool = True) -> str:

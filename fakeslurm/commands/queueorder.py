@@ -13,6 +13,7 @@ from typing import Any
 from fakeslurm.commands import jobtexts
 from fakeslurm.commands.answers import Stop
 from fakeslurm.commands.stepfields import ShownStep
+from fakeslurm.jobarray import NO_TASK
 from fakeslurm.model import Job
 
 __all__ = ["order_jobs", "order_steps"]
@@ -45,7 +46,7 @@ def _cores(job: Job, _now: float) -> tuple[int, int, int]:
 
 
 def _identity(job: Job, _now: float) -> tuple[int, int]:
-    return jobtexts.array_job_id(job), -1 if job.array_task_id is None else job.array_task_id
+    return jobtexts.array_job_id(job), NO_TASK if job.array_task_id is None else job.array_task_id
 
 
 _JOB_KEYS: Mapping[str, Key | None] = {

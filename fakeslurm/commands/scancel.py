@@ -14,6 +14,7 @@ from attrs import define, field
 from fakeslurm import messages
 from fakeslurm.commands.arrayjobs import Target, component, targets, tasks_of
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
+from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.signals import parse_signal
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, Scope
@@ -170,8 +171,7 @@ def _understand(
         elif name != "clusters":
             request.filters[name] = _filter_value(name, value or "", invocation)
     for operand in operands:
-        for text in operand.split(","):
-            request.ids.append(_job_id(text))
+        request.ids += map(_job_id, _words(operand))
     if not request.ids and not request.filters:
         raise _error("No job identification provided")
     return request
@@ -198,6 +198,13 @@ def _is_user(name: str) -> bool:
     except (KeyError, OverflowError):
         return False
     return True
+
+
+def _words(operand: str) -> list[str]:
+    """``5,5_[1,3]``: after a bracket no comma separates anything (measured)."""
+    before, bracket, after = operand.partition("[")
+    *words, last = before.split(",")
+    return [*words, last + bracket + after]
 
 
 def _job_id(text: str) -> JobId:
@@ -248,10 +255,11 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
         if wanted.step is not None:
             _cancel_step(request, wanted, invocation, controller)
             continue
-        found = [target for target in _targets(controller, wanted)[0] if not target.job.finished]
-        if not found:
-            request.fail(f"Kill job error on job id {wanted}: {messages.INVALID_JOB_ID}")
-        chosen.extend(found)
+        for one in _one_by_one(wanted):
+            found = [target for target in _targets(controller, one)[0] if not target.job.finished]
+            if not found:
+                request.fail(f"Kill job error on job id {one}: {messages.INVALID_JOB_ID}")
+            chosen.extend(found)
     matching = [target for target in chosen if _matches(target.job, request.filters)]
     if chosen and not matching and request.verbose:
         filters = " ".join(f"{name}={value}" for name, value in request.filters.items())
@@ -259,7 +267,7 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
     if not request.ids:
         active = [job for job in controller.jobs.values() if not job.finished]
         matching = [Target(job) for job in active if _matches(job, request.filters)]
-    for target in matching:
+    for target in _with_elements(matching, whole=controller.settings.profile.release != NEW):
         if request.verbose:
             what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
             request.say(f"{what} job {target.label}")
@@ -268,6 +276,26 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
         except SlurmError as error:
             code = _NOT_WHOLE if error.message == messages.NOT_WHOLE_HET_JOB else 1
             request.fail(f"Kill job error on job id {target.label}: {error.message}", code)
+
+
+def _one_by_one(wanted: JobId) -> list[JobId]:
+    """``5_[1,3]`` as ``5_1`` and ``5_3``."""
+    tasks = tasks_of(wanted)
+    return [wanted] if tasks is None else [JobId(wanted.job_id, task) for task in tasks]
+
+
+def _with_elements(chosen: Sequence[Target], *, whole: bool) -> list[Target]:
+    """The elements that the record of an array stands for, each by itself: what it stood for is no array afterwards (measured).
+
+    `whole`: all of them when any of them was chosen, which is what 22.05 does.
+    """
+    found: dict[tuple[int, int | None], Target] = {}
+    for target in chosen:
+        job, tasks = target.job, tuple[int | None, ...]((target.task,))
+        if job.is_unsplit and job.array is not None and (whole or target.task is None):
+            tasks = tuple(job.array.pending)
+        found |= {(job.job_id, task): Target(job, task) for task in tasks}
+    return list(found.values())
 
 
 def _cancel(target: Target, request: _Request, invocation: Invocation, controller: Controller) -> None:

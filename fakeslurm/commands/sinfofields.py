@@ -195,7 +195,7 @@ _FIELDS: Mapping[str, Field] = {
     "nodeai": Field("NODES(A/I)", "nodes_used"),
     "nodeaiot": Field("NODES(A/I/O/T)", "nodes_by_state"),
     "nodehost": Field("HOSTNAMES", "hosts", overflow="head", splits="name"),
-    "nodelist": Field("NODELIST", "hosts", overflow="nodes"),
+    "nodelist": Field("NODELIST", "hosts", overflow="head"),
     "nodes": Field("NODES", "nodes"),
     "oversubscribe": Field("OVERSUBSCRIBE", constant="NO", splits="partition"),
     "partition": Field("PARTITION", "partition", overflow="mark", splits="partition"),

@@ -184,12 +184,11 @@ def test_a_held_job_is_eligible_when_it_may_begin(slurm: SlurmUnderTest) -> None
     assert {fields[name] for name in ("EligibleTime", "StartTime")} == {"2035-01-01T00:00:00"}
 
 
-@pytest.mark.slurm_version(max="24.05")
 @pytest.mark.parametrize(("options", "nodes"), [(("-N1-4",), "1"), (("-N1-4", "-c2"), "1"), (("-N2-4",), "2")])
 def test_nodes_by_tasks_per_node(slurm: SlurmUnderTest, options: tuple[str, ...], nodes: str) -> None:
-    """A range of nodes ends at the tasks that its least number would have."""
+    """In 22.05 a range of nodes ends at the tasks that its least number would have."""
     job_id = slurm.sbatch("true", "--ntasks-per-node=1", *options)
-    assert slurm.wait(job_id)["NumNodes"] == nodes
+    assert slurm.wait(job_id)["NumNodes"] == ("4" if slurm.at_least("24.11") else nodes)
 
 
 def test_a_job_that_excludes_every_node(slurm: SlurmUnderTest) -> None:
@@ -250,7 +249,26 @@ def test_an_unknown_job_that_is_named_twice(slurm: SlurmUnderTest) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("letter", ["v", "E", "f", "w"])
+@pytest.mark.parametrize(
+    ("width", "text"), [("", "(null)"), (".5", "(null"), ("5", " " * 5), ("6", "(null)"), ("1", " ")]
+)
+def test_nothing_in_a_narrow_column(slurm: SlurmUnderTest, letter: str, width: str, text: str) -> None:
+    job_id = held(slurm)
+    assert slurm.run("squeue", "-h", "-j", job_id, "-o", f"%{width}{letter}|").stdout == f"{text}|\n"
+
+
+def test_reasons_are_cut_where_nodes_are_not(slurm: SlurmUnderTest) -> None:
+    job_id = held(slurm)
+    assert slurm.run("squeue", "-j", job_id, "-o", "%.5R|").stdout == "NODELIST(REASON)|\n(JobH|\n"
+
+
 # sinfo
+
+
+@pytest.mark.parametrize("options", [("-o", "%5f|%.5f|%.5N|"), ("-O", "Features:5|,Features:.5|,NodeList:.5|")])
+def test_narrow_columns_of_sinfo(slurm: SlurmUnderTest, options: tuple[str, ...]) -> None:
+    assert slurm.run("sinfo", *options).stdout == "AVAIL|AVAIL|NODELIST|\n     |(null|n[1-4|\n"
 
 
 @pytest.mark.parametrize("letter", list("aBghIlLMprsS"))
@@ -302,7 +320,6 @@ def test_hold_of_a_list_with_something_else_in_it(slurm: SlurmUnderTest, text: s
     assert (done.returncode, done.stderr) == (1, f"{problem} for job {argument}\nslurm_suspend error: {problem}\n")
 
 
-@pytest.mark.slurm_version(max="24.05")  # later ones refuse such a job
 @pytest.mark.parametrize("verb", ["hold", "uhold", "release"])
 def test_hold_of_a_job_that_is_too_large(slurm: SlurmUnderTest, verb: str) -> None:
     job_id = held(slurm, "-n17")
@@ -311,7 +328,6 @@ def test_hold_of_a_job_that_is_too_large(slurm: SlurmUnderTest, verb: str) -> No
     assert (done.returncode, done.stderr) == (1, f"{problem} for job {job_id}\nslurm_suspend error: {problem}\n")
 
 
-@pytest.mark.slurm_version(max="24.05")
 def test_what_hold_complains_of_it_does_nevertheless(slurm: SlurmUnderTest) -> None:
     job_id = held(slurm, "-n17")
     assert slurm.run("scontrol", "hold", job_id).returncode == 1

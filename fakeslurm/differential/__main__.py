@@ -85,10 +85,12 @@ def _run(chosen: argparse.Namespace, first: int) -> int:
             print(f"--version={chosen.version}: the Slurm that is installed is {version}", file=sys.stderr)
             return 2
         if chosen.against == "real":
-            left: RealSide | FakeSide = RealSide(stack.enter_context(real_slurm()), name="left")
+            other = stack.enter_context(real_slurm())
+            left: RealSide | FakeSide = RealSide(other, name="left")
         else:
+            other = real
             left = FakeSide(version)
-        arena = Arena(left, right, root, lambda: next_job_id(real))
+        arena = Arena(left, right, root, lambda: max(next_job_id(real), next_job_id(other)))
         phases = [Phase.generate] if chosen.no_shrink else [Phase.generate, Phase.shrink]
         for number in range(-(-chosen.examples // _ROUND)):
             wanted = min(_ROUND, chosen.examples - number * _ROUND)

@@ -70,6 +70,12 @@ EXCLUSIONS: Sequence[Exclusion] = (
         _pairs((r"Partition(NodeLimit|TimeLimit|Config)", "PartitionConfig")),
     ),
     Exclusion(
+        "which elements of an array wait",
+        "slurmdbd hears of them up to 5 s late: of one that is cancelled before that it never does (measured)",
+        ("sacct",),
+        _pairs((r"(\d+)_\[[^\]\s|;]*(?:\]|\+|(?= ))", r"\1")),
+    ),
+    Exclusion(
         "`srun: Job ... step creation temporarily disabled, retrying`, `srun: Step created for ...`",
         "they appear when the step before has not been cleared away yet: timing",
         (FILES,),

@@ -85,7 +85,28 @@ _OPTIONS: Mapping[str, tuple[str, Sequence[str | None]]] = {
     "use-min-nodes": ("", (None,)),
     "wait-all-nodes": ("", ("0", "1")),
 }
+_ARRAYS = (
+    *(
+        "1-3",
+        "0-3",
+        "1-4%1",
+        "1-4%2",
+        "0-3%3",
+        "2,5,7",
+        "0-9:3",
+        "1-7:2%2",
+        "5",
+        "1,3-4",
+        "4,2-3",
+        "3-3",
+        "1-2%5",
+        "1-2%0",
+    ),
+    *("[1-2]", "1-2%x", "1,1,2", "0-20:2"),
+)
+"""Values of ``--array``."""
 _BAD: Mapping[str, Sequence[str]] = {
+    "array": ("5-2", "0-2000", "foo", "", "1-2:0", "%2", "-1", "1-", "1--2", "1;2", "1-2,", " 1-2", "1001", "1000"),
     "begin": _BAD_TIMES,
     "clusters": ("other",),
     "constraint": ("feat", "a&b", ""),
@@ -165,6 +186,8 @@ class Submission:
     script: str
     arguments: tuple[str, ...] = ()
     way: Literal["file", "stdin", "wrap"] = "file"
+    array: str | None = None
+    """What ``--array`` says, if it is one."""
 
     @property
     def gated(self) -> bool:
@@ -193,6 +216,15 @@ def _words(draw: st.DrawFn, names: Sequence[str], values: Mapping[str, Sequence[
 
 _GOOD_VALUES: Mapping[str, Sequence[str | None]] = {name: values for name, (_, values) in _OPTIONS.items()}
 _good = _words(list(_GOOD_VALUES), _GOOD_VALUES)
+_ARRAY_VALUES: Mapping[str, Sequence[str | None]] = {
+    **_GOOD_VALUES,
+    "chdir": (".", "sub", "/tmp"),
+    "error": ("e-%j", "e-%3a.%A", "/dev/null"),
+    "input": ("/dev/null", "/etc/hostname"),
+    "output": ("o-%j", "%A-%a", "%4a-%J", "sub/%a", "/dev/null"),
+}
+"""Files that no two elements share; and all elements come to their gates: where others start after some have ended is chance."""
+_good_of_arrays = _words(list(_ARRAY_VALUES), _ARRAY_VALUES)
 _bad = st.one_of(
     _words(list(_BAD), _BAD),
     st.sampled_from(
@@ -246,11 +278,14 @@ srun -J named true
 srun -n2 sh -c 'exit $SLURM_PROCID'
 srun -m cyclic -l sh -c 'echo $SLURM_NODEID'
 """
-_SHEBANGS = """
+_SHELLS = """
 #!/bin/sh
 #!/bin/sh
 #!/bin/bash
 #!/bin/bash -e
+"""
+_SHEBANGS = f"""
+{_SHELLS}
 #!/no/such/interpreter
 #! /bin/sh
 #!/bin/cat
@@ -266,17 +301,33 @@ _NO_SCRIPTS = (
 
 
 def _lines(text: str) -> list[str]:
-    return text.strip().splitlines()
+    return [line for line in text.splitlines() if line]
 
 
 @st.composite
-def submissions(draw: st.DrawFn, *, gated: bool | None = None, bad: bool = False, steps: bool = True) -> Submission:
-    """A call of sbatch. `gated`: whether the script waits at its gate; `bad`: with something that is likely to be refused."""
-    on_line = [word for words in draw(st.lists(_good, max_size=4)) for word in words]
-    in_script = draw(st.lists(_good, max_size=2)) if draw(st.booleans()) else []
+def submissions(
+    draw: st.DrawFn, *, gated: bool | None = None, bad: bool = False, steps: bool = True, array: bool = False
+) -> Submission:
+    """A call of sbatch.
+
+    `gated`: whether the script waits at its gate; `bad`: with something that is likely to be refused; `array`: of a job array.
+    """
+    good = _good_of_arrays if array else _good
+    on_line = [word for words in draw(st.lists(good, max_size=4)) for word in words]
+    in_script = draw(st.lists(good, max_size=2)) if draw(st.booleans()) else []
     environ: dict[str, str] = {}
+    way: Literal["file", "stdin", "wrap"] = draw(st.sampled_from(["file", "file", "file", "stdin", "wrap"]))
+    indices = draw(st.sampled_from(_ARRAYS)) if array else None
+    if indices is not None:
+        where = draw(st.sampled_from(["-a", "--array", "directive", "SBATCH_ARRAY_INX"]))
+        if where == "directive" and way != "wrap":
+            in_script.append(["-a", indices])
+        elif where == "SBATCH_ARRAY_INX":
+            environ[where] = indices
+        else:
+            on_line += ["-a" if where == "directive" else where, indices]
     if draw(st.integers(0, 3)) == 0:
-        name = draw(st.sampled_from(sorted(_VARIABLES)))
+        name = draw(st.sampled_from(sorted(_VARIABLES.keys() - ({"output", "error"} if array else set()))))
         values = _GOOD_VALUES.get(name, ("100",))
         pool = [*values, *_BAD.get(name, ())] if bad else values
         environ[_VARIABLES[name]] = draw(st.sampled_from([value or "" for value in pool]))
@@ -289,18 +340,17 @@ def submissions(draw: st.DrawFn, *, gated: bool | None = None, bad: bool = False
     commands = _lines(_COMMANDS) + (_lines(_STEPS) if steps else [])
     lines = draw(st.lists(st.sampled_from(commands), max_size=4))
     if gated or (gated is None and draw(st.booleans())):
-        lines.insert(draw(st.integers(0, 1)) if lines else 0, f": > {GATE}.at; : < {GATE}.gate")
+        lines.insert(draw(st.integers(0, 1)) if lines and not array else 0, f": > {GATE}.at; : < {GATE}.gate")
     directives = [f"#SBATCH {' '.join(map(_quoted, words))}" for words in in_script]
-    script = "\n".join([draw(st.sampled_from(_lines(_SHEBANGS))), *directives, *lines, ""])
+    script = "\n".join([draw(st.sampled_from(_lines(_SHELLS if array else _SHEBANGS))), *directives, *lines, ""])
     if bad and draw(st.integers(0, 5)) == 0:
         script = draw(st.sampled_from(_NO_SCRIPTS))
-    way: Literal["file", "stdin", "wrap"] = draw(st.sampled_from(["file", "file", "file", "stdin", "wrap"]))
     if way == "wrap":
         script = "\n".join(lines)
     arguments = (
         tuple(draw(st.lists(st.sampled_from(["a", "b c", "--bogus", "-n2", ""]), max_size=2))) if way == "file" else ()
     )
-    return Submission(tuple(on_line), environ, script, arguments, way)
+    return Submission(tuple(on_line), environ, script, arguments, way, indices)
 
 
 def _quoted(word: str) -> str:

@@ -19,6 +19,7 @@ from fakeslurm.differential.grammar import GATE, Submission, submissions
 from fakeslurm.differential.normalisation import Places, normalised
 from fakeslurm.differential.questions import questions, with_ids
 from fakeslurm.differential.sides import Answer, Side, open_gate
+from slurmkit.slurm.jobid import parse_array_spec
 
 __all__ = ["Arena", "Disagreement", "machine"]
 
@@ -64,11 +65,19 @@ class Arena:
 
 @define
 class _Submitted:
-    """A job of the example."""
+    """A job or a job array of the example."""
 
     job_id: int
-    gate: str | None
-    opened: bool = False
+    tasks: tuple[int, ...] | None = None
+    """The indices of an array."""
+    gates: Mapping[str, str] = Factory(dict)
+    """By job id, or id of an element, the name of the gate at which it waits."""
+    opened: set[str] = Factory(set)
+    """Of `gates` those that are open."""
+
+    @property
+    def closed(self) -> list[str]:
+        return [label for label in self.gates if label not in self.opened]
 
 
 class Machine(RuleBasedStateMachine):
@@ -105,7 +114,11 @@ class Machine(RuleBasedStateMachine):
     def run_to_its_gate(self, submission: Submission) -> None:
         self.submit(submission if not self._busy() else submission.with_options("--hold"))
 
-    @rule(submission=submissions(steps=False))
+    @rule(submission=submissions(gated=True, array=True))
+    def run_an_array_to_its_gates(self, submission: Submission) -> None:
+        self.submit(submission if not self._busy() else submission.with_options("--hold"))
+
+    @rule(submission=st.one_of(submissions(steps=False), submissions(steps=False, gated=True, array=True)))
     def hold_at_once(self, submission: Submission) -> None:
         self.submit(submission.with_options("-H"))
 
@@ -118,30 +131,29 @@ class Machine(RuleBasedStateMachine):
         data=st.data(),
         kind=st.sampled_from(["afterok", "afternotok", "afterany", "after", "aftercorr"]),
         extra=st.sampled_from(["", "?", ",singleton", "+1"]),
-        submission=submissions(gated=False, steps=False),
+        submission=st.one_of(submissions(gated=False, steps=False), submissions(gated=True, steps=False, array=True)),
     )
     def depend(self, data: st.DataObject, kind: str, extra: str, submission: Submission) -> None:
-        one, other = (data.draw(st.sampled_from(self.jobs)).job_id for _ in range(2))
+        one, other = self._one(data), self._one(data)
         text = f"{kind}:{one}"
         text += f"?afterany:{other}" if extra == "?" else extra if extra != "+1" or kind == "after" else ""
         self.submit(submission.with_options(f"--dependency={text}"))
 
-    @precondition(lambda self: any(job.gate and not job.opened for job in self.jobs))
+    @precondition(lambda self: any(job.closed for job in self.jobs))
     @rule(data=st.data())
     def open_a_gate(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from([job for job in self.jobs if job.gate and not job.opened]))
-        self.transcript.append(f"# job {job.job_id} goes on from its gate")
-        job.opened = True
+        job = data.draw(st.sampled_from([job for job in self.jobs if job.closed]))
+        self._open(job, data.draw(st.sampled_from(job.closed)))
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), options=st.sampled_from(_CANCEL))
     def cancel(self, data: st.DataObject, options: list[str]) -> None:
         self.settle()
-        job = data.draw(st.sampled_from(self.jobs))
-        if (
-            "-s" not in options or "KILL" in options or self._state(job) == "RUNNING"
-        ):  # to a pending one scancel tries for minutes
-            self.both(["scancel", *options, str(job.job_id)])
+        target = self._one(data)
+        states = self._states(target)
+        # To pending ones scancel tries for minutes.
+        if "-s" not in options or "KILL" in options or states == {"RUNNING"}:
+            self.both(["scancel", *options, target])
             self.settle()
 
     @rule(words=st.sampled_from(_CANCEL_NOTHING))
@@ -152,17 +164,17 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), verb=st.sampled_from(["hold", "release", "uhold"]), other=st.sampled_from(_OTHERS))
     def hold_or_release(self, data: st.DataObject, verb: str, other: str) -> None:
         self.settle()
-        job = data.draw(st.sampled_from(self.jobs))
+        target = self._one(data)
         if verb == "release" and self._busy():
             return
-        self.both(["scontrol", verb, *f"{job.job_id}{other}".split()])
+        self.both(["scontrol", verb, *f"{target}{other}".split()])
         self.settle()
 
     @rule(data=st.data(), command=st.sampled_from(sorted(questions)))
     def query(self, data: st.DataObject, command: str) -> None:
         words = data.draw(questions[command])
         ids = [str(job.job_id) for job in self.jobs] or ["999999"]
-        one = data.draw(st.sampled_from(ids))
+        one = self._one(data) if self.jobs else "999999"
         argv = with_ids(words, ids, one)
         self.until_agreed(argv)
 
@@ -171,11 +183,14 @@ class Machine(RuleBasedStateMachine):
     def submit(self, submission: Submission) -> None:
         self.settle()
         self.submitted += 1
-        gate = f"{self.submitted}.gate" if submission.gated else None
-        script = submission.script.replace(GATE, f'"$SLURM_SUBMIT_DIR"/{self.submitted}')
+        tasks = None if submission.array is None else parse_array_spec(submission.array).indices
+        place = str(self.submitted) if tasks is None else f"{self.submitted}.$SLURM_ARRAY_TASK_ID"
+        suffixes = [""] if tasks is None else [f".{task}" for task in tasks]
+        gates = [f"{self.submitted}{suffix}.gate" for suffix in suffixes] if submission.gated else []
+        script = submission.script.replace(GATE, f'"$SLURM_SUBMIT_DIR"/{place}')
         name = f"s{self.submitted}.sh"
         for side in (self.arena.left, self.arena.right):
-            if gate:
+            for gate in gates:
                 os.mkfifo(side.workdir / gate)
             if submission.way == "file":
                 (side.workdir / name).write_text(script, newline="")
@@ -191,9 +206,12 @@ class Machine(RuleBasedStateMachine):
             else []
         )
         if answer.returncode == 0 and not found:  # --quiet
-            listed = self.arena.left.run(["squeue", "-h", "-t", "all", "-o", "%A"], {}, None).stdout.split()
-            found = [job_id for job_id in map(int, listed) if job_id >= self.first_job_id and job_id not in known]
-        self.jobs += [_Submitted(job_id, gate) for job_id in found]
+            listed = self.arena.left.run(["squeue", "-h", "-t", "all", "-o", "%F"], {}, None).stdout.split()
+            ids = sorted(set(map(int, listed)))
+            found = [job_id for job_id in ids if job_id >= self.first_job_id and job_id not in known]
+        for job_id in found:
+            labels = [f"{job_id}{suffix.replace('.', '_')}" for suffix in suffixes]
+            self.jobs.append(_Submitted(job_id, tasks, dict(zip(labels, gates, strict=False))))
 
     def both(
         self, argv: Sequence[str], environ: Mapping[str, str] | None = None, stdin: str | None = None, shown: str = ""
@@ -261,15 +279,35 @@ class Machine(RuleBasedStateMachine):
 
     def _push_on(self) -> None:
         for job in self.jobs:
-            if job.gate and job.opened:
+            for label in job.opened:
                 for side in (self.arena.left, self.arena.right):
-                    open_gate(side.workdir / job.gate)
+                    open_gate(side.workdir / job.gates[label])
+
+    def _open(self, job: _Submitted, label: str) -> None:
+        """Let a job, or an element of an array, go on; elements one after the other, as what ends first is chance."""
+        if job.tasks is not None:
+            self.settle()
+        self.transcript.append(f"# job {label} goes on from its gate")
+        job.opened.add(label)
+        if job.tasks is not None:
+            self.settle()
+
+    def _one(self, data: st.DataObject) -> str:
+        """The id of a job of the example, or of an array, or of some of its elements."""
+        job = data.draw(st.sampled_from(self.jobs))
+        if job.tasks is None:
+            return f"{job.job_id}"
+        first, last = job.tasks[0], job.tasks[-1]
+        shapes = [f"{first}", f"{last}", f"{job.tasks[len(job.tasks) // 2]}", f"[{first}-{last}]", f"[{first},{last}]"]
+        shape = data.draw(st.sampled_from(["", "", *shapes, f"{last + 1}"]))
+        return f"{job.job_id}_{shape}" if shape else f"{job.job_id}"
 
     def _at_rest(self, listing: str, side: Side) -> bool:
         at_gates = {
-            str(job.job_id)
+            label
             for job in self.jobs
-            if job.gate and not job.opened and (side.workdir / job.gate).with_suffix(".at").exists()
+            for label in job.closed
+            if (side.workdir / job.gates[label]).with_suffix(".at").exists()
         }
         rows = [line.split("|") for line in listing.splitlines()]
         return all(
@@ -283,10 +321,11 @@ class Machine(RuleBasedStateMachine):
         listed = self.arena.left.run(["squeue", "-h", "-t", "R,CG", "-o", "%i"], {}, None)
         return bool(listed.stdout.strip())
 
-    def _state(self, job: _Submitted) -> str:
-        return self.arena.left.run(
-            ["squeue", "-h", "-t", "all", "-j", str(job.job_id), "-o", "%T"], {}, None
-        ).stdout.strip()
+    def _states(self, target: str) -> set[str]:
+        listed = self.arena.left.run(
+            ["squeue", "-h", "-t", "all", "-j", target.partition("_")[0], "-o", "%T"], {}, None
+        )
+        return set(listed.stdout.split())
 
     def _compare(self, argv: Sequence[str], left: Answer, right: Answer) -> None:
         ours, theirs = (
@@ -324,7 +363,8 @@ class Machine(RuleBasedStateMachine):
     def finish(self) -> None:
         """Let every job that runs end, and compare the files."""
         for job in self.jobs:
-            job.opened = True
+            for label in job.closed:
+                self._open(job, label)
         self.settle()
         found = differences(self.arena.left.workdir, self.arena.right.workdir, self.places)
         if found:

@@ -103,6 +103,8 @@ _states = _calls("""
 -t F
 """)
 _filters = _calls("""
+-r
+-r -t all
 -n name
 -n wrap,name
 -p debug
@@ -131,6 +133,9 @@ _jobs = _calls("""
 -j ID,999999
 -j abc
 -jID
+-r -j IDS
+-r -j ID
+--array-unique -j IDS
 """)
 _format_of_jobs = _maybe(st.one_of(_letters(_SQUEUE_LETTERS), _names(_SQUEUE_NAMES)))
 _squeue = _together(st.just(["squeue"]), _jobs, _states, _format_of_jobs, _maybe(_sorts), _maybe(_filters))
@@ -182,6 +187,7 @@ sacct -j ID.batch
 sacct -j ID.0
 sacct -j ID,ID
 sacct -j 999999
+sacct --array -j IDS
 """),
     _maybe(_calls("-X\n-P\n-p\n-n\n-b\n-D\n-nP\n-XP\n-P --delimiter=;")),
     _maybe(_accounts()),

@@ -87,6 +87,8 @@ class RealSide:
     def start(self, workdir: Path, first_job_id: int) -> None:
         self.workdir = workdir
         _fresh(workdir)
+        while next_job_id(self.real) < first_job_id:  # the other one is real, too, and further on
+            self.real.run(["sbatch", "--test-only", "--wrap=true"])
 
     def run(self, argv: Sequence[str], environ: Mapping[str, str], stdin: str | None) -> Answer:
         base = self.real.environ({"PATH": os.environ["PATH"], **_USER})

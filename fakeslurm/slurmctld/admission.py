@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
-from fakeslurm.model import NO_LIMIT, JobDescription, Partition, Profile, Settings
+from fakeslurm.model import NO_LIMIT, JobDescription, Partition, Settings
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.features import check_known, check_supported
 from fakeslurm.slurmctld.layout import check_distribution
@@ -131,7 +131,6 @@ def obstacle(
     demand: Demand,
     partition: Partition,
     resources: Resources,
-    profile: Profile,
     fits_empty: Callable[[Demand, str], bool],
 ) -> Reason | None:
     """Why a job cannot be queued in a partition as it is; None when it can.
@@ -147,9 +146,6 @@ def obstacle(
     if partition.max_time is not None and (limit is None or limit > partition.max_time):
         return Reason.PARTITION_TIME_LIMIT
     mask = resources.partition_masks[partition.name]
-    too_big = demand.min_nodes > mask.bit_count() or demand.min_cpus > resources.partition_cpus[partition.name]
-    if profile.refuses_more_than_there_is and too_big:
-        return Reason.BAD_CONSTRAINTS
     most = mask.bit_count() if partition.max_nodes is None else min(partition.max_nodes, mask.bit_count())
     too_many = demand.max_nodes is not None and demand.max_nodes > (partition.max_nodes or demand.max_nodes)
     too_few = demand.max_nodes is not None and demand.max_nodes < partition.min_nodes
@@ -158,3 +154,9 @@ def obstacle(
     if demand.min_cpus > resources.partition_cpus[partition.name]:
         return Reason.PARTITION_CONFIG
     return None if fits_empty(demand, partition.name) else Reason.BAD_CONSTRAINTS
+
+
+def is_too_big(demand: Demand, partition: Partition, resources: Resources) -> bool:
+    """Whether a job asks for more nodes or CPUs than the partition has."""
+    nodes = resources.partition_masks[partition.name].bit_count()
+    return demand.min_nodes > nodes or demand.min_cpus > resources.partition_cpus[partition.name]

@@ -157,7 +157,7 @@ class Controller:
         self._schedule()
 
     def release(self, job_id: int, now: float, *, uid: int, task: int | None = None) -> None:
-        """``scontrol release``: a held job gets the next priority. Nothing happens to one that is not held."""
+        """``scontrol release``: the job gets the next priority, whether it is held or not."""
         self._advance(now)
         self._requests.release(job_id, uid, task)
         self._schedule()

@@ -16,6 +16,9 @@ from fakeslurm.slurmctld.state import State
 __all__ = ["Obstacles"]
 
 
+_OF_SIZE = (Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_CONFIG)
+
+
 class Obstacles:
     """Decides where a job may be queued."""
 
@@ -32,7 +35,15 @@ class Obstacles:
         self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
     ) -> SlurmError | None:
         """Why the job could never run, not even if the limits of its partitions were others."""
-        if set(self.of(description, demand, partitions)) != {Reason.BAD_CONSTRAINTS}:
+        reasons = self.of(description, demand, partitions)
+        if (
+            self._state.settings.profile.refuses_more_than_there_is
+        ):  # at submission alone: not when it is released (measured)
+            reasons = [
+                Reason.BAD_CONSTRAINTS if reason in _OF_SIZE and self._is_too_big(demand, one) else reason
+                for reason, one in zip(reasons, partitions, strict=True)
+            ]
+        if set(reasons) != {Reason.BAD_CONSTRAINTS}:
             return None
         misfit = admission.misfit(description, demand, self._state.resources)
         return misfit or SlurmError(messages.NODE_CONFIGURATION)
@@ -49,10 +60,10 @@ class Obstacles:
         resources = self._state.resources
         if admission.misfit(description, demand, resources) is not None:
             return [Reason.BAD_CONSTRAINTS] * len(partitions)
-        profile = self._state.settings.profile
-        return [
-            admission.obstacle(description, demand, one, resources, profile, self._fits_empty) for one in partitions
-        ]
+        return [admission.obstacle(description, demand, one, resources, self._fits_empty) for one in partitions]
+
+    def _is_too_big(self, demand: Demand, partition: Partition) -> bool:
+        return admission.is_too_big(demand, partition, self._state.resources)
 
     def _could_run(self, demand: Demand, partition: str) -> bool:
         """Whether a job could run in the partition if nothing else ran."""

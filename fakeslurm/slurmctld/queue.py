@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 __all__ = ["Queue"]
 
-_Key = tuple[int, int]
+_Key = tuple[int, tuple[int, int], int]
 _COMPACT_AFTER = 64
 
 
 class Queue:
-    """Job ids ordered by priority (highest first), then by id. Adding at the end and removing anywhere cost little."""
+    """Job ids ordered by priority (highest first), then by their turn. Adding at the end and removing anywhere cost little."""
 
     def __init__(self) -> None:
         self._keys: list[_Key] = []
-        self._members: dict[int, int] = {}
+        self._members: dict[int, _Key] = {}
         self._start = 0
         """Everything before this place has been removed."""
 
@@ -27,26 +27,27 @@ class Queue:
         return job_id in self._members
 
     def __iter__(self) -> Iterator[_Key]:
-        """(-priority, job id), in order. Jobs may be removed on the way."""
+        """(-priority, turn, job id), in order. Jobs may be removed on the way."""
         keys = self._keys
         for place in range(self._start, len(keys)):
-            if self._members.get(keys[place][1]) == keys[place][0]:
+            if self._members.get(keys[place][-1]) == keys[place]:
                 yield keys[place]
 
-    def add(self, job_id: int, priority: int) -> None:
-        self._members[job_id] = -priority
-        insort(self._keys, (-priority, job_id), lo=self._start)
+    def add(self, job_id: int, priority: int, turn: tuple[int, int]) -> None:
+        """`turn`: `Job.turn`."""
+        key = self._members[job_id] = (-priority, turn, job_id)
+        insort(self._keys, key, lo=self._start)
 
     def remove(self, job_id: int) -> None:
         del self._members[job_id]
         keys, members = self._keys, self._members
-        while self._start < len(keys) and members.get(keys[self._start][1]) != keys[self._start][0]:
+        while self._start < len(keys) and members.get(keys[self._start][-1]) != keys[self._start]:
             self._start += 1
         if len(keys) > _COMPACT_AFTER and len(keys) > 2 * len(members):
-            self._keys = [key for key in keys if members.get(key[1]) == key[0]]
+            self._keys = [key for key in keys if members.get(key[-1]) == key]
             self._start = 0
 
     @property
     def head(self) -> int | None:
         """The job to be served first."""
-        return next((job_id for _, job_id in self), None)
+        return next((job_id for _, _, job_id in self), None)

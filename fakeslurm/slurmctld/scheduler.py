@@ -94,7 +94,7 @@ class Scheduler:
             if not job.leads:
                 return
         for name in request.partitions:
-            self._queues[name].add(job.job_id, job.priority)
+            self._queues[name].add(job.job_id, job.priority, job.turn)
         behind = job.het is None and all(self._queues[name].head != job.job_id for name in request.partitions)
         if behind and request.demand.min_cpus > self._resources.free_cpus and not self._preemption.enabled:
             job.reason = Reason.PRIORITY
@@ -172,7 +172,7 @@ class Scheduler:
     def _explain(self, partition: str, queue: Queue, unlicensed: Collection[int]) -> None:
         """The first job that waits for its turn has the reason Resources; all reasons are looked at when nodes have come or gone."""
         reason = Reason.RESOURCES
-        for _, job_id in queue:
+        for _, _, job_id in queue:
             job = self._jobs[job_id]
             if job.het is not None:
                 reason = Reason.PRIORITY  # of whoever comes behind it
@@ -211,13 +211,13 @@ class Scheduler:
     def _in_order(self, looked_at: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         """(partition, job id) of all queues together, by tier and priority; of each until enough have been looked at in vain."""
 
-        def keyed(name: str, queue: Queue) -> Iterator[tuple[int, int, int, str]]:
-            for priority, job_id in queue:
+        def keyed(name: str, queue: Queue) -> Iterator[tuple[int, int, tuple[int, int], int, str]]:
+            for priority, turn, job_id in queue:
                 if looked_at.get(name, 0) >= _DEPTH:
                     return
-                yield -self._tiers[name], priority, job_id, name
+                yield -self._tiers[name], priority, turn, job_id, name
 
-        for _, _, job_id, name in merge(*(keyed(name, queue) for name, queue in self._queues.items() if queue)):
+        for _, _, _, job_id, name in merge(*(keyed(name, queue) for name, queue in self._queues.items() if queue)):
             yield name, job_id
 
     def _find(

@@ -229,9 +229,10 @@ class Waiting:
 
     def tell_dependents(self, job: Job, task: int | None = None) -> None:
         """A job has started, or is over for good: look again at those that wait for it. `task`: of the record of an array this one."""
-        for dependent in self._dependents.waiting_for(job, task):
-            if dependent in self._dependents:
-                self.consider(self._state.jobs[dependent])
+        waiting = [self._state.jobs[one] for one in self._dependents.waiting_for(job, task)]
+        for dependent in sorted(waiting, key=lambda one: one.turn):
+            if dependent.job_id in self._dependents:
+                self.consider(dependent)
 
     def hold(self, job: Job, reason: Reason) -> None:
         """Not to start until it is released. A running job is held for the case that it is requeued (measured)."""
@@ -250,26 +251,20 @@ class Waiting:
         self._state.timers.clear("begin", job.job_id)
 
     def release(self, job: Job, uid: int) -> None:
-        """Undo `hold`; nothing happens to a job that is not held."""
+        """Undo `hold`. A job that is not held gets the next priority as well, also one that asked for another (measured)."""
         if job.finished:
             raise SlurmError(messages.JOB_FINISHED)
         if job.reason == Reason.HELD_BY_ADMIN and uid != 0:
             raise SlurmError(messages.ACCESS_DENIED)
-        if job.priority == 0:
-            self._let_go(job)
-        self.check_size(job)
-
-    def _let_go(self, job: Job) -> None:
-        """It gets the next priority, even if it was submitted with one of its own (measured)."""
         job.description = evolve(job.description, priority=None)
         job.direct_priority = False
         job.priority = self._state.priority_of(job.description)
-        if job.requeued:
-            job.reason = Reason.NONE
-        elif job.state is JobState.PENDING:
+        if job.state is JobState.PENDING and not job.requeued:
+            self._leave_queue(job)
             self.consider(job)
         else:
             job.reason = Reason.NONE
+        self.check_size(job)
 
     def check_size(self, job: Job) -> None:
         """Updates of a job, holding and releasing among them, complain afterwards when no partition has CPUs enough (measured)."""
@@ -315,8 +310,8 @@ class Waiting:
 
     def look_at_limit(self, array: JobArray) -> None:
         """An element has started or ended, or the limit has changed: those that wait are queued or not."""
-        for job_id in sorted(array.waiting):
-            job = self._state.jobs[job_id]
+        for job in sorted((self._state.jobs[one] for one in array.waiting), key=lambda one: one.turn):
+            job_id = job.job_id
             if array.is_full:
                 if job.reason != Reason.ARRAY_TASK_LIMIT:
                     self._scheduler.remove(job_id)

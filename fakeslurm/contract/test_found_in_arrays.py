@@ -1,0 +1,149 @@
+"""What the differential machine has found about job arrays: one test for each disagreement."""
+
+from __future__ import annotations
+
+import getpass
+import time
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+
+
+def held(slurm: SlurmUnderTest, *options: str) -> str:
+    return slurm.sbatch("true", "--hold", *options)
+
+
+def listed(slurm: SlurmUnderTest, job_id: str, form: str, *options: str) -> list[str]:
+    """The lines of squeue, sorted."""
+    done = slurm.run("squeue", "-h", "-t", "all", "-j", job_id, "-o", form, *options)
+    assert done.returncode == 0, done
+    return sorted(done.stdout.splitlines())
+
+
+def test_sacct_shows_what_was_submitted_first_first(slurm: SlurmUnderTest) -> None:
+    """The second counts; in one and the same second jobs come before arrays (not compared: it would be chance)."""
+    array = held(slurm, "--array=1-2")
+    began = int(time.time())
+    until(lambda: int(time.time()) > began, what="the next second")
+    job = held(slurm)
+    began = int(time.time())
+    until(lambda: int(time.time()) > began, what="the next second")
+    other = held(slurm, "--array=1-2")
+    ids = [array, job, other]
+
+    def rows() -> list[str]:
+        return slurm.run("sacct", "-nXP", "-o", "JobIDRaw", "-j", f"{job},{other},{array}").stdout.split()
+
+    until(lambda: len(rows()) == 3, what="the rows of sacct")
+    assert rows() == ids
+
+
+@pytest.mark.parametrize(
+    ("operand", "wrong"),
+    [("{0}_[1,9]", ""), ("{1},{0}_[1,3]", ""), ("{0}_[1,3],{1}", "{0}_[1,3],{1}"), ("{0}_[1],{0}_2", "{0}_[1],{0}_2")],
+)
+def test_commas_in_brackets_separate_elements(slurm: SlurmUnderTest, operand: str, wrong: str) -> None:
+    array, job = held(slurm, "--array=1-3"), held(slurm)
+    done = slurm.run("scancel", operand.format(array, job))
+    if wrong:
+        assert (done.returncode, done.stderr) == (1, f"scancel: error: Invalid job id {wrong.format(array, job)}\n")
+        assert listed(slurm, array, "%i %t") == [f"{array}_[1-3] PD"]
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+        until(lambda: f"{array}_1 PD" not in listed(slurm, array, "%i %t", "-r"), what="the end of the first element")
+
+
+def test_elements_that_wait_for_a_job_start_in_order(slurm: SlurmUnderTest) -> None:
+    """Also the last one, which has the array's own id, the lowest."""
+    before = slurm.sbatch("until [ -e go ]; do sleep 0.02; done")
+    array = slurm.sbatch("until [ -e end ]; do sleep 0.02; done", "--array=1-3%1", f"--dependency=aftercorr:{before}")
+    if not slurm.at_least("24.11"):  # which cannot show them apart
+        until(lambda: len(listed(slurm, array, "%i", "--array-unique")) == 3, what="elements")
+    (slurm.workdir / "go").touch()
+    until(lambda: any(" R " in line for line in listed(slurm, array, "%i %t %N")), what="an element that runs")
+    assert [line for line in listed(slurm, array, "%i %t") if " R" in line] == [f"{array}_1 R"]
+    (slurm.workdir / "end").touch()
+
+
+def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
+    """squeue and scontrol call them by array and index, whatever the element's own id is; that is what they ask by as well."""
+    array = slurm.sbatch("until [ -e end ]; do sleep 0.02; done", "--array=2,5")
+    until(lambda: len(listed(slurm, array, "%i", "-t", "R")) == 2, what="the elements")
+    done = slurm.run("squeue", "-h", "-s", "-j", array, "-o", "%i")
+    assert sorted(done.stdout.split()) == [f"{array}_2.batch", f"{array}_5.batch"]
+    done = slurm.run("squeue", "-h", "-s", "-j", f"{array}_2", "-O", "StepID:30,ArrayTaskID")
+    assert done.stdout.split() == [f"{array}_2.batch", "2"]
+    done = slurm.run("scontrol", "-o", "show", "step", f"{array}_5")
+    assert done.stdout.startswith(f"StepId={array}_5.batch ")
+    (slurm.workdir / "end").touch()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--begin=now+1hour",),
+        ("--priority=7", "--begin=now+1hour"),
+        ("--dependency=singleton", "--begin=now+1hour"),
+        ("--array=1-2", "--begin=now+1hour"),
+    ],
+)
+def test_release_of_a_job_that_is_not_held(slurm: SlurmUnderTest, options: tuple[str, ...]) -> None:
+    """It gets the next priority, behind all that are there, also when it asked for another one."""
+    job, other = (slurm.sbatch("true", *one) for one in (options, ("--begin=now+1hour",)))
+
+    def priority(job_id: str) -> int:
+        return int(slurm.run("squeue", "-h", "-j", job_id, "-o", "%Q").stdout)
+
+    assert slurm.run("scontrol", "release", job).returncode == 0
+    assert priority(job) == priority(other) - 1
+    slurm.run("scancel", job, other)
+
+
+def test_release_of_an_element_that_is_not_held(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("true", "--array=1-3", "--begin=now+1hour")
+    first = int(slurm.run("squeue", "-h", "-j", array, "-o", "%Q").stdout)
+    for task in (3, 1):
+        assert slurm.run("scontrol", "release", f"{array}_{task}").returncode == 0
+    assert listed(slurm, array, "%K %Q") == [f"1 {first - 2}", f"2 {first}", f"3 {first - 1}"]
+    slurm.run("scancel", array)
+
+
+@pytest.mark.parametrize("options", [("-s", "KILL"), ("-t", "PD"), ("-u", "{user}")])
+def test_an_element_that_is_cancelled_by_a_filter(slurm: SlurmUnderTest, options: tuple[str, ...]) -> None:
+    """22.05 cancels all elements that nobody has touched instead; what is left of the array is no array any more."""
+    array = held(slurm, "--array=1-4")
+    slurm.run("scontrol", "hold", f"{array}_4")
+    words = [option.format(user=getpass.getuser()) for option in options]
+    done = slurm.run("scancel", *words, f"{array}_2")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = listed(slurm, array, "%i %T %K", *(() if slurm.at_least("24.11") else ("--array-unique",)))
+    if slurm.at_least("24.11"):
+        assert shown == [f"{array}_[1,3-4] PENDING 1,3-4"]
+    else:
+        assert shown == [f"{array} CANCELLED N/A", f"{array}_4 PENDING 4"]
+    slurm.run("scancel", array)
+
+
+def test_elements_that_are_not_there_are_named_one_by_one(slurm: SlurmUnderTest) -> None:
+    array = held(slurm, "--array=1-4")
+    done = slurm.run("scancel", "-s", "KILL", f"{array}_[1,7-8]")
+    lines = [f"scancel: error: Kill job error on job id {array}_{task}: Invalid job id specified\n" for task in (7, 8)]
+    assert (done.returncode, done.stderr) == (1, "".join(lines))
+    slurm.run("scancel", array)
+
+
+def test_an_array_that_is_cancelled_by_a_signal(slurm: SlurmUnderTest) -> None:
+    array = held(slurm, "--array=1-3")
+    assert slurm.run("scancel", "-s", "KILL", array).returncode == 0
+    assert listed(slurm, array, "%i %T %K") == [f"{array} CANCELLED N/A"]
+
+
+def test_untouched_elements_come_last_when_sorted_by_id(slurm: SlurmUnderTest) -> None:
+    array, job = held(slurm, "--array=1-4"), held(slurm)
+    for task in (4, 2):
+        slurm.run("scontrol", "hold", f"{array}_{task}")
+    slurm.run("scancel", "-s", "KILL", f"{array}_[1,3]")
+    done = slurm.run("squeue", "-h", "-t", "all", "-j", f"{array},{job}", "-S", "i", "-o", "%i")
+    assert done.stdout.split() == [f"{array}_2", f"{array}_4", array, job]
+    slurm.run("scancel", array)
