@@ -31,6 +31,7 @@ _ENTITIES = """
     aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontends hostlist hostlistsorted hostnames
     jobs jobid licenses nodes partitions reservations slurmd steps topology users
 """
+_NO_TASK = "Job Array ID must not be an empty string"
 _NO_STEPS = "scontrol: error: scontrol_print_step: slurm_get_job_steps({}) failed: {}\n"
 
 
@@ -105,9 +106,12 @@ def _show_steps(call: Call, which: str | None) -> Reply:
     stamps = call.stamps()
     reporter = call.reporter(stamps)
     new = call.controller.settings.profile.release == NEW
-    match = re.match(rf"([0-9]+)(?:_[0-9]+)?(?:\.({'batch|' if new else ''}[0-9]*))?", which or "", re.ASCII)
+    match = re.match(rf"([0-9]+)(_[0-9]*)?(?:\.({'batch|' if new else ''}[0-9]*))?", which or "", re.ASCII)
     if new and which and match is None:
         raise Stop(_NO_STEPS.format(which, "JobID can not be zero"))
+    if new and match is not None and match[2] == "_":
+        problem = "JobID includes unexpected non-numeric characters" if match.end() < len(match.string) else _NO_TASK
+        raise Stop(_NO_STEPS.format(which, problem))
     jobs = list(call.controller.jobs.values())
     if match is not None:
         jobs = [job for job in jobs if is_meant(job, int(match[1]))]
@@ -117,13 +121,17 @@ def _show_steps(call: Call, which: str | None) -> Reply:
             )
             raise Stop(problem)
     steps = [shown for job in jobs for shown in stepfields.running_steps(job)]
-    if match is not None and match[2] is not None:
-        steps = [shown for shown in steps if f"{shown.step.step_id}" == (match[2] or "0")]
+    task = "" if match is None or match[2] is None else match[2][1:] or "0"
+    wanted = None if match is None or (task and not new) else match[3]  # 22.05: all steps of an element (measured)
+    if task:
+        steps = [shown for shown in steps if f"{shown.job.array_task_id}" == task]
+    if wanted is not None:
+        steps = [shown for shown in steps if f"{shown.step.step_id}" == (wanted or "0")]
     if not steps:
         if match is None:
             return Reply("No job steps in the system\n")
-        step = "" if match[2] is None else match[2] or "0"
-        raise Stop(stdout=f"Job step {match[1]}.{step} not found\n")
+        step = "" if wanted is None else wanted or "0"
+        raise Stop(stdout=f"Job step {match[1]}{task and f'_{task}'}.{step} not found\n")
     return Reply("".join([reporter.step(shown) for shown in steps]), stamps.complaint)
 
 

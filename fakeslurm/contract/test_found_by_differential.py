@@ -197,6 +197,21 @@ def test_a_job_that_excludes_every_node(slurm: SlurmUnderTest) -> None:
     assert (done.returncode, done.stderr) == (1, f"{REFUSED}Requested node configuration is not available\n")
 
 
+@pytest.mark.parametrize("size", ["-n17", "-N5"])
+@pytest.mark.parametrize("misfit", ["--tmp=100", "-c5", "--mem=1T", "--mincpus=5", "--exclude=n[1-4]"])
+def test_more_than_the_partition_has_and_than_a_node_has(slurm: SlurmUnderTest, size: str, misfit: str) -> None:
+    """22.05 looks at the partition first, and there the job may wait."""
+    done = slurm.run("sbatch", "--parsable", size, misfit, "--wrap=true")
+    assert done.returncode == slurm.at_least("24.11")
+    if slurm.at_least("24.11"):
+        assert done.stderr.endswith(f"{REFUSED}Requested node configuration is not available\n")
+    else:
+        job_id = done.stdout.strip()
+        reason = slurm.run("squeue", "-h", "-j", job_id, "-o", "%r").stdout.strip()
+        assert reason in ("None", "PartitionConfig", "PartitionNodeLimit")
+        slurm.run("scancel", job_id)
+
+
 @pytest.mark.parametrize("options", [("-n1", "-N2"), ("-n1", "-N2-3"), ("-n1", "-w", "n1,n2")])
 def test_fewer_tasks_than_nodes(slurm: SlurmUnderTest, options: tuple[str, ...]) -> None:
     done = slurm.run("sbatch", "-H", "--parsable", *options, "--wrap=true")

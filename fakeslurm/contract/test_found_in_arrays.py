@@ -147,3 +147,15 @@ def test_untouched_elements_come_last_when_sorted_by_id(slurm: SlurmUnderTest) -
     done = slurm.run("squeue", "-h", "-t", "all", "-j", f"{array},{job}", "-S", "i", "-o", "%i")
     assert done.stdout.split() == [f"{array}_2", f"{array}_4", array, job]
     slurm.run("scancel", array)
+
+
+@pytest.mark.parametrize(("which", "said"), [("{}_1.7", "{}_1.7"), ("{}_9", "{}_9."), ("{}.7", "{}.7"), ("{}", "{}.")])
+def test_steps_of_elements_that_are_not_there(slurm: SlurmUnderTest, which: str, said: str) -> None:
+    """Behind the index of an element 22.05 looks at no step."""
+    array = held(slurm, "--array=1-3")
+    text = said.format(array)
+    if "_" in text and not slurm.at_least("24.11"):
+        text = text.partition(".")[0] + "."
+    done = slurm.run("scontrol", "show", "step", which.format(array))
+    assert (done.returncode, done.stdout, done.stderr) == (1, f"Job step {text} not found\n", "")
+    slurm.run("scancel", array)

@@ -91,6 +91,7 @@ EXCLUSIONS: Sequence[Exclusion] = (
                 r"^srun: (Job step aborted: .*|forcing job termination|got SIGCONT|launch/slurm: launch_p_step_launch: .*)\n",
                 "",
             ),
+            (r"^srun: error: IO: Hey, you told me node \d+ was down!\n", ""),
             (r"^srun: error: .*: (task|tasks) \S+ (Terminated|Killed)\n", ""),
         ),
     ),

@@ -139,9 +139,9 @@ def obstacle(
     other reasons, of ``job_limits_check`` in job_mgr.c, hold until the partition is changed.
     """
     if partition.state == "DOWN":
-        return Reason.PARTITION_DOWN if fits_empty(demand, partition.name) else Reason.BAD_CONSTRAINTS
+        return Reason.PARTITION_DOWN
     if partition.state == "INACTIVE":
-        return Reason.PARTITION_INACTIVE if fits_empty(demand, partition.name) else Reason.BAD_CONSTRAINTS
+        return Reason.PARTITION_INACTIVE
     limit = time_limit_of(description, partition)
     if partition.max_time is not None and (limit is None or limit > partition.max_time):
         return Reason.PARTITION_TIME_LIMIT

@@ -16,7 +16,8 @@ from fakeslurm.slurmctld.state import State
 __all__ = ["Obstacles"]
 
 
-_OF_SIZE = (Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_CONFIG)
+_OF_LIMITS = (Reason.PARTITION_TIME_LIMIT, Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_CONFIG)
+_OF_STATES = (Reason.PARTITION_DOWN, Reason.PARTITION_INACTIVE)
 
 
 class Obstacles:
@@ -35,17 +36,13 @@ class Obstacles:
         self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
     ) -> SlurmError | None:
         """Why the job could never run, not even if the limits of its partitions were others."""
-        reasons = self.of(description, demand, partitions)
-        if (
-            self._state.settings.profile.refuses_more_than_there_is
-        ):  # at submission alone: not when it is released (measured)
-            reasons = [
-                Reason.BAD_CONSTRAINTS if reason in _OF_SIZE and self._is_too_big(demand, one) else reason
-                for reason, one in zip(reasons, partitions, strict=True)
-            ]
+        misfit = admission.misfit(description, demand, self._state.resources)
+        reasons = [
+            Reason.BAD_CONSTRAINTS if self._is_hopeless(reason, demand, one, misfit is not None) else reason
+            for reason, one in zip(self.of(description, demand, partitions), partitions, strict=True)
+        ]
         if set(reasons) != {Reason.BAD_CONSTRAINTS}:
             return None
-        misfit = admission.misfit(description, demand, self._state.resources)
         return misfit or SlurmError(messages.NODE_CONFIGURATION)
 
     def open_partitions(
@@ -58,12 +55,16 @@ class Obstacles:
     def of(self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]) -> list[Reason | None]:
         """What keeps the job from each of the partitions."""
         resources = self._state.resources
-        if admission.misfit(description, demand, resources) is not None:
-            return [Reason.BAD_CONSTRAINTS] * len(partitions)
-        return [admission.obstacle(description, demand, one, resources, self._fits_empty) for one in partitions]
+        misfit = admission.misfit(description, demand, resources) is not None
+        found = [admission.obstacle(description, demand, one, resources, self._fits_empty) for one in partitions]
+        return [Reason.BAD_CONSTRAINTS if misfit and reason is None else reason for reason in found]
 
-    def _is_too_big(self, demand: Demand, partition: Partition) -> bool:
-        return admission.is_too_big(demand, partition, self._state.resources)
+    def _is_hopeless(self, reason: Reason | None, demand: Demand, partition: Partition, misfit: bool) -> bool:
+        """Whether a new job is refused although it could wait for this reason if it were there already (measured)."""
+        if self._state.settings.profile.refuses_more_than_there_is:
+            too_big = admission.is_too_big(demand, partition, self._state.resources)
+            return reason in _OF_LIMITS and (misfit or too_big)
+        return reason in _OF_STATES and (misfit or not self._fits_empty(demand, partition.name))
 
     def _could_run(self, demand: Demand, partition: str) -> bool:
         """Whether a job could run in the partition if nothing else ran."""
