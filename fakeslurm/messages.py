@@ -126,6 +126,8 @@ class SlurmError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
+        self.job_id: int | None = None
+        """Of several jobs the one that it is about."""
 
 
 def unsupported(what: str) -> SlurmError:

@@ -66,6 +66,8 @@ class StepIO:
     fds: tuple[int, int, int]
     cwd: str
     umask: int
+    listeners: int | None = None
+    """How many of the ranks, the first ones, have srun's standard input; None for all."""
     files: list[File | int] = field(factory=list)
     stdio: list[tuple[int, int, int]] = field(factory=list)
     _known: dict[object, int] = field(factory=dict)
@@ -141,6 +143,8 @@ class StepIO:
         name = self.wanted.input
         only = self._only_rank(name)
         if name == "none" or (only is not None and only != rank.rank):
+            return self._null()
+        if name is None and self.listeners is not None and rank.rank >= self.listeners:
             return self._null()
         if name is None or name == "all" or only is not None:
             return self._from_srun(rank)

@@ -383,7 +383,7 @@ def test_wait_for_the_others(job: Job) -> None:
         ("--bogus", 255, "srun: unrecognized option '--bogus'\nTry \"srun --help\" for more information"),
         ("", 1, "srun: fatal: No command given to execute."),
         ("--pty true", 1, "srun: error: fakeslurm does not support --pty"),
-        ("true : true", 1, "srun: error: fakeslurm does not support heterogeneous steps (COMMAND : COMMAND)"),
+        ("true : true", 1, "srun: error: fakeslurm does not support --het-group and COMMAND : COMMAND outside of a heterogeneous job"),
         ("--cpu-bind=cores true", 0, "srun: cluster configuration lacks support for cpu binding"),
         ("-p nope true", 0, ""),
         ("--mpi=none true", 0, ""),

@@ -9,20 +9,23 @@ from __future__ import annotations
 import os
 import posixpath
 import signal
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 
 from fakeslurm.commands import sbatch
 from fakeslurm.commands.base import Given, Invocation
 from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, converse
 from fakeslurm.commands.description import describe
+from fakeslurm.commands.hetstep import HetPart, HetRun, commands_of, parts_of, unsupported, variables_of_group
 from fakeslurm.commands.hosts import hosts_of_ranks
 from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
 from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
 from fakeslurm.commands.srun_step import StepRun
+from fakeslurm.filenames import is_per_task
 from fakeslurm.gres import requested
 from fakeslurm.messages import ALREADY_DONE, INVALID_JOB_ID, NODES_BUSY, SlurmError
 from fakeslurm.model import Job, StepRequest
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_OF_SEVERAL = frozenset({"error", "het-group", "input", "label", "nodes", "ntasks", "output"})
+"""The options that a step in several components may have."""
 _MPI_TYPES = "MPI plugin types are...\n\tnone\n"
 
 
@@ -47,7 +52,7 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
         inherited = environment_options(invocation.environ, invocation.version, names)
         for name, value in [*inherited, *given]:
             wishes.apply(name, value)
-        return _Srun(caller, engine, invocation, tuple(operands), wishes, names).run()
+        return _Srun(caller, engine, invocation, tuple(operands), wishes, names, given).run()
 
     return converse(caller, invocation, "srun", "COMMAND [ARGS...]", srun_options(invocation.version), talk)
 
@@ -57,6 +62,8 @@ class _Srun(Conversation):
     wishes: StepWishes
     given: set[str]
     """The options of the command line."""
+    options: Sequence[Given]
+    """The same, with their values."""
     hosts: tuple[str, ...] = ()
     """The node of each rank, where that is asked for."""
     programs: MultiProg | None = None
@@ -72,8 +79,7 @@ class _Srun(Conversation):
         if self.wishes.clusters is not None and self.wishes.clusters != cluster:
             self.caller.print(2, sbatch.unknown_cluster("srun", self.wishes.clusters).stderr)
             return 1
-        if ":" in self.command:
-            raise self.wishes.wrong("fakeslurm does not support heterogeneous steps (COMMAND : COMMAND)", 1)
+        parts = parts_of(self.command, self.given, self.wishes.het_group, self.invocation.version)
         self.hosts = hosts_of_ranks(self.wishes, self.given, self.invocation.version, self.caller.read)
         self.wishes.check()
         if self.wishes.multi_prog:
@@ -85,6 +91,11 @@ class _Srun(Conversation):
         job_id = self.wishes.jobid or environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID")
         if job_id:
             confirmed = self._confirm(job_id)
+            if self.engine.controller.jobs[confirmed].het is not None:
+                return self._in_components(confirmed, parts)
+        if len(parts) > 1 or parts[0].groups is not None:
+            raise unsupported("--het-group and COMMAND : COMMAND outside of a heterogeneous job")
+        if job_id:
             if self.wishes.begin is not None:
                 self.say("error: --begin is ignored because nodes are already allocated.")
             return self._step(confirmed).returncode
@@ -151,8 +162,18 @@ class _Srun(Conversation):
                 raise wishes.unsupported(name)
         if wishes.binding:
             self.caller.print(2, NO_BINDING)
+        run = self._step_run(job_id)
+        self._see_through(run)
+        return run
+
+    def _step_run(self, job_id: int) -> StepRun:
         request = self._request(self.engine.controller.jobs[job_id])
-        run = StepRun(self.caller, self.engine, self.invocation, wishes, request, job_id, self.signals, self.programs)
+        shared = (self.caller, self.engine, self.invocation, self.wishes)
+        return StepRun(*shared, request, job_id, self.signals, self.programs)
+
+    def _see_through(self, run: StepRun | HetRun) -> None:
+        job_id = run.parts[0].job_id if isinstance(run, HetRun) else run.job_id
+        wishes = self.wishes
         try:
             created = self.engine.change(run.create)
             if not created and wishes.immediate is not None:
@@ -163,15 +184,46 @@ class _Srun(Conversation):
                 self._wait_for_resources(run, job_id)
         except SlurmError as error:
             details = [f"error: {detail}" for detail in error.details]
-            for text in (*details, f"error: Unable to create step for job {job_id}: {error.message}"):
+            about = job_id if error.job_id is None else error.job_id
+            for text in (*details, f"error: Unable to create step for job {about}: {error.message}"):
                 self.say(text)
             raise Over(1) from None
         except StepIOError as error:
             raise self.fail(str(error)) from None
         run.follow()
-        return run
 
-    def _wait_for_resources(self, run: StepRun, job_id: int) -> None:
+    # In a heterogeneous job
+
+    def _in_components(self, job_id: int, parts: Sequence[HetPart]) -> int:
+        """A step in components of a heterogeneous job: the leader's, unless it says others."""
+        job = self.engine.controller.jobs[job_id]
+        assert job.het is not None
+        if not job.leads or self.wishes.jobid:
+            raise unsupported("--jobid of a heterogeneous job")
+        if self.programs is not None or self.hosts:
+            raise unsupported("--multi-prog and --distribution=arbitrary in a heterogeneous job")
+        commands = commands_of(parts, len(job.het.members))
+        if len(commands) > 1 and self.given - _OF_SEVERAL:
+            raise unsupported(f"--{min(self.given - _OF_SEVERAL)} of a step in several components")
+        for name in filter(None, (self.wishes.output, self.wishes.error, self.wishes.input)):
+            if len(commands) > 1 and (is_per_task(name) or name in ("all", "none") or name.isdecimal()):
+                raise unsupported(f"the file {name} of a step in several components")
+        runs = []
+        for group in sorted(commands):
+            wishes = StepWishes("srun", self.invocation.environ, self.invocation.now)
+            environ = variables_of_group(self.invocation.environ, group)
+            for name, value in [*environment_options(environ, self.invocation.version, self.given), *self.options]:
+                wishes.apply(name, value)
+            wishes.check()
+            one = evolve(self, wishes=wishes, command=commands[group], signals=deque())
+            runs.append(one._step_run(job.het.members[group]))
+        run = HetRun(self.caller, self.engine, self.invocation, runs)
+        run.signals.extend(self.signals)
+        self.signals = run.signals
+        self._see_through(run)
+        return run.returncode
+
+    def _wait_for_resources(self, run: StepRun | HetRun, job_id: int) -> None:
         self.say(f"Job {job_id} step creation temporarily disabled, retrying ({NODES_BUSY})")
 
         def attempt(now: float) -> bool | None:

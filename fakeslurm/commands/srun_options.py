@@ -21,6 +21,7 @@ class StepWishes(Wishes):
 
     disable_status: bool = False
     exact: bool = False
+    het_group: str | None = None
     binding: bool = False
     """--cpu-bind was given, which srun has something to say about."""
     immediate: float | None = None
@@ -165,6 +166,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "profile": _refused,
     "immediate": _immediate,
     "job-name": _job_name,
+    "het-group": _text,
     "jobid": _text,
     "kill-on-bad-exit": _kill_on_bad_exit,
     "label": _label,

@@ -6,9 +6,10 @@ import os
 import posixpath
 import signal
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from fakeslurm import environment
 from fakeslurm.commands.base import Invocation
@@ -17,7 +18,7 @@ from fakeslurm.commands.srun_options import StepWishes
 from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
 from fakeslurm.filenames import FileNames
 from fakeslurm.memory import OUT_OF_MEMORY
-from fakeslurm.model import Step, StepRequest
+from fakeslurm.model import Job, Step, StepRequest
 from fakeslurm.stepio import Rank, StepIO, Wanted
 from fakeslurm.steps import RunningStep, StepSpec, Task
 
@@ -37,12 +38,20 @@ _PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 _FORCED = (signal.SIGTERM, signal.SIGKILL)
 
 
+@frozen
+class Seen:
+    """Of a step of several components of a heterogeneous job: what the tasks of one of them see of all."""
+
+    job: Job
+    step: Step
+    first: int
+    """The rank of the component's first task."""
+    variables: Mapping[str, str]
+
+
 @define
 class StepRun:
-    """Made before the step is; `create` until it is there, `follow` until it is over.
-
-    It is the listener of the step, too: those methods are called on slurmstepd's thread.
-    """
+    """`create` until the step is there, `follow` until it is over; what slurmstepd's thread reports arrives here as well."""
 
     caller: Caller
     engine: Engine
@@ -55,6 +64,8 @@ class StepRun:
     step: Step | None = None
     returncode: int = 0
     _io: StepIO | None = None
+    _files: list[int] = field(factory=list)
+    """Which of its files the step has."""
     _running: RunningStep | None = None
     _statuses: dict[int, int] = field(factory=dict)
     _told: set[int] = field(factory=set)
@@ -83,21 +94,28 @@ class StepRun:
         if step is None:
             return False
         assert isinstance(step.step_id, int)
-        ranks = self._ranks(step)
-        wishes = self.wishes
-        wanted = Wanted(wishes.input, wishes.output, wishes.error, wishes.label, wishes.open_mode)
-        io = StepIO(wanted, ranks, self.caller.fds, self.invocation.cwd, self.invocation.umask)
+        io = StepIO(self.wanted, self.ranks(step), self.caller.fds, self.invocation.cwd, self.invocation.umask)
         try:
             io.prepare()
         except BaseException:
             controller.step_ended(self.job_id, step.step_id, [1 << 8] * step.ntasks, now)
             raise
-        self.step, self._io = step, io
-        self._running = self.engine.slurmd.launch(self.job_id, step.step_id, self._spec(step, io), self)
+        self.launch(step, io)
         io.started()
         return True
 
-    def _ranks(self, step: Step) -> list[Rank]:
+    def launch(self, step: Step, io: StepIO, seen: Seen | None = None) -> None:
+        """The step is there, and its files are prepared."""
+        self.step, self._io = step, io
+        self._running = self.engine.slurmd.launch(self.job_id, step.step_id, self._spec(step, io, seen), self)
+
+    @property
+    def wanted(self) -> Wanted:
+        wishes = self.wishes
+        return Wanted(wishes.input, wishes.output, wishes.error, wishes.label, wishes.open_mode)
+
+    def ranks(self, step: Step, first: int = 0) -> list[Rank]:
+        """`first`: the rank of the step's first task."""
         job = self.engine.controller.jobs[self.job_id]
         nodes = {rank: index for index, ranks in enumerate(step.tasks) for rank in ranks}
         names = [
@@ -109,25 +127,26 @@ class StepRun:
                 array_job_id=job.array_job_id,
                 array_task_id=job.array_task_id,
                 step=str(step.step_id),
-                task=rank,
+                task=first + rank,
                 node=nodes[rank],
                 release=self.invocation.version,
             )
             for rank in range(step.ntasks)
         ]
-        return [Rank(rank, one, self._directory) for rank, one in enumerate(names)]
+        return [Rank(rank, one, self._directory) for rank, one in enumerate(names, first)]
 
     @property
     def _directory(self) -> str:
         return posixpath.normpath(posixpath.join(self.invocation.cwd, self.wishes.chdir or ""))
 
-    def _spec(self, step: Step, io: StepIO) -> StepSpec:
+    def _spec(self, step: Step, io: StepIO, seen: Seen | None) -> StepSpec:
         job = self.engine.controller.jobs[self.job_id]
+        seen = seen or Seen(job, step, 0, {})
         settings = self.engine.controller.settings
         nodes = {rank: index for index, ranks in enumerate(step.tasks) for rank in ranks}
         common = environment.step_environment(
-            job,
-            step,
+            seen.job,
+            seen.step,
             settings,
             self.invocation.environ,
             self.wishes.export,
@@ -136,11 +155,14 @@ class StepRun:
             variables=self.wishes.variables,
             preserve=self.wishes.preserve_env,
         )
+        stdio = io.stdio[seen.first : seen.first + step.ntasks]
+        self._files = sorted({file for three in stdio for file in three})
+        place = self._files.index
         tasks = [
             Task(
                 self._argv(rank),
-                environ=environment.task_environment(job, step, settings, rank),
-                stdio=io.stdio[rank],
+                environ=environment.task_environment(seen.job, seen.step, settings, seen.first + rank),
+                stdio=(place(stdio[rank][0]), place(stdio[rank][1]), place(stdio[rank][2])),
                 group=nodes[rank],
                 label=f"slurmstepd-{step.nodes[nodes[rank]]}",
             )
@@ -149,8 +171,8 @@ class StepRun:
         return StepSpec(
             name=f"{self.job_id}.{step.step_id}",
             tasks=tasks,
-            files=io.files,
-            environ=self.engine.slurmd.environment_with_commands(common),
+            files=[io.files[file] for file in self._files],
+            environ=self.engine.slurmd.environment_with_commands(common | dict(seen.variables)),
             cwd=self._directory,
             umask=self.invocation.umask,
         )
@@ -164,7 +186,7 @@ class StepRun:
     # What the step reports
 
     def failed(self, file: int, errno: int) -> None:
-        self._open_error = (file, errno)
+        self._open_error = (self._files[file], errno)
 
     def started(self, pids: list[int]) -> None:
         self.engine.report(lambda now: self.engine.controller.step_started(self.job_id, self._step_id, now))
@@ -206,6 +228,17 @@ class StepRun:
     # Seeing it through
 
     def follow(self) -> None:
+        self.watch()
+        if not self.engine.closed:
+            self.close_files()
+            self.finish()
+
+    def close_files(self) -> None:
+        assert self._io is not None
+        self._io.close()
+
+    def watch(self) -> None:
+        """Until the step is over."""
         while not self._over:
             left = None if self._give_up_at is None else self._give_up_at - self.engine.clock.monotonic()
             self.engine.wait(lambda _now: self._something_new() or None, None if left is None else max(0.0, left))
@@ -218,9 +251,6 @@ class StepRun:
             if self._give_up_at is not None and self.engine.clock.monotonic() >= self._give_up_at:
                 self._give_up()
         self._tell_news()
-        assert self._io is not None
-        self._io.close()
-        self._finish()
 
     def _tell_news(self) -> None:
         if not self._aborted and (self._cut_short if self._over else self._cancelled):
@@ -344,7 +374,18 @@ class StepRun:
         self._abort()
         self._cancel(None)
 
-    def _finish(self) -> None:
+    @property
+    def statuses(self) -> Mapping[int, int]:
+        """Wait statuses of the tasks that have ended."""
+        return self._statuses
+
+    @property
+    def refused(self) -> bool:
+        """Whether a file could not be opened."""
+        return self._open_error is not None
+
+    def finish(self) -> None:
+        """Say the last words."""
         assert self._io is not None
         if self._open_error is not None:
             file, errno = self._open_error

@@ -33,7 +33,7 @@ from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.scheduler import Scheduler
 from fakeslurm.slurmctld.selection import Share
 from fakeslurm.slurmctld.state import State
-from fakeslurm.slurmctld.steps import place_step
+from fakeslurm.slurmctld.steps import Placement, place_step
 from fakeslurm.slurmctld.waiting import Waiting
 from fakeslurm.slurmdbd import Accounting
 from slurmkit.slurm.states import JobState
@@ -216,17 +216,40 @@ class Controller:
 
     def create_step(self, job_id: int, request: StepRequest, now: float) -> Step | None:
         """A step of a running job; None when its resources are busy: ask again when a step of the job has ended."""
+        steps = self.create_steps([(job_id, request)], now)
+        return None if steps is None else steps[0]
+
+    def create_steps(self, requests: Sequence[tuple[int, StepRequest]], now: float) -> list[Step] | None:
+        """A step of the same number in several components of a heterogeneous job (job id, request), or in none of them.
+
+        The SlurmError has the `job_id` of the one that it is about.
+        """
         self._advance(now)
         self._schedule()
-        job = self._state.owned(job_id, request.uid)
+        placed = []
+        for job_id, request in requests:
+            try:
+                job = self._state.owned(job_id, request.uid)
+                placed.append((job, request, self._placement(job, request)))
+            except SlurmError as error:
+                error.job_id = job_id
+                raise
+        steps: list[Step] = []
+        for job, request, placement in placed if all(one is not None for _, _, one in placed) else ():
+            assert placement is not None
+            first = steps[0].step_id if steps else None
+            assert first is None or isinstance(first, int)
+            steps.append(self._running.add_step(job, request, placement, first))
+        return steps or None
+
+    def _placement(self, job: Job, request: StepRequest) -> Placement | None:
         if job.state is JobState.PENDING:
             raise SlurmError(messages.JOB_PENDING)
         if job.state is JobState.SUSPENDED:
             raise messages.unsupported("a new step of a suspended job")
         if job.state is not JobState.RUNNING:
             raise SlurmError(messages.ALREADY_DONE)
-        placement = place_step(job, request, self.nodes, self.settings)
-        return None if placement is None else self._running.add_step(job, request, placement)
+        return place_step(job, request, self.nodes, self.settings)
 
     def release_allocation(self, job_id: int, wait_status: int, now: float) -> None:
         """srun outside a job has ended, with this highest status of its tasks: the allocation is over.

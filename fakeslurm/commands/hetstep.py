@@ -1,0 +1,257 @@
+"""Steps in components of a heterogeneous job (``srun --het-group``, ``srun A : B``). Measured: docs/measured/hetjobs.md."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence, Set
+from copy import copy
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING
+
+from attrs import define, evolve, frozen
+
+from fakeslurm.commands.base import Invocation, Refused, parse_options
+from fakeslurm.commands.option_tables import srun_options
+from fakeslurm.commands.srun_step import Seen, StepRun
+from fakeslurm.commands.taskends import return_code
+from fakeslurm.model import Job, Step
+from fakeslurm.stepio import StepIO
+from fakeslurm.steps import File
+from slurmkit.slurm import layout
+
+if TYPE_CHECKING:
+    from fakeslurm.engine import Engine
+    from fakeslurm.server import Caller
+
+__all__ = ["HetPart", "HetRun", "commands_of", "groups_of", "parts_of", "unsupported", "variables_of_group"]
+
+_HIGHEST = 128
+"""MAX_HET_JOB_COMPONENTS."""
+
+
+@frozen
+class HetPart:
+    """A part of srun's command line."""
+
+    groups: str | None
+    """Of --het-group."""
+    command: tuple[str, ...]
+
+
+def parts_of(command: Sequence[str], given: Set[str], groups: str | None, release: str) -> list[HetPart]:
+    """What stands between two ``:`` of srun's `command`; of a usual step one. `given` and `groups` are those of the first part.
+
+    Raises `UsageError`, and `Refused` for options, which each part would have its own of.
+    """
+    words, parts, given = list(command), [], set(given)
+    while True:
+        end = words.index(":") if ":" in words else len(words)
+        parts.append(HetPart(groups, tuple(words[:end])))
+        if end == len(words):
+            break
+        more, words = parse_options("srun", words[end + 1 :], srun_options(release), permute=False)
+        given |= {one.key for one in more}
+        groups = next((one.value for one in reversed(more) if one.key == "het-group"), None)
+    others = given - {"het-group"}
+    if not parts[-1].command:
+        raise Refused("srun: fatal: No command given to execute.\n", 1)
+    if len(parts) > 1 and others:
+        raise unsupported(f"--{min(others)} with COMMAND : COMMAND")
+    if not all(part.command for part in parts):
+        raise unsupported("COMMAND : COMMAND without a command each")
+    return parts
+
+
+def commands_of(parts: Sequence[HetPart], size: int) -> dict[int, tuple[str, ...]]:
+    """The command of each component, of `size`, that takes part. Raises `Refused`."""
+    commands: dict[int, tuple[str, ...]] = {}
+    for place, part in enumerate(parts):
+        groups = {place} if part.groups is None else groups_of(part.groups)
+        if groups is None:
+            raise _errors(
+                f"_parse_single_range: Invalid range: `{part.groups}'", f"Invalid --het-group value: {part.groups}"
+            )
+        if groups & commands.keys():
+            raise Refused("srun: fatal: Duplicate het groups in single srun not supported\n", 1)
+        commands |= dict.fromkeys(groups, part.command)
+    highest = max(commands)
+    if highest >= size and len(commands) == 1:
+        raise _errors(f"Requested het-group offset exceeds highest hetjob index ({highest} > {size - 1})")
+    if highest >= size:
+        raise _errors(
+            f"Attempt to run a job step with het group value of {highest}, "
+            f"but the job allocation has maximum value of {size - 1}"
+        )
+    return commands
+
+
+def unsupported(what: str) -> Refused:
+    return _errors(f"fakeslurm does not support {what}")
+
+
+def _errors(*texts: str) -> Refused:
+    return Refused("".join(f"srun: error: {text}\n" for text in texts), 1)
+
+
+def groups_of(text: str) -> set[int] | None:
+    """The components that ``0,2-3`` names; None when it says something else."""
+    groups: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part, re.ASCII)
+        if match is None or int(match[2] or match[1]) >= _HIGHEST:
+            return None
+        groups.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return groups
+
+
+def variables_of_group(environ: Mapping[str, str], group: int) -> dict[str, str]:
+    """The variables from which srun takes options: those with the component's number before those without, the leader's (measured)."""
+    found = dict(environ)
+    suffix = f"_HET_GROUP_{group}"
+    found |= {name.removesuffix(suffix): value for name, value in environ.items() if name.endswith(suffix)}
+    found["SLURM_NNODES"] = environ.get(f"SLURM_JOB_NUM_NODES{suffix}", "")
+    return found
+
+
+class _Signals(deque[int]):
+    """Every part of the step hears what srun is sent."""
+
+    def __init__(self, parts: Sequence[StepRun]) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def append(self, number: int) -> None:
+        for part in self._parts:
+            part.signals.append(number)
+
+
+@define
+class HetRun:
+    """One step of several components: a `StepRun` in the job of each, by offset, which share their ranks' numbers and files."""
+
+    caller: Caller
+    engine: Engine
+    invocation: Invocation
+    parts: Sequence[StepRun]
+
+    @property
+    def step(self) -> Step | None:
+        return self.parts[0].step
+
+    @property
+    def signals(self) -> deque[int]:
+        return _Signals(self.parts)
+
+    def create(self, now: float) -> bool:
+        """As `StepRun.create`, for all parts or none."""
+        controller = self.engine.controller
+        steps = controller.create_steps([(part.job_id, part.request) for part in self.parts], now)
+        if steps is None:
+            return False
+        firsts = list(accumulate((step.ntasks for step in steps), initial=0))
+        ranks = [
+            rank
+            for part, step, first in zip(self.parts, steps, firsts, strict=False)
+            for rank in part.ranks(step, first)
+        ]
+        listeners = steps[0].ntasks  # srun feeds the first part alone (measured)
+        wanted, fds = self.parts[0].wanted, self.caller.fds
+        io = StepIO(wanted, ranks, fds, self.invocation.cwd, self.invocation.umask, listeners)
+        try:
+            io.prepare()
+        except BaseException:
+            for part, step in zip(self.parts, steps, strict=True):
+                assert isinstance(step.step_id, int)
+                controller.step_ended(part.job_id, step.step_id, [1 << 8] * step.ntasks, now)
+            raise
+        # Their output files are not emptied (measured).
+        io.files = [
+            evolve(file, flags=file.flags & ~os.O_TRUNC) if isinstance(file, File) else file for file in io.files
+        ]
+        for part, step, seen in zip(self.parts, steps, self._seen(steps), strict=True):
+            part.launch(step, io, seen)
+        io.started()
+        return True
+
+    def _seen(self, steps: Sequence[Step]) -> list[Seen]:
+        """What the tasks of each part see: job and step as if they were one of all parts, with variables of their own.
+
+        srun sets these for one part after the other, so that a part has those of the parts before, too, and the first part,
+        which is launched last, those of all (measured).
+        """
+        jobs = [self.engine.controller.jobs[part.job_id] for part in self.parts]
+        leader = jobs[0].het.job_id if jobs[0].het is not None else jobs[0].job_id
+        firsts = list(accumulate((step.ntasks for step in steps), initial=0))
+        named = list(zip(self.parts, steps, jobs, strict=True))
+        found = []
+        for place, (first, (_, step, job)) in enumerate(zip(firsts, named, strict=False)):
+            whole = copy(step)
+            whole.job_id = leader
+            whole.nodes = tuple(chain.from_iterable(one.nodes for one in steps))
+            whole.cpus_per_node = tuple(chain.from_iterable(one.cpus_per_node for one in steps))
+            whole.tasks = tuple(
+                tuple(rank + offset for rank in ranks)
+                for offset, one in zip(firsts, steps, strict=False)
+                for ranks in one.tasks
+            )
+            whole.gres = tuple(chain.from_iterable(one.gres or (0,) * len(one.nodes) for one in steps))
+            variables: dict[str, str] = {}
+            for other, its_step, its_job in named if place == 0 else named[: place + 1]:
+                variables |= _own_variables(other, its_step, its_job)
+            found.append(Seen(_as_one(jobs, leader, job), whole, first, self._of_all(jobs) | variables))
+        return found
+
+    def _of_all(self, jobs: Sequence[Job]) -> dict[str, str]:
+        cpus = layout.format(tuple(chain.from_iterable(job.cpus_per_node for job in jobs)))
+        found = {"SLURM_JOB_CPUS_PER_NODE": cpus, "SLURM_JOB_NUM_NODES": f"{sum(len(job.nodes) for job in jobs)}"}
+        packed = "SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0"
+        environ = self.invocation.environ
+        return found | ({packed: environ[packed]} if packed in environ else {})
+
+    def follow(self) -> None:
+        """See all parts through, each in its own time."""
+        others = [threading.Thread(target=part.watch, name="fakeslurm-srun-part") for part in self.parts[1:]]
+        for thread in others:
+            thread.start()
+        self.parts[0].watch()
+        for thread in others:
+            thread.join()
+        if self.engine.closed:
+            return
+        self.parts[0].close_files()
+        for part in self.parts:
+            part.finish()
+
+    @property
+    def returncode(self) -> int:
+        if any(part.refused for part in self.parts) or self.engine.closed:
+            return 1
+        statuses = [status for part in self.parts for status in part.statuses.values()]
+        return return_code(dict(enumerate(statuses)))
+
+    @property
+    def wait_status(self) -> int:
+        return max((part.wait_status for part in self.parts), key=lambda status: (status & 0x7F, status))
+
+
+def _own_variables(part: StepRun, step: Step, job: Job) -> dict[str, str]:
+    """What tells the tasks of one component from those of others."""
+    found = {"SLURM_JOB_NAME": part.wishes.job_name or job.description.name, "SLURM_DISTRIBUTION": step.distribution}
+    if part.request.ntasks_per_node is not None:
+        found["SLURM_NTASKS_PER_NODE"] = f"{part.request.ntasks_per_node}"
+    if part.request.cpus_per_task is not None:
+        found["SLURM_CPUS_PER_TASK"] = f"{part.request.cpus_per_task}"
+    return found
+
+
+def _as_one(jobs: Sequence[Job], leader: int, own: Job) -> Job:
+    """The job that the tasks see: with the leader's id and the nodes of all."""
+    job = copy(own)
+    job.job_id = leader
+    job.nodes = tuple(chain.from_iterable(one.nodes for one in jobs))
+    job.cpus_per_node = tuple(chain.from_iterable(one.cpus_per_node for one in jobs))
+    job.gres = tuple(chain.from_iterable(one.gres or (0,) * len(one.nodes) for one in jobs))
+    return job
