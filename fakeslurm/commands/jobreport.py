@@ -219,7 +219,7 @@ class Reporter:
         tres = NULL if batch else ",".join([f"cpu={cpus}", *gres, "mem=0", f"node={len(step.nodes)}"])
         distribution = "" if batch else f" Dist={jobtexts.distribution_name(step.distribution)}"
         lines = [
-            f"StepId={jobtexts.job_label(job)}.{step.step_id} UserId={job.description.uid} "
+            f"StepId={jobtexts.step_label(job, step)} UserId={job.description.uid} "
             f"StartTime={self.stamps(step.start_time)} TimeLimit={format_time_limit(limit or None)}",
             f"State={step.state} Partition={job.partition} NodeList={jobtexts.nodelist(step.nodes)}",
             f"Nodes={len(step.nodes)} CPUs={0 if batch else cpus} Tasks={step.ntasks} Name={step.name} Network=(null)",

@@ -13,7 +13,7 @@ from slurmkit.slurm.durations import format_squeue_elapsed
 from slurmkit.slurm.states import JobState
 
 if TYPE_CHECKING:
-    from fakeslurm.model import Job, JobDescription, Settings
+    from fakeslurm.model import Job, JobDescription, Settings, Step
 
 __all__ = [
     "NEW",
@@ -41,6 +41,7 @@ __all__ = [
     "short_time",
     "standard_file",
     "standard_files",
+    "step_label",
     "task_text",
 ]
 
@@ -86,6 +87,11 @@ def array_job_id(job: Job) -> int:
 def job_label(job: Job) -> str:
     """``123``, ``123_4`` for the element of an array, ``123+1`` for a component of a heterogeneous job."""
     return job.label if job.array_task_id is None else f"{array_job_id(job)}_{job.array_task_id}"
+
+
+def step_label(job: Job, step: Step) -> str:
+    """``123.0``, ``123_4.0``; of a component of a heterogeneous job with its own id (measured)."""
+    return f"{job.job_id if job.array_task_id is None else job_label(job)}.{step.step_id}"
 
 
 def task_text(job: Job, length: int) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import frozen
 
 from fakeslurm.commands.jobcolumns import Field
-from fakeslurm.commands.jobtexts import NULL, job_label, nodelist, short_time
+from fakeslurm.commands.jobtexts import NULL, nodelist, short_time, step_label
 from fakeslurm.model import BATCH
 from slurmkit.slurm.states import JobState
 
@@ -90,7 +90,7 @@ class StepColumns:
         return str(row.step.state)
 
     def step_id(self, row: ShownStep) -> str:
-        return f"{job_label(row.job)}.{row.step.step_id}"
+        return step_label(row.job, row.step)
 
     def time_limit(self, row: ShownStep) -> str:
         limit = row.step.request.time_limit if row.step.request else None
