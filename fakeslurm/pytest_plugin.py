@@ -165,12 +165,27 @@ class _RealSlurms:
         if running is not None:
             running.close()
 
+    def release(self, conf: tuple[str, ...] | None) -> None:
+        """A cluster that no other may run beside ends when the next test, with `conf`, is not for it."""
+        if self._running is not None and self._running.is_exclusive and conf != self._conf:
+            self.close()
+
+
+_REAL_SLURMS = _RealSlurms()
+
 
 @pytest.fixture(scope="session")
 def _real_slurms() -> Iterator[_RealSlurms]:
-    real = _RealSlurms()
-    yield real
-    real.close()
+    yield _REAL_SLURMS
+    _REAL_SLURMS.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    marker = None if nextitem is None else nextitem.get_closest_marker("slurm_conf")
+    call = getattr(nextitem, "callspec", None)
+    is_real = call is not None and call.params.get("slurm_kind") == "real"
+    _REAL_SLURMS.release(marker.args if marker is not None and is_real else None)
 
 
 @pytest.fixture

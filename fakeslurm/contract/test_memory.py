@@ -233,7 +233,11 @@ def test_cancelled_and_requeued_afterwards(slurm: SlurmUnderTest) -> None:
     until(lambda: "over" in so_far(slurm, "p.txt"), what="the kill")
     slurm.run("scancel", job_id)
     slurm.wait(job_id, ["CANCELLED"])
-    assert [row[1:] for row in states(slurm, job_id, 2)] == [("CANCELLED by 0", "0:0"), OOM]
+    expected = [
+        ("CANCELLED by 0", "0:0"),
+        OOM,
+    ]  # until slurmdbd has heard of its end, the batch step is shown as its job
+    until(lambda: [row[1:] for row in states(slurm, job_id, 2)] == expected, what="the end of the batch step")
 
 
 def test_a_cancelled_step(slurm: SlurmUnderTest) -> None:

@@ -36,6 +36,7 @@ _SLURM_VARIABLE = re.compile(
 )
 # sinfo names a node once for each partition that has it.
 _NODE_STATES = ("scontrol", "--oneliner", "show", "node")
+_CGROUP_PATIENCE = 240  # seconds to wait for another cluster with memory limits to end
 _START_ATTEMPTS = 5  # each with fresh ports
 
 
@@ -51,7 +52,7 @@ class ThrowawaySlurm:
     NodeName line changes one of the nodes (``"NodeName=n[1-2] Gres=gpu:2"``; gres.conf is written as needed), a PartitionName
     line replaces the partition of that name. ``ConstrainRAMSpace=yes``, which is for cgroup.conf, limits memory (with
     ``TaskPlugin=task/cgroup`` and ``SelectTypeParameters=CR_Core_Memory``): as root, with cgroup v1, one such cluster at a
-    time, since Slurm calls its cgroups by the nodes' names. Raises ValueError for what is no such line.
+    time (it waits for another one to end), since Slurm calls its cgroups by the nodes' names. Raises ValueError for what is no such line.
     Without `accounting` there is neither slurmdbd nor MariaDB, and sacct says that accounting is disabled.
     Raises `SlurmUnavailable` when a program is missing (the message names the packages) or when the nodes are not idle
     within `start_timeout` seconds (the message carries the logs).
@@ -129,9 +130,14 @@ class ThrowawaySlurm:
     def unavailable_reason(self) -> str | None:
         """Why it cannot start on this machine, as one sentence; None when it can."""
         reason = unavailable_reason(self._accounting)
-        if reason is None and texts.constrains_memory(self._extra_conf):
+        if reason is None and self.is_exclusive:
             return cgroups.unavailable_reason()
         return reason
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether no other cluster with memory limits can run beside it."""
+        return texts.constrains_memory(self._extra_conf)
 
     @property
     def directory(self) -> Path:
@@ -256,8 +262,10 @@ class ThrowawaySlurm:
     def _start_once(self, deadline: float) -> None:
         self._running = daemons = Daemons()
         self._directory = home = daemons.directory
-        if texts.constrains_memory(self._extra_conf):
-            daemons.take_cgroups(cgroups.MEMORY, [f"slurm_{name}" for name in self.node_names], deadline)
+        if self.is_exclusive:
+            names = [f"slurm_{name}" for name in self.node_names]
+            daemons.take_cgroups(cgroups.MEMORY, names, time.monotonic() + _CGROUP_PATIENCE)
+            deadline = time.monotonic() + self._start_timeout
         slurmctld_port, slurmdbd_port, *slurmd_ports = _free_ports(2 + self._nodes)
         layout = texts.Layout(
             directory=str(home),
