@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Reply, Written
 from fakeslurm.commands.scontrol_call import PROGRAM, Call
 from fakeslurm.messages import INVALID_JOB_ID, NO_ERROR, NO_SCRIPT, SlurmError
 from slurmkit.slurm.states import JobState
+
+if TYPE_CHECKING:
+    from fakeslurm.model import Job
 
 __all__ = ["notify", "wait_job", "write"]
 
@@ -24,7 +28,7 @@ def write(call: Call) -> Reply:
         raise Stop(f"invalid write argument:{what}\n")
     if not rest:
         return Reply()
-    job = call.controller.jobs.get(_leading_id(rest[0]))
+    job = _one_job(call, _leading_id(rest[0]))
     if job is None:
         return Reply(stderr=f"job script retrieval failed: {INVALID_JOB_ID}\n")
     if call.invocation.uid not in (0, job.description.uid):
@@ -45,7 +49,7 @@ def wait_job(call: Call) -> Reply:
     job_id = _leading_id(call.arguments[0])
     if not job_id:
         raise Stop(f"Invalid job_id {call.arguments[0]}")
-    job = call.controller.jobs.get(job_id)
+    job = _one_job(call, job_id)
     if job is None:
         raise Stop(f"{PROGRAM}: Problem running job {job_id}\n")
     if job.state not in (JobState.RUNNING, JobState.SUSPENDED):
@@ -60,11 +64,19 @@ def notify(call: Call) -> Reply:
     job_id = _leading_id(first)
     if not job_id:
         raise Stop(f"Invalid job_id {first}job notify failure: {NO_ERROR}\n")
+    _one_job(call, job_id)
     try:
         call.controller.notify(job_id, " ".join(words), call.invocation.now, uid=call.invocation.uid)
     except SlurmError as error:
         raise Stop(f"job notify failure: {error.message}\n") from None
     return Reply()
+
+
+def _one_job(call: Call, job_id: int) -> Job | None:
+    job = call.controller.jobs.get(job_id)
+    if job is not None and job.het is not None:
+        raise unsupported(PROGRAM, f"{call.keyword} of a heterogeneous job")
+    return job
 
 
 def _leading_id(text: str) -> int:

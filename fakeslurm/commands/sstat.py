@@ -133,6 +133,8 @@ def _steps(wanted: Sequence[tuple[int, str]], controller: Controller, *, every: 
         job = controller.jobs.get(job_id)
         if job is not None and job.array is not None:
             raise unsupported(_PROGRAM, "the steps of an array")
+        if job is not None and job.het is not None:
+            raise unsupported(_PROGRAM, "the steps of a heterogeneous job")
         running = [] if job is None else running_steps(job)
         if step_id:
             chosen = [shown for shown in running if f"{shown.step.step_id}" == step_id]
