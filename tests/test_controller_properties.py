@@ -28,6 +28,7 @@ from fakeslurm.model import (
 )
 from fakeslurm.slurmctld import Controller
 from fakeslurm.slurmctld.demand import demand_of
+from fakeslurm.slurmctld.jobupdate import JobUpdate
 from fakeslurm.slurmctld.nodes import NodeState
 from fakeslurm.slurmctld.selection import select
 from slurmkit.slurm.states import TERMINAL_STATES, JobState
@@ -246,6 +247,47 @@ class ControllerMachine(RuleBasedStateMachine):
     )
     def update_partition(self, name: str, state: str) -> None:
         self.controller.update_partition(name, self.now, state=state)
+        self.carry_out()
+
+    @rule(
+        number=st.integers(0, 30),
+        changes=st.sampled_from(
+            [
+                *({"time_limit": 1}, {"time_limit": 5}, {"time_limit": 2**32 - 1}, {"end_time": 40.0}, {"priority": 0}),
+                *(
+                    {"priority": 7},
+                    {"nice": 3},
+                    {"name": "n"},
+                    {"partition": "short"},
+                    {"partition": "debug"},
+                    {"begin": 30.0},
+                ),
+                *(
+                    {"exclude": "n1"},
+                    {"exclude": ""},
+                    {"nodelist": "n2"},
+                    {"nodelist": ""},
+                    {"dependency": ""},
+                    {"throttle": 1},
+                ),
+                *({"mem_per_node": 10}, {"mem_per_node": 10**6}, {"comment": "c", "time_limit": 3, "dependency": "x"}),
+            ]
+        ),
+    )
+    def update_job(self, number: int, changes: dict[str, Any]) -> None:
+        job = self.pick(self.controller.jobs.values(), number)
+        if job is None:
+            return
+        finished, phase = job.finished, self.phase(job)
+        moments = {name: self.now + value for name, value in changes.items() if name in ("begin", "end_time")}
+        try:
+            self.controller.update_job(job.job_id, JobUpdate(**(changes | moments)), self.now, uid=0)
+        except SlurmError:
+            pass
+        else:
+            assert not finished or "throttle" in changes
+        if finished:
+            assert self.phase(job) == phase
         self.carry_out()
 
     @rule(number=st.integers(0, 30), resume=st.booleans())

@@ -173,6 +173,9 @@ class JobUpdates:
             raise unsupported("update of the nodes of a job that runs")
         if mask.bit_count() > job.requested_nodes:
             raise unsupported("update of a job with more nodes than it needs")
+        excluded, _ = self._mask(job.description.exclude)
+        if mask & excluded and update.exclude is None:
+            raise unsupported("update of a job that requires nodes that it excludes")
 
     def _check_gres(self, job: Job, update: JobUpdate) -> None:
         if update.gres is None:
@@ -198,6 +201,14 @@ class JobUpdates:
     # What is changed
 
     def _rename(self, job: Job, name: str) -> None:
+        names = {job.description.name, name}
+        if name != job.description.name and any(
+            one.description.name in names
+            and one.description.uid == job.description.uid
+            and "singleton" in one.dependency
+            for one in self._state.jobs.values()
+        ):
+            raise unsupported("another name for a job while one of either name waits for --dependency=singleton")
         first = job.description.first_name
         if first is None and self._state.settings.profile.keeps_first_name:
             first = job.description.name
