@@ -110,6 +110,8 @@ class Settings:
     """PreemptType=preempt/partition_prio; otherwise preempt/none."""
     preempt_mode: PreemptMode = field(default="OFF", validator=in_(("OFF", "REQUEUE", "CANCEL")))
     """PreemptMode, where a partition has none of its own."""
+    preempt_exempt_time: int = field(default=0, validator=[instance_of(int), ge(0)])
+    """PreemptExemptTime: seconds that a job runs at least before it is preempted."""
     requeue: bool = True
     """JobRequeue: whether a job may be requeued unless it says."""
     kill_invalid_dependency: bool = False

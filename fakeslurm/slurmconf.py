@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from fakeslurm.conflines import Attributes, Setting, read_conf
 from fakeslurm.gres import node_gres
 from fakeslurm.model import Node, Partition, Settings
-from slurmkit.slurm.durations import DurationError, parse_minutes
+from slurmkit.slurm.durations import DurationError, parse_elapsed, parse_minutes
 from slurmkit.slurm.hostlist import HostlistError, expand
 
 __all__ = ["configured", "partition_field"]
@@ -73,6 +73,12 @@ def _minutes(text: str) -> int | None:
         return parse_minutes(text)
     except DurationError:
         raise ValueError("minutes, hours:minutes:seconds, days-hours or UNLIMITED") from None
+
+
+def _seconds(text: str) -> int:
+    if re.fullmatch(r"([0-9]+-)?[0-9]+:[0-9]+:[0-9]+", text):
+        return parse_elapsed(text)
+    raise ValueError("hours:minutes:seconds or days-hours:minutes:seconds")
 
 
 def _nodes(text: str) -> tuple[str, ...] | None:
@@ -155,6 +161,7 @@ _PARAMETERS = _table(
         lambda text: _exactly("preempt/none", "preempt/partition_prio")(text) != "preempt/none",
     ),
     _Key("PreemptMode", "preempt_mode", _PREEMPT_MODE),
+    _Key("PreemptExemptTime", "preempt_exempt_time", _seconds),
     _Key("AccountingStorageType", "accounting", _accounting),
     _Key("GresTypes", "gres_types", _comma_separated),
     _Key("AccountingStorageTRES", "accounted_gres", _accounted_gres),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from signal import SIGCONT, SIGKILL, SIGTERM
 
 import pytest
+from controllers import NOW, cluster, describe, finish, step_request, submit
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import BATCH, EndJob, Job, JobError, Partition, SignalStep
@@ -13,7 +17,6 @@ from fakeslurm.slurmctld import Controller
 from fakeslurm.slurmctld.preemption import Candidate, choose
 from fakeslurm.slurmctld.selection import Share
 from slurmkit.slurm.states import JobState
-from tests.controllers import NOW, cluster, describe, finish, step_request, submit
 
 PARTITIONS = (
     Partition("low", default=True),
@@ -123,6 +126,36 @@ def test_end_in_the_grace_time(version: str, partition: str, late: float, state:
     assert (job.state, other.state) == (state, JobState.RUNNING)
 
 
+def test_exempt_time() -> None:
+    controller = cluster(partitions=PARTITIONS, preempts=True, preempt_mode="REQUEUE", preempt_exempt_time=60)
+    low = [submit(controller, f"-w n{number} -n4", NOW + number, partition="cancel") for number in (1, 2, 3, 4)]
+    submit(controller, "-N2", NOW + 10, partition="high")
+    for time, preempted in ((61, 0), (61.9, 0), (62, 2)):
+        controller.tick(NOW + time)
+        assert [job.state for job in low] == [JobState.PREEMPTED] * preempted + [JobState.RUNNING] * (4 - preempted)
+
+
+@given(st.data())
+def test_whoever_is_chosen_is_enough(data: st.DataObject) -> None:
+    """Those who go are candidates, they make room, and nobody goes who has none of the nodes."""
+    cpus = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=6))
+    places = [data.draw(st.integers(0, 3)) for _ in cpus]
+    candidates = [Candidate(number, data.draw(st.integers(1, 3)), 1 << place) for number, place in enumerate(places)]
+    nodes, wanted = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 4))
+
+    def select(removed: Collection[int]) -> list[Share] | None:
+        free = [sum(cpus[one] for one in removed if places[one] == place) for place in range(4)]
+        fitting = [Share(place, wanted) for place in range(4) if free[place] >= wanted]
+        return fitting[:nodes] if len(fitting) >= nodes else None
+
+    found = choose(candidates, select)
+    assert (found is None) == (select(range(len(cpus))) is None)
+    if found is not None:
+        victims, shares = found
+        assert select(victims) == list(shares)
+        assert {places[one] for one in victims} <= {share.index for share in shares}
+
+
 def test_heterogeneous_jobs_are_refused() -> None:
     with pytest.raises(SlurmError, match="fakeslurm does not support a heterogeneous job where jobs are preempted"):
         preempting().submit_het([describe(), describe()], NOW)
@@ -144,7 +177,7 @@ def test_who_is_chosen_last_first() -> None:
     [
         ("PreemptMode=SUSPEND,GANG", "expected OFF or REQUEUE or CANCEL"),
         ("PreemptType=preempt/qos", "expected preempt/none or preempt/partition_prio"),
-        ("PreemptExemptTime=60", "fakeslurm does not carry out PreemptExemptTime"),
+        ("PreemptExemptTime=60", "expected hours:minutes:seconds"),
         ("PreemptParameters=youngest_first", "fakeslurm does not carry out PreemptParameters"),
         ("PreemptType=preempt/partition_prio", "need one another"),
         ("PreemptMode=REQUEUE", "need one another"),

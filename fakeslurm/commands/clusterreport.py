@@ -133,6 +133,7 @@ def config_report(settings: Settings, stamps: Stamps, now: float) -> str:
         "MinJobAge": f"{settings.min_job_age:.0f} sec",
         "OverTimeLimit": f"{settings.over_time_limit} min",
         "PreemptMode": settings.preempt_mode,
+        "PreemptExemptTime": format_elapsed(settings.preempt_exempt_time),
         "PreemptType": preempt_type,
         "PriorityType": "priority/basic",
         "SelectType": "select/cons_tres",

@@ -127,6 +127,7 @@ class _Values:
             "eligible_time": _seconds(job.eligible_time),
             "end_time": self._end(),
             "preempt_time": _seconds(job.preempt_time),
+            **({"preemptable_time": _seconds(jobtexts.preemptable_since(job, self.settings))} if self._new else {}),
             "last_sched_evaluation": _seconds(jobtexts.last_evaluation(job)),
             "start_time": _seconds(jobtexts.expected_start(job, self.now)),
             "submit_time": _seconds(job.submit_time),

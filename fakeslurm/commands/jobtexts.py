@@ -130,10 +130,11 @@ def expected_end(job: Job, now: float) -> float | None:
 
 def preemptable_since(job: Job, settings: Settings) -> float | None:
     """From when on the job may be preempted: not while it waits, and never where nobody is."""
-    if job.state is JobState.PENDING or not job.nodes:
+    if job.state is JobState.PENDING or not job.nodes or job.start_time is None:
         return None
     known = {one.name: one for one in settings.partitions}
-    return None if settings.preempt_mode_of(known[job.partition]) == "OFF" else job.start_time
+    off = settings.preempt_mode_of(known[job.partition]) == "OFF"
+    return None if off else job.start_time + settings.preempt_exempt_time
 
 
 def accrue_time(job: Job) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -49,6 +50,13 @@ def preempted(slurm: SlurmUnderTest, jobs: list[str]) -> list[str]:
     return [job for job in jobs if words[job][0] == "PREEMPTED" or words[job][1] == "BeginTime"]
 
 
+def in_json(slurm: SlurmUnderTest, job_id: str, field: str) -> str:
+    """A time of ``squeue --json``, as scontrol prints it."""
+    jobs = json.loads(slurm.run("squeue", "-t", "all", "-j", job_id, "--json").stdout)["jobs"]
+    (value,) = (job[field] for job in jobs if f"{job['job_id']}" == job_id)
+    return datetime.fromtimestamp(value["number"] if isinstance(value, dict) else value).isoformat()
+
+
 def test_requeued(slurm: SlurmUnderTest) -> None:
     body = 'echo "run $SLURM_RESTART_COUNT"; [ "$SLURM_RESTART_COUNT" ] && exit 0\n' + LONG
     job_id = running(slurm, "-p", "low", "-w", "n1", "-n4", "-o", "o.txt", "--open-mode=append", body=body)
@@ -89,6 +97,9 @@ def test_cancelled(slurm: SlurmUnderTest, body: str, code: str, batch: str) -> N
     assert line.stdout == "PR|None|n1\n"
     stamp = slurm.run("squeue", "-h", "-t", "all", "-j", job_id, "-O", "PreemptTime").stdout.strip()
     assert stamp == fields["PreemptTime"]
+    assert in_json(slurm, job_id, "preempt_time") == fields["PreemptTime"]
+    if slurm.at_least("24.11"):
+        assert in_json(slurm, job_id, "preemptable_time") == fields["PreemptEligibleTime"]
     assert slurm.wait(other)["JobState"] == "COMPLETED"
     assert f"*** JOB {job_id} ON n1 CANCELLED AT {fields['EndTime']} DUE TO PREEMPTION ***\n" in slurm.output("o.txt")
     rows(slurm, job_id, [f"{job_id}|PREEMPTED|0:0", f"{job_id}.batch|{batch}"])
@@ -344,3 +355,27 @@ def test_allocations_are_revoked(slurm: SlurmUnderTest) -> None:
         rf"error: \*\*\* STEP {jobs[1]}\.0 ON n2 CANCELLED AT \S+ DUE TO PREEMPTION \*\*\*\n", killed.stderr
     )
     rows(slurm, jobs[1], [f"{jobs[1]}|PREEMPTED|0:0", f"{jobs[1]}.0|CANCELLED|0:15"])
+
+
+@pytest.mark.slurm_conf(
+    "PreemptType=preempt/partition_prio",
+    "PreemptMode=CANCEL",
+    "PreemptExemptTime=00:00:06",
+    "PartitionName=high Nodes=ALL PriorityTier=10",
+)
+def test_exempt_time(slurm: SlurmUnderTest) -> None:
+    """Whoever has not run for so long is spared, and preempted when that time is over."""
+    slurm.wait_idle()
+    jobs = [running(slurm, "-w", f"n{number}", "-n4", "-t", "5") for number in (1, 2, 3, 4)]
+    job_id = slurm.sbatch("true", "-p", "high", "-w", "n4")
+    first = slurm.show(jobs[3]) or {}
+    started, eligible = (datetime.fromisoformat(first[name]) for name in ("StartTime", "PreemptEligibleTime"))
+    assert (eligible - started).total_seconds() == 6
+    assert first["PreemptTime"] == "None"
+    assert slurm.wait(job_id)["JobState"] == "COMPLETED"
+    fields = slurm.wait(jobs[3])
+    assert fields["JobState"] == "PREEMPTED"
+    assert 0 <= (datetime.fromisoformat(fields["PreemptTime"]) - eligible).total_seconds() < 30
+    assert [slurm.wait(one, ["RUNNING"])["JobState"] for one in jobs[:3]] == ["RUNNING"] * 3
+    config = slurm.run("scontrol", "show", "config").stdout
+    assert re.search(r"^PreemptExemptTime +.?= 00:00:06$", config, re.MULTILINE)

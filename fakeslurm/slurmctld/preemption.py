@@ -5,7 +5,7 @@ Rules measured: docs/measured/preemption.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from attrs import frozen
 
@@ -94,6 +94,7 @@ class Preemption:
             return
         found = self.choose(partition, select)
         if found is None:
+            self._wait_for_exempted(job, partition)
             return
         victims = [state.jobs[one] for one in found[0]]
         for victim in victims:
@@ -108,13 +109,33 @@ class Preemption:
         job.may_preempt_at = max([state.now + patience, *graces])
         state.timers.set("preempt", job.job_id, job.may_preempt_at)
 
+    def _wait_for_exempted(self, job: Job, partition: str) -> None:
+        """Look again when one more job has run for PreemptExemptTime."""
+        state = self._state
+        ends = [self._exempted_until(other) for other in self._preemptable(partition)]
+        ends = [end for end in ends if end > state.now]
+        if ends:
+            state.timers.set("preempt", job.job_id, min(ends))
+
+    def _exempted_until(self, job: Job) -> float:
+        return (job.start_time or 0.0) + self._state.settings.preempt_exempt_time
+
     def choose(self, partition: str, select: Select) -> tuple[tuple[int, ...], Sequence[Share]] | None:
         """The jobs that one of this partition would preempt, and what it would get then; None when that is no help."""
         candidates = self._candidates(partition) if self.enabled else []
         return choose(candidates, select) if candidates else None
 
     def _candidates(self, partition: str) -> list[Candidate]:
-        state, found = self._state, []
+        state = self._state
+        return [
+            Candidate(job.job_id, state.partitions[job.partition].priority_tier, state.resources.nodes_of(job.job_id))
+            for job in self._preemptable(partition)
+            if self._exempted_until(job) <= state.now
+        ]
+
+    def _preemptable(self, partition: str) -> Iterator[Job]:
+        """The jobs that one of this partition may preempt, when they have run long enough."""
+        state = self._state
         tier = state.partitions[partition].priority_tier
         mine = state.resources.partition_masks[partition]
         for job in sorted(state.running.values(), key=lambda one: one.place):
@@ -123,7 +144,5 @@ class Preemption:
             other = state.partitions[job.partition]
             if other.priority_tier >= tier or state.settings.preempt_mode_of(other) == "OFF":
                 continue
-            nodes = state.resources.nodes_of(job.job_id)
-            if nodes & mine:
-                found.append(Candidate(job.job_id, other.priority_tier, nodes))
-        return found
+            if state.resources.nodes_of(job.job_id) & mine:
+                yield job
