@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--against", choices=["fake", "real"], default="fake", help="real: two real Slurms, to see what chance is"
     )
+    parser.add_argument("--no-arrays", action="store_true", help="submit no job arrays")
     parser.add_argument("--no-shrink", action="store_true", help="print the first failing example as it is")
     parser.add_argument("--keep-going", action="store_true", help="go on with the next seed after a disagreement")
     chosen = parser.parse_args(argv)
@@ -61,7 +62,9 @@ def _shards(chosen: argparse.Namespace, first: int) -> int:
         f"--steps={chosen.steps}",
         f"--against={chosen.against}",
     ]
-    words += [f"--{name.replace('_', '-')}" for name in ("no_shrink", "keep_going") if getattr(chosen, name)]
+    words += [
+        f"--{name.replace('_', '-')}" for name in ("no_arrays", "no_shrink", "keep_going") if getattr(chosen, name)
+    ]
     words += [] if chosen.version is None else [f"--version={chosen.version}"]
     with ExitStack() as stack:
         shards = []
@@ -90,7 +93,9 @@ def _run(chosen: argparse.Namespace, first: int) -> int:
         else:
             other = real
             left = FakeSide(version)
-        arena = Arena(left, right, root, lambda: max(next_job_id(real), next_job_id(other)))
+        arena = Arena(
+            left, right, root, lambda: max(next_job_id(real), next_job_id(other)), arrays=not chosen.no_arrays
+        )
         phases = [Phase.generate] if chosen.no_shrink else [Phase.generate, Phase.shrink]
         for number in range(-(-chosen.examples // _ROUND)):
             wanted = min(_ROUND, chosen.examples - number * _ROUND)

@@ -61,6 +61,8 @@ class Arena:
     counts: Counter[str] = Factory(Counter)
     examples: int = 0
     patience: float = _CONVERGE
+    arrays: bool = True
+    """Whether job arrays are submitted."""
 
 
 @define
@@ -181,6 +183,8 @@ class Machine(RuleBasedStateMachine):
     # How
 
     def submit(self, submission: Submission) -> None:
+        if submission.array is not None and not self.arena.arrays:
+            return
         self.settle()
         self.submitted += 1
         tasks = None if submission.array is None else parse_array_spec(submission.array).indices
