@@ -85,7 +85,7 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
                 case "version":
                     raise answers.version(invocation)
                 case "helpformat":
-                    return Reply(help_text(_FIELDS).rstrip(" \n") + "\n")
+                    return Reply(help_text(_FIELDS))
                 case "verbose" | "pidformat":
                     raise unsupported(_PROGRAM, f"--{option.key}")
                 case "jobs":

@@ -79,7 +79,7 @@ def test_fields_of_sstat(slurm: SlurmUnderTest) -> None:
     code, out, _ = sstat(slurm, "--helpformat")
     assert (code, len(out.split())) == (0, 51)
     assert out.startswith("AveCPU              AveCPUFreq          AveDiskRead         AveDiskWrite       \nAvePages")
-    assert out.endswith("TRESUsageOutMinNode TRESUsageOutMinTask TRESUsageOutTot\n")
+    assert out.endswith("TRESUsageOutMinNode TRESUsageOutMinTask TRESUsageOutTot    \n")
 
 
 @pytest.mark.parametrize(
