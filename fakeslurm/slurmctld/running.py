@@ -62,7 +62,7 @@ class Running:
         job.may_preempt_at = job.preempt_time = job.grace_end = None
         job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
         if job.description.deadline is not None:
-            left = int(job.description.deadline - state.now) // 60
+            left = int(job.description.deadline - int(state.now)) // 60
             job.time_limit = left if job.time_limit is None else min(job.time_limit, left)
         job.start_time = state.now
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)

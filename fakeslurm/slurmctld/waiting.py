@@ -25,8 +25,6 @@ __all__ = ["Waiting"]
 
 _SPLIT_AHEAD = 10
 """How many elements of an array wait as jobs of their own for those that they correspond to (correspond_after_task_cnt)."""
-_A_MOMENT = 1e-3
-"""Seconds after which a deadline has been missed."""
 _REFUSED = 1
 """The wait status of a job that was refused although it had an id already: scontrol shows 0:1 (measured)."""
 
@@ -148,10 +146,11 @@ class Waiting:
         held = job.priority == 0
         if held and not state.settings.profile.looks_at_deadlines_early:
             return True
-        if state.now <= latest:
+        if floor(state.now) <= latest:  # in whole seconds, as Slurm counts
+            missed = floor(latest) + 1.0
             # A held job is looked at with the time limits of running ones.
-            look = state.next_scan(latest, state.settings.limit_scan) if held else latest
-            state.timers.set("deadline", job.job_id, look + _A_MOMENT)
+            look = state.next_scan(missed, state.settings.limit_scan) if held else missed
+            state.timers.set("deadline", job.job_id, look)
             return True
         job.reason = Reason.DEADLINE
         job.wait_status = _REFUSED
