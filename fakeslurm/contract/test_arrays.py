@@ -129,6 +129,17 @@ def test_no_more_run_than_may(slurm: SlurmUnderTest) -> None:
     assert numbers(slurm, array) == ["A_0|+1", "A_2|+2", "A_5|+3", "A_6|+4", "A_7|+0"]
 
 
+@pytest.mark.slurm_conf("MinJobAge=2")
+def test_the_job_with_the_id_of_the_array_is_forgotten_last(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("until [ -e go$SLURM_ARRAY_TASK_ID ]; do sleep 0.05; done", "-a", "1-3")
+    until(lambda: queue(slurm, array, "%t") == ["R"] * 3, what="all elements run")
+    for index in (1, 3):
+        (slurm.workdir / f"go{index}").touch()
+    until(lambda: queue(slurm, array, "%i|%t") == [f"{array}_2|R", f"{array}_3|CD"], what="element 1 is forgotten")
+    (slurm.workdir / "go2").touch()
+    until(lambda: slurm.run("squeue", "-h", "-t", "all").stdout == "", what="all of it is forgotten")
+
+
 def test_accounting(slurm: SlurmUnderTest) -> None:
     array = slurm.sbatch("exit $((SLURM_ARRAY_TASK_ID - 1))", "-a", "1-3")
     until(all_ended(slurm, array), what=f"array {array} has ended")

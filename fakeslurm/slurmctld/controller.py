@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import evolve
@@ -140,60 +141,51 @@ class Controller:
 
         `task` (as in `hold` and `release`): only this one of the elements that the record `job_id` of an array stands for.
         """
-        self._advance(now)
-        self._requests.cancel(job_id, uid, task, signal, scope)
-        self._schedule()
+        with self._event(now):
+            self._requests.cancel(job_id, uid, task, signal, scope)
 
     def cancel_step(self, job_id: int, step_id: StepId, now: float, *, uid: int, signal: int | None = None) -> None:
         """End one step, with SIGKILL at once, or (`signal`) only signal it."""
-        self._advance(now)
-        self._requests.cancel_step(job_id, step_id, uid, signal)
-        self._schedule()
+        with self._event(now):
+            self._requests.cancel_step(job_id, step_id, uid, signal)
 
     def hold(self, job_id: int, now: float, *, uid: int, task: int | None = None, by_user: bool = False) -> None:
         """``scontrol hold`` (or uhold: `by_user`): the priority becomes 0."""
-        self._advance(now)
-        self._requests.hold(job_id, uid, task, by_user=by_user)
-        self._schedule()
+        with self._event(now):
+            self._requests.hold(job_id, uid, task, by_user=by_user)
 
     def release(self, job_id: int, now: float, *, uid: int, task: int | None = None) -> None:
         """``scontrol release``: the job gets the next priority, whether it is held or not."""
-        self._advance(now)
-        self._requests.release(job_id, uid, task)
-        self._schedule()
+        with self._event(now):
+            self._requests.release(job_id, uid, task)
 
     def notify(self, job_id: int, text: str, now: float, *, uid: int) -> None:
         """``scontrol notify``: slurmstepd writes it on the stderr of the job's script."""
-        self._advance(now)
-        self._requests.notify(job_id, text, uid)
-        self._schedule()
+        with self._event(now):
+            self._requests.notify(job_id, text, uid)
 
     def suspend(self, job_id: int, now: float, *, uid: int) -> None:
         """``scontrol suspend``. Nothing happens to a job that is suspended."""
-        self._advance(now)
-        self._requests.suspend(job_id, uid)
-        self._schedule()
+        with self._event(now):
+            self._requests.suspend(job_id, uid)
 
     def resume(self, job_id: int, now: float, *, uid: int) -> None:
         """``scontrol resume``."""
-        self._advance(now)
-        self._requests.resume(job_id, uid)
-        self._schedule()
+        with self._event(now):
+            self._requests.resume(job_id, uid)
 
     def requeue(self, job_id: int, now: float, *, uid: int, hold: bool = False) -> None:
         """``scontrol requeue`` (requeuehold: `hold`): a job that runs, or has run, is to run again, under the same id.
 
         It waits for `Settings.cred_expire` and one second more. What runs of it is ended first.
         """
-        self._advance(now)
-        self._requests.requeue(job_id, uid, hold=hold)
-        self._schedule()
+        with self._event(now):
+            self._requests.requeue(job_id, uid, hold=hold)
 
     def update_job(self, job_id: int, update: JobUpdate, now: float, *, uid: int, task: int | None = None) -> None:
         """``scontrol update jobid=``. `task` as in `cancel`. What comes before a refusal stays changed."""
-        self._advance(now)
-        self._requests.update(job_id, update, uid, task)
-        self._schedule()
+        with self._event(now):
+            self._requests.update(job_id, update, uid, task)
 
     def update_partition(self, name: str, now: float, **changes: Any) -> None:
         """``scontrol update partitionname=``: fields of `Partition`. What runs is not affected. Raises SlurmError for an unknown name."""
@@ -257,9 +249,8 @@ class Controller:
         An allocation that is still pending is given up: CANCELLED, or FAILED with a status. Nothing happens to one that has
         ended by itself.
         """
-        self._advance(now)
-        self._requests.release_allocation(job_id, wait_status)
-        self._schedule()
+        with self._event(now):
+            self._requests.release_allocation(job_id, wait_status)
 
     # What the nodes report.
 
@@ -324,12 +315,18 @@ class Controller:
         effects, self._state.effects = self._state.effects, []
         return effects
 
-    def _submit(self, description: JobDescription, now: float) -> int:
+    @contextmanager
+    def _event(self, now: float) -> Iterator[None]:
+        """What is due happens before, and who may start then starts: also when what is refused has changed something."""
         self._advance(now)
         try:
-            return self._waiting.submit(description).job_id
+            yield
         finally:
             self._schedule()
+
+    def _submit(self, description: JobDescription, now: float) -> int:
+        with self._event(now):
+            return self._waiting.submit(description).job_id
 
     def _start(self, job_id: int, partition: str, shares: Sequence[Share]) -> None:
         job, demand = self._waiting.start(job_id)

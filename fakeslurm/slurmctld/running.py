@@ -219,6 +219,8 @@ class Running:
         job.state = JobState.PENDING
         job.reason = reason
         job.restart_count += 1
+        if job.array is not None:
+            job.array.again(job.job_id)
         self._wind_down(job, text)
         for other in self._led_by(job):
             self.requeue(other, reason, text, accounted)
@@ -253,6 +255,8 @@ class Running:
         """A requeued job is cancelled before it has come to wait: it ends when its processes have."""
         job.state = JobState.CANCELLED
         job.end_time = self._state.now
+        if job.array is not None:
+            job.array.unstarted.discard(job.job_id)
 
     def suspend(self, job: Job) -> None:
         """SIGSTOP to all of a running job; its CPUs are free, its time stands still, its priority is 0 (measured)."""

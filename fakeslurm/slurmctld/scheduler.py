@@ -95,11 +95,16 @@ class Scheduler:
                 return
         for name in request.partitions:
             self._queues[name].add(job.job_id, job.priority, job.turn)
-        behind = job.het is None and all(self._queues[name].head != job.job_id for name in request.partitions)
-        if behind and request.demand.min_cpus > self._resources.free_cpus and not self._preemption.enabled:
-            job.reason = Reason.PRIORITY
-        else:
-            self._changed = True
+        if job.het is not None:
+            return
+        behind = all(self._queues[name].head != job.job_id for name in request.partitions)
+        if behind and all(self._lacks_nodes(job, request, name) for name in request.partitions):
+            self._changed |= self._preemption.enabled
+            return  # and nobody waits for it
+        job.reason = Reason.PRIORITY  # unless a pass says otherwise
+        # Those ahead may all lack nodes, and then it is as if it were the first.
+        ahead = behind and self._resources.available == self._resources.all and not self._preemption.enabled
+        self._changed |= not ahead or request.demand.min_cpus <= self._resources.free_cpus
 
     def remove(self, job_id: int) -> None:
         """A job that is not to start any more; nothing when it is not here."""

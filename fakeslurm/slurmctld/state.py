@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
+from heapq import heappop, heappush
 
 from attrs import evolve
 
@@ -43,7 +43,8 @@ class State:
         self.running: dict[int, Job] = {}
         """Jobs that hold nodes, those completing among them."""
         self.timers = Timers()
-        self.purges: deque[tuple[float, int]] = deque()
+        self._purges: list[tuple[float, bool, int]] = []
+        """A heap of (when, whether it has the number of an array, job id): jobs that are to be forgotten."""
         self._forgotten_at: dict[int, float] = {}
         self.effects: list[Effect] = []
         self._next_job_id = settings.first_job_id
@@ -127,23 +128,33 @@ class State:
         """A job is over for good: MinJobAge begins. The scan takes place every 60 s, or less for a small MinJobAge (controller.c)."""
         age = self.settings.min_job_age
         if age > 0 and job.end_time is not None:
-            period = _PURGE_PERIOD if age >= _PURGE_PERIOD else max(_SHORTEST_PURGE_PERIOD, age)
-            time = self.next_scan(max(job.end_time + age, self.now), period)
-            self._forgotten_at[job.job_id] = time
-            self.purges.append((time, job.job_id))
+            self._forget_at(job, self.next_scan(max(job.end_time + age, self.now), self._purge_period))
+
+    @property
+    def _purge_period(self) -> float:
+        age = self.settings.min_job_age
+        return _PURGE_PERIOD if age >= _PURGE_PERIOD else max(_SHORTEST_PURGE_PERIOD, age)
+
+    def _forget_at(self, job: Job, time: float) -> None:
+        self._forgotten_at[job.job_id] = time
+        heappush(self._purges, (time, job.array_job_id == job.job_id, job.job_id))
 
     def keep(self, job: Job) -> None:
         """A job that was over is not: undo `forget_later`."""
         self._forgotten_at.pop(job.job_id, None)
 
     def forget(self) -> None:
-        """Drop the jobs whose time has come."""
-        while self.purges and self.purges[0][0] <= self.now:
-            time, job_id = self.purges.popleft()
+        """Drop the jobs whose time has come; the one with an array's number when there is no other of the array (measured)."""
+        while self._purges and self._purges[0][0] <= self.now:
+            time, _, job_id = heappop(self._purges)
             if self._forgotten_at.get(job_id) != time:
                 continue  # it was requeued
+            job = self.jobs[job_id]
+            if job.array_job_id == job_id and job.array is not None and job.array.known_jobs > 1:
+                self._forget_at(job, time + self._purge_period)
+                continue
             del self._forgotten_at[job_id]
-            job = self.jobs.pop(job_id)
+            del self.jobs[job_id]
             if job.array is not None:
                 job.array.forget(job.array_task_id)
                 if not job.array.known_jobs:
@@ -151,7 +162,7 @@ class State:
 
     def next_deadline(self) -> float | None:
         timer = self.timers.next()
-        if not self.purges:
+        if not self._purges:
             return timer
-        purge = self.purges[0][0]
+        purge = self._purges[0][0]
         return purge if timer is None else min(timer, purge)

@@ -30,6 +30,9 @@ class Timers:
             self._heap = [entry for entry in self._heap if self._live.get(entry[2]) == entry[1]]
             heapify(self._heap)
 
+    def is_set(self, what: str, job_id: int) -> bool:
+        return (what, job_id) in self._live
+
     def next(self) -> float | None:
         """The earliest time."""
         while self._heap and self._live.get(self._heap[0][2]) != self._heap[0][1]:

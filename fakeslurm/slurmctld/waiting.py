@@ -37,6 +37,8 @@ class Waiting:
         self._scheduler = scheduler
         self._obstacles = obstacles
         self._dependents = Dependents(state)
+        self._splitting: set[int] = set()
+        """The records of which elements are being split off ahead."""
 
     # Submission
 
@@ -286,10 +288,15 @@ class Waiting:
     def _split_ahead(self, whole: Job) -> None:
         """The next elements, each of which waits for another job, become jobs of their own (correspond_after_task_cnt)."""
         assert whole.array is not None
+        if whole.job_id in self._splitting:
+            return  # an element has ended at once: the next is split off anyway
         whole.dependency = str(self._dependents[whole.job_id])
+        self._splitting.add(whole.job_id)
         while whole.is_unsplit and whole.array.waits and len(whole.array.unstarted) < _SPLIT_AHEAD:
             element = self.split(whole, whole.array.pending.first)
-            self.consider(element)
+            if element is not whole:
+                self.consider(element)
+        self._splitting.discard(whole.job_id)
         if not whole.is_unsplit:
             self.consider(whole)
         elif whole.priority == 0:

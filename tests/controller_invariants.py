@@ -1,0 +1,203 @@
+"""What must hold of a controller after every single event."""
+
+from __future__ import annotations
+
+from controller_inputs import LICENSES, NODES
+from controller_machine import PENDING, REQUEUED, RUNNING, SUSPENDED, Machine
+from hypothesis.stateful import invariant
+
+from fakeslurm.messages import Reason
+from fakeslurm.model import Job
+from fakeslurm.slurmctld.admission import time_limit_of
+from fakeslurm.slurmctld.demand import demand_of
+from fakeslurm.slurmctld.selection import select
+from slurmkit.slurm.states import TERMINAL_STATES, JobState
+
+
+class Invariants(Machine):
+    """Of all jobs and nodes."""
+
+    @invariant()
+    def transitions_are_legal(self) -> None:
+        for job in self.controller.jobs.values():
+            before, after = self.seen.get(job.job_id, PENDING), self.phase(job)
+            restarts = self.restarts.get(job.job_id, 0)
+            self.seen[job.job_id], self.restarts[job.job_id] = after, job.restart_count
+            if before == after:
+                continue
+            state, completing = after
+            if before == PENDING:
+                never_ran = (
+                    state in (JobState.CANCELLED, JobState.FAILED, JobState.DEADLINE)
+                    and not completing
+                    and not job.nodes
+                )
+                # Started and over in the course of one event.
+                at_once = bool(job.nodes) and state in TERMINAL_STATES
+                assert after == RUNNING or never_ran or at_once, (before, after)
+            elif before in (RUNNING, SUSPENDED):
+                assert state in TERMINAL_STATES or after in (RUNNING, SUSPENDED, REQUEUED), (before, after)
+            elif before == REQUEUED:
+                assert after in (PENDING, (JobState.CANCELLED, True), (JobState.DEADLINE, False)), (before, after)
+            elif job.restart_count > restarts and state is JobState.DEADLINE:
+                pass  # requeued when it was too late
+            elif after == PENDING:
+                assert job.restart_count > restarts, "only a requeue brings a job back"
+            else:
+                assert before[1], (before, after)
+                assert state == before[0], (before, after)
+
+    @invariant()
+    def nothing_is_allocated_twice(self) -> None:
+        held: dict[str, dict[int, int]] = {node.name: {} for node in NODES}
+        for job in self.controller.jobs.values():
+            # A job that was ended while it was suspended has nothing to give back.
+            aside = job.job_id in self.controller._state.resources._aside
+            if (job.state is JobState.RUNNING or job.completing) and not aside:
+                assert job.nodes
+                for name, cpus in zip(job.nodes, job.cpus_per_node, strict=True):
+                    held[name][job.job_id] = cpus
+                    assert cpus > 0
+        for name, record in self.controller.nodes.items():
+            jobs = held[name]
+            assert record.jobs == set(jobs), name
+            assert record.allocated_cpus == sum(jobs.values()) <= record.node.cpus, name
+            assert 0 <= record.allocated_memory <= record.node.real_memory, name
+            assert record.completing == sum(self.controller.jobs[one].completing for one in jobs), name
+            for one in jobs:
+                if self.controller.jobs[one].description.exclusive:
+                    assert len(jobs) == 1, name
+        assert self.controller._state.resources.free_cpus == sum(
+            record.node.cpus - record.allocated_cpus for record in self.controller.nodes.values()
+        )
+
+    @invariant()
+    def no_gres_or_license_is_given_out_twice(self) -> None:
+        licenses = dict.fromkeys(LICENSES, 0)
+        held = dict.fromkeys(self.controller.nodes, 0)
+        for job in self.controller.jobs.values():
+            if job.state is not JobState.RUNNING and not job.completing:
+                continue
+            demand = demand_of(job.description, self.controller.nodes, self.controller.settings)
+            for name, count in demand.licenses:
+                licenses[name] += count
+            for name, units in zip(job.nodes, job.gres, strict=True):
+                assert not held[name] & units, name
+                held[name] |= units
+                assert units.bit_count() >= sum(one.count for one in demand.gres)
+                assert units.bit_count() == sum(one.count for one in demand.gres) or demand.whole_nodes
+                in_steps = 0
+                for step in job.steps.values():
+                    if step.running and step.exclusive and name in step.nodes:
+                        mine = step.gres[step.nodes.index(name)]
+                        assert not in_steps & mine
+                        in_steps |= mine
+                assert not in_steps & ~units, "a step has what its job has not"
+        assert licenses == self.controller.licenses_used
+        assert all(licenses[name] <= most for name, most in LICENSES.items())
+        for name, record in self.controller.nodes.items():
+            assert record.gres_in_use == held[name]
+
+    @invariant()
+    def nothing_runs_on_a_node_that_is_down(self) -> None:
+        for job in self.controller.jobs.values():
+            if self.phase(job) == RUNNING:
+                assert not any(self.controller.nodes[name].down for name in job.nodes)
+
+    @invariant()
+    def allocations_are_what_was_asked_for(self) -> None:
+        for job in self.controller.jobs.values():
+            if not job.nodes:
+                continue
+            asked = job.description
+            least = len(job.nodes) if asked.min_nodes is None else asked.min_nodes
+            assert len(job.nodes) >= min(least, asked.ntasks or least)
+            assert asked.max_nodes is None or len(job.nodes) <= max(asked.max_nodes, 3)  # 3: of the longest nodelist
+            assert len(job.tasks_per_node) == len(job.nodes) == len(set(job.nodes)) == job.num_nodes
+            assert sum(job.cpus_per_node) == job.num_cpus
+            if asked.ntasks is not None and not asked.overcommit and not asked.cpus_per_task:
+                assert job.num_cpus >= asked.ntasks
+            if asked.partition == "short":
+                assert set(job.nodes) <= {"n1", "n2"}
+
+    @invariant()
+    def times_are_in_order(self) -> None:
+        for job in self.controller.jobs.values():
+            assert (job.end_time is not None) == job.finished
+            assert (job.start_time is not None) == (job.state is not JobState.PENDING or job.requeued)
+            # A requeued job's submit time may be some of a second ahead.
+            submitted = job.submit_time - 1 if job.restart_count else job.submit_time
+            times = [submitted, job.start_time, job.end_time, self.now]
+            known = [one for one in times if one is not None]
+            assert known == sorted(known)
+            for step in job.steps.values():
+                assert step.end_time is None or step.end_time >= step.start_time
+                assert step.running or len(step.task_statuses) in (0, step.ntasks)
+
+    @invariant()
+    def steps_do_not_share_cpus(self) -> None:
+        for job in self.controller.jobs.values():
+            used = dict.fromkeys(job.nodes, 0)
+            for step in job.steps.values():
+                assert step.running <= (job.state in (JobState.RUNNING, JobState.SUSPENDED) or job.completing)
+                if step.running and step.exclusive:
+                    for name, cpus in zip(step.nodes, step.cpus_per_node, strict=True):
+                        used[name] += cpus
+            for name, cpus in zip(job.nodes, job.cpus_per_node, strict=True):
+                assert used[name] <= cpus
+
+    @invariant()
+    def reasons_say_why(self) -> None:
+        for job in self.controller.jobs.values():
+            if job.requeued:
+                assert job.reason in (Reason.NONE, Reason.HELD_BY_ADMIN, Reason.HELD_BY_USER, Reason.REQUEUED_HELD)
+            elif job.state is JobState.PENDING and job.priority == 0:
+                assert job.reason in (
+                    Reason.REQUEUED_HELD,
+                    Reason.HELD_BY_ADMIN,
+                    Reason.HELD_BY_USER,
+                    Reason.BAD_CONSTRAINTS,
+                    Reason.DEPENDENCY_NEVER_SATISFIED,
+                )
+            elif job.state is JobState.PENDING:
+                assert job.reason not in (Reason.NONE, Reason.HELD_BY_ADMIN, Reason.HELD_BY_USER)
+            elif job.state is JobState.COMPLETED:
+                # One that was held while it ran keeps that reason (measured).
+                assert job.reason in (Reason.NONE, Reason.HELD_BY_ADMIN, Reason.HELD_BY_USER)
+
+    @invariant()
+    def nobody_waits_without_need(self) -> None:
+        """The first of all in the queues, by priority, cannot have what it needs. (Those behind it have to leave it its nodes.)"""
+        queued = [
+            job
+            for job in self.controller.jobs.values()
+            if job.state is JobState.PENDING and job.reason in (Reason.RESOURCES, Reason.PRIORITY, Reason.LICENSES)
+        ]
+        first = min(queued, key=lambda job: (-job.priority, job.turn, job.job_id), default=None)
+        if first is not None and first.reason != Reason.LICENSES:
+            assert first.reason == Reason.RESOURCES
+            demand = demand_of(first.description, self.controller.nodes, self.controller.settings)
+            resources = self.controller._state.resources
+            for name in first.partition.split(","):
+                if self.is_open(first, name):
+                    free = resources.candidates(demand, resources.partition_masks[name])
+                    assert select(demand, free) is None, first
+
+    def is_open(self, job: Job, name: str) -> bool:
+        """Whether the job can be in the queue of the partition."""
+        partition = self.controller.partitions[name]
+        limit = time_limit_of(job.description, partition)
+        in_time = partition.max_time is None or (limit is not None and limit <= partition.max_time)
+        small = partition.max_nodes is None or (job.description.min_nodes or 1) <= partition.max_nodes
+        return partition.state in ("UP", "DRAIN") and in_time and small
+
+    @invariant()
+    def accounting_agrees(self) -> None:
+        records = {record.job_id: record for record in self.controller.accounting.records(self.now)}
+        for job in self.controller.jobs.values():
+            over = records[job.job_id].state
+            if over != job.state and over in (JobState.REQUEUED, JobState.NODE_FAIL):
+                assert job.completing or not job.nodes or job.state is JobState.CANCELLED
+                continue
+            assert records[job.job_id].state == job.state
+            assert records[job.job_id].nodes == job.nodes

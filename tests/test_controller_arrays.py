@@ -1,0 +1,74 @@
+"""Arrays in the controller: cases that the machine of test_controller_properties.py has found."""
+
+from __future__ import annotations
+
+from controllers import NOW, cluster, finish, submit
+
+from fakeslurm.messages import Reason
+from fakeslurm.model import Node, NodeReason
+from fakeslurm.slurmctld import Controller
+from slurmkit.slurm.states import JobState
+
+BECAUSE = NodeReason("because", "root", 0, NOW)
+
+
+def small(**settings: object) -> Controller:
+    return cluster(nodes=(Node("n1", cpus=2), Node("n2", cpus=2)), **settings)
+
+
+def test_elements_that_end_at_once_when_they_are_split_off() -> None:
+    """Each corresponds to an element that has failed, and is cancelled for it."""
+    controller = small()
+    first = submit(controller, "-H", array="1-3")
+    controller.cancel(first.job_id, NOW, uid=0)
+    array = submit(controller, array="1-3", dependency=f"aftercorr:{first.job_id}", kill_on_invalid_dep=True).array
+    assert array is not None
+    assert {controller.jobs[one].state for one in array.elements.values()} == {JobState.CANCELLED}
+    assert sorted(array.elements) == [1, 2, 3]
+
+
+def test_a_requeued_element_has_not_started() -> None:
+    controller = small()
+    array = submit(controller, array="1-2").array
+    assert array is not None
+    controller.requeue(array.elements[1], NOW, uid=0)
+    assert submit(controller, dependency=f"after:{array.job_id}").reason == Reason.DEPENDENCY
+
+
+def test_elements_behind_the_first_that_waits_say_priority() -> None:
+    """They do not depend on anything that there is, and are jobs of their own before they start."""
+    controller = small(version="22.05")
+    array = submit(controller, "-N2 --exclusive", array="0-3", dependency="aftercorr:99").array
+    assert array is not None
+    waiting = [controller.jobs[one] for one in sorted(array.unstarted)]
+    assert {job.reason for job in waiting} == {Reason.RESOURCES, Reason.PRIORITY}
+
+
+def test_the_first_that_has_its_nodes_waits_for_resources() -> None:
+    """Those ahead of it lack nodes that are drained, and hold up nobody."""
+    controller = small()
+    array = submit(controller, "--exclusive", array="1-2%1").array
+    assert array is not None
+    controller.update_node("n2", NOW, "DRAIN", BECAUSE)
+    lacking = submit(controller, "-w n2", priority=2**32 - 1)
+    controller.batch_ended(array.elements[1], 0, NOW)
+    assert lacking.reason == "ReqNodeNotAvail, UnavailableNodes:n2"
+    assert controller.jobs[array.elements[2]].reason == Reason.RESOURCES
+
+
+def test_the_job_with_the_number_of_its_array_is_forgotten_last() -> None:
+    controller = small(min_job_age=5.0)
+    array = submit(controller, array="1-2").array
+    assert array is not None
+    first, last = (controller.jobs[array.elements[task]] for task in (1, 2))
+    assert last.job_id == array.job_id
+    finish(controller, last, NOW + 1)
+    controller.tick(NOW + 60)
+    assert last.job_id in controller.jobs
+    finish(controller, first, NOW + 61)
+    controller.tick(NOW + 70)
+    assert not controller.jobs.keys() - {first.job_id, last.job_id}
+    controller.tick(NOW + 90)
+    assert not controller.jobs
+    assert not controller.arrays
+    assert controller.next_deadline() is None
