@@ -76,7 +76,8 @@ def test_cancelled_while_suspended(slurm: SlurmUnderTest) -> None:
     assert scontrol(slurm, "suspend", job_id) == ""
     slurm.run("scancel", job_id)
     fields = slurm.wait(job_id)
-    assert (fields["JobState"], fields["ExitCode"]) == ("CANCELLED", "0:9")
+    # The real one has been seen to say 0:0, once among many, on a loaded machine.
+    assert (fields["JobState"], fields["ExitCode"]) in [("CANCELLED", "0:9"), *[("CANCELLED", "0:0")] * slurm.is_real]
     assert fields["EndTime"] == fields["SuspendTime"]
     assert slurm.output("o.txt") == ""
 
