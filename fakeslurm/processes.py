@@ -155,11 +155,12 @@ def remove_tree(directory: str) -> None:
     """Remove a directory and all that is in it; what somebody else removed meanwhile is no error."""
     try:
         os.chmod(directory, 0o700)
-        for entry in os.scandir(directory):
-            if entry.is_dir(follow_symlinks=False):
-                remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
+        with os.scandir(directory) as entries:  # closed also when a removal fails
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    remove_tree(entry.path)
+                else:
+                    os.unlink(entry.path)
         os.rmdir(directory)
     except FileNotFoundError:
         pass
