@@ -301,7 +301,7 @@ def _of_job(job: Job, settings: Settings) -> dict[str, str]:
         "SLURM_SUBMIT_HOST": description.submit_host,
     }
     if description.name_in_environment:
-        values["SLURM_JOB_NAME"] = description.name if description.first_name is None else description.first_name
+        values["SLURM_JOB_NAME"] = description.lasting_name
     if job.account is not None:
         values["SLURM_JOB_ACCOUNT"] = job.account
     if job.qos is not None:

@@ -94,7 +94,7 @@ def of_batch_script(job: Job, host: str, release: str = "22.05") -> StandardFile
     in_array = job.array_job_id is not None
     names = FileNames(
         job_id=job.job_id,
-        job_name=(asked.name if asked.first_name is None else asked.first_name)
+        job_name=asked.lasting_name
         if asked.name_in_environment or release >= "24.11"
         else "(null)",  # script from stdin (measured)
         user=asked.user,

@@ -94,7 +94,7 @@ def victims(usages: Mapping[str, Sequence[Usage]], steps: Mapping[str, Limit]) -
             return {step: found}
     together = [usage for step in steps for usage in usages[step]]
     found = victim(together, min((limit.job for limit in steps.values()), default=0)) if together else None
-    return {step: pid for step in steps for pid in [usage.pid for usage in usages[step]] if pid == found}
+    return {step: usage.pid for step in steps for usage in usages[step] if usage.pid == found}
 
 
 def oom_text(kills: int, name: str, settings: Settings) -> str:

@@ -151,6 +151,11 @@ class JobDescription:
     """The submitting command as it was typed (sacct's SubmitLine)."""
 
     @property
+    def lasting_name(self) -> str:
+        """The name for SLURM_JOB_NAME and files."""
+        return self.name if self.first_name is None else self.first_name
+
+    @property
     def asks_for_tasks(self) -> bool:
         """Whether a number of tasks was asked for, in one way or another: then there is a SLURM_NTASKS."""
         by_sockets = self.sockets_per_node is not None and self.cores_per_socket is not None

@@ -166,7 +166,7 @@ def test_who_is_chosen_last_first() -> None:
     small, large = Candidate(1, 1, 1), Candidate(2, 1, 1)
 
     def select(removed: object) -> list[Share] | None:
-        return [Share(0, 3)] if 2 in removed else None  # type: ignore[operator]
+        return [Share(0, 3)] if 2 in removed else None
 
     assert choose([small, large], select) == ((2,), [Share(0, 3)])
     assert choose([small], select) is None

@@ -62,9 +62,8 @@ def test_the_limit_of_a_running_job_is_not_extended_by_its_user() -> None:
 def test_the_jobs_of_others() -> None:
     controller, job = submitted("-H -t 10")
     assert update(controller, job, USER + 1, name="n") == "Invalid user id"
-    assert (
-        update(controller, job, USER + 1, admin_comment="a") == "Access/permission denied"
-    )  # on 22.05 that comes first
+    # On 22.05 that comes first.
+    assert update(controller, job, USER + 1, admin_comment="a") == "Access/permission denied"
 
 
 def test_a_user_holds_as_a_user() -> None:

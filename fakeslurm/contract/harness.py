@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fakeslurm import FakeSlurm
     from slurmkit.backends.cli import CliBackend
 
-__all__ = ["Result", "SlurmUnderTest", "release", "until"]
+__all__ = ["Result", "SlurmUnderTest", "release", "shown", "until", "wait_for_reason"]
 
 
 @attrs.frozen
@@ -54,6 +54,18 @@ def until(condition: Callable[[], Any], *, timeout: float = 60.0, what: str, int
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}")
         pause.wait(interval)
+
+
+def shown(slurm: SlurmUnderTest, job_id: str) -> dict[str, str]:
+    """The ``scontrol show job`` fields of a job that the controller knows."""
+    fields = slurm.show(job_id)
+    assert fields is not None, f"job {job_id} is not known"
+    return fields
+
+
+def wait_for_reason(slurm: SlurmUnderTest, job_id: str, reason: str) -> None:
+    """Wait until a job is pending for this reason."""
+    until(lambda: slurm.wait(job_id, ["PENDING"])["Reason"] == reason, what=f"the reason {reason}")
 
 
 def _spawn(argv: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: str | None, timeout: float) -> Result:

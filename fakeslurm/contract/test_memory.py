@@ -233,10 +233,8 @@ def test_cancelled_and_requeued_afterwards(slurm: SlurmUnderTest) -> None:
     until(lambda: "over" in so_far(slurm, "p.txt"), what="the kill")
     slurm.run("scancel", job_id)
     slurm.wait(job_id, ["CANCELLED"])
-    expected = [
-        ("CANCELLED by 0", "0:0"),
-        OOM,
-    ]  # until slurmdbd has heard of its end, the batch step is shown as its job
+    # Until slurmdbd has heard of its end, the batch step is shown as its job.
+    expected = [("CANCELLED by 0", "0:0"), OOM]
     until(lambda: [row[1:] for row in states(slurm, job_id, 2)] == expected, what="the end of the batch step")
 
 

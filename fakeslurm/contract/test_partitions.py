@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.harness import SlurmUnderTest, wait_for_reason
 
 pytestmark = pytest.mark.slurm_conf("PartitionName=p Nodes=n[1-2]")
 
@@ -22,10 +22,6 @@ def _the_partition_is_as_before(slurm: SlurmUnderTest) -> Iterator[None]:
 def change(slurm: SlurmUnderTest, *words: str) -> None:
     done = slurm.run("scontrol", "update", *words)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def reason(slurm: SlurmUnderTest, job_id: str, expected: str) -> None:
-    until(lambda: slurm.wait(job_id, ["PENDING"])["Reason"] == expected, what=f"the reason {expected}")
 
 
 ABORTED = "slurm_update error: No error\n"
@@ -63,7 +59,7 @@ def test_a_partition_that_is_down_lets_its_jobs_wait(slurm: SlurmUnderTest) -> N
     change(slurm, "part=p", "st=do")
     assert slurm.run("sinfo", "-h", "-p", "p", "-o", "%P %a %t %F").stdout == "p down idle 0/2/0/2\n"
     job_id = slurm.sbatch("true", "-p", "p")
-    reason(slurm, job_id, "PartitionDown")
+    wait_for_reason(slurm, job_id, "PartitionDown")
     assert slurm.wait(slurm.sbatch("true", "-p", "p,debug"))["Partition"] == "debug"
     change(slurm, "partitionname=p", "state=up")
     assert slurm.wait(job_id)["JobState"] == "COMPLETED"
@@ -88,7 +84,7 @@ def test_the_state_of_a_partition_holds_for_jobs_that_wait(slurm: SlurmUnderTest
     waiting = slurm.sbatch("true", "-p", "p", "-N2")
     for state, expected in (("down", "PartitionDown"), ("inactive", "PartitionInactive"), ("drain", "Resources")):
         change(slurm, "partitionname=p", f"state={state}")
-        reason(slurm, waiting, expected)
+        wait_for_reason(slurm, waiting, expected)
         assert slurm.wait(running, ["RUNNING"])
     (slurm.workdir / "go").touch()
     assert [slurm.wait(job_id)["JobState"] for job_id in (running, waiting)] == ["COMPLETED", "COMPLETED"]
@@ -100,8 +96,8 @@ def test_limits(slurm: SlurmUnderTest) -> None:
     report = slurm.run("scontrol", "show", "partition", "p").stdout
     assert "MaxNodes=1 MaxTime=00:10:00 MinNodes=1 " in report
     large, long = slurm.sbatch("true", "-p", "p", "-N2"), slurm.sbatch("true", "-p", "p", "-t", "20")
-    reason(slurm, large, "PartitionNodeLimit")
-    reason(slurm, long, "PartitionTimeLimit")
+    wait_for_reason(slurm, large, "PartitionNodeLimit")
+    wait_for_reason(slurm, long, "PartitionTimeLimit")
     change(slurm, "partitionname=p", "maxtime=unlimited", "maxnodes=unlimited")
     assert [slurm.wait(job_id)["JobState"] for job_id in (large, long)] == ["COMPLETED", "COMPLETED"]
 

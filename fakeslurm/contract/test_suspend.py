@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until
 
 TICKS = "while :; do echo tick >> ticks; sleep 0.05; done"
 
@@ -23,12 +23,6 @@ def scontrol(slurm: SlurmUnderTest, *words: str) -> str:
     done = slurm.run("scontrol", *words)
     assert (done.stdout, done.returncode) == ("", 1 if done.stderr else 0)
     return done.stderr
-
-
-def shown(slurm: SlurmUnderTest, job_id: str) -> dict[str, str]:
-    fields = slurm.show(job_id)
-    assert fields is not None
-    return fields
 
 
 def grows(file: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until
 
 ABORTED = "Request aborted\n"
 ERROR = "scontrol: error: "
@@ -19,12 +19,6 @@ def update(slurm: SlurmUnderTest, *words: str) -> str:
     assert done.stdout == ""
     assert done.returncode == (1 if done.stderr else 0), done
     return done.stderr
-
-
-def shown(slurm: SlurmUnderTest, job_id: str) -> dict[str, str]:
-    fields = slurm.show(job_id)
-    assert fields is not None
-    return fields
 
 
 def moment(text: str) -> datetime:

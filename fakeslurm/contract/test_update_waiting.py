@@ -8,8 +8,8 @@ from datetime import datetime
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
-from fakeslurm.contract.test_update_job import held, running, shown, update
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until, wait_for_reason
+from fakeslurm.contract.test_update_job import held, running, update
 
 pytestmark = pytest.mark.slurm_conf(
     "PartitionName=two Nodes=n[1-2]",
@@ -32,10 +32,6 @@ def _nobody_waits(slurm: SlurmUnderTest) -> Iterator[None]:
     slurm.run("scancel", "--me")
 
 
-def reason(slurm: SlurmUnderTest, job_id: str, expected: str) -> None:
-    until(lambda: slurm.wait(job_id, ["PENDING"])["Reason"] == expected, what=f"the reason {expected}")
-
-
 def full(slurm: SlurmUnderTest) -> str:
     """A job that has all nodes."""
     job_id = slurm.sbatch("sleep 100", "-N4", "--exclusive", "-t", "30")
@@ -56,12 +52,12 @@ def waiting(slurm: SlurmUnderTest, *options: str) -> str:
 def test_who_is_next(slurm: SlurmUnderTest) -> None:
     full(slurm)
     first, second = waiting(slurm), waiting(slurm)
-    reason(slurm, first, "Resources")
+    wait_for_reason(slurm, first, "Resources")
     highest = int(shown(slurm, first)["Priority"])
     assert update(slurm, f"jobid={second}", f"Priority={highest + 1}") == ""
-    reason(slurm, second, "Resources")
+    wait_for_reason(slurm, second, "Resources")
     assert update(slurm, f"jobid={second}", "Priority=1") == ""
-    reason(slurm, second, "Priority")
+    wait_for_reason(slurm, second, "Priority")
     assert shown(slurm, second)["Priority"] == "1"
 
 
@@ -106,7 +102,7 @@ def test_a_held_job_is_not_eligible(slurm: SlurmUnderTest, how: str) -> None:
     """Not even one that runs. When it began to wait is remembered."""
     runs = full(slurm)
     waits = waiting(slurm)
-    reason(slurm, waits, "Resources")
+    wait_for_reason(slurm, waits, "Resources")
     until(lambda: shown(slurm, waits)["AccrueTime"] != "Unknown", what="it has begun to wait")
     a_second_later(slurm, waits)
     for job_id in (runs, waits):
@@ -134,9 +130,9 @@ def test_other_partitions(slurm: SlurmUnderTest) -> None:
     assert said == f"Required partition not available (inactive or drain) for job {job_id}\n"
     assert update(slurm, f"jobid={job_id}", "Partition=shut") == ""
     slurm.run("scontrol", "release", job_id)
-    reason(slurm, job_id, "PartitionDown")
+    wait_for_reason(slurm, job_id, "PartitionDown")
     assert update(slurm, f"jobid={job_id}", "Partition=short") == ""
-    reason(slurm, job_id, "PartitionTimeLimit")
+    wait_for_reason(slurm, job_id, "PartitionTimeLimit")
     assert update(slurm, f"jobid={job_id}", "TimeLimit=5") == ""
     assert slurm.wait(job_id, ["RUNNING"])["Partition"] == "short"
 
@@ -157,16 +153,16 @@ def test_the_default_time_of_a_partition_goes_along(slurm: SlurmUnderTest) -> No
 def test_dependencies(slurm: SlurmUnderTest) -> None:
     other = full(slurm)
     job_id = waiting(slurm)
-    reason(slurm, job_id, "Resources")
+    wait_for_reason(slurm, job_id, "Resources")
     a_second_later(slurm, job_id)
     assert update(slurm, f"jobid={job_id}", f"Dependency=afterok:{other}") == ""
-    reason(slurm, job_id, "Dependency")
+    wait_for_reason(slurm, job_id, "Dependency")
     fields = shown(slurm, job_id)
     assert (fields["Dependency"], fields["EligibleTime"]) == (f"afterok:{other}(unfulfilled)", "Unknown")
     assert update(slurm, f"jobid={job_id}", f"Dependency=afternotok:{other}") == ""
     assert shown(slurm, job_id)["Dependency"] == f"afternotok:{other}(unfulfilled)"
     assert update(slurm, f"jobid={job_id}", "Dependency=") == ""
-    reason(slurm, job_id, "Resources")
+    wait_for_reason(slurm, job_id, "Resources")
     assert shown(slurm, job_id)["Dependency"] == "(null)"
     said = update(slurm, f"jobid={job_id}", "Dependency=afterok:2000000000")
     assert said == (f"Job dependency problem for job {job_id}\n" if slurm.at_least("24.11") else "")
@@ -182,7 +178,7 @@ def test_another_begin(slurm: SlurmUnderTest) -> None:
     assert [fields[name] for name in ("EligibleTime", "StartTime")] == ["2035-06-01T10:00:00"] * 2
     assert fields["EndTime"] == "2035-06-01T10:10:00"
     slurm.run("scontrol", "release", job_id)
-    reason(slurm, job_id, "BeginTime")
+    wait_for_reason(slurm, job_id, "BeginTime")
     assert update(slurm, f"jobid={job_id}", "EligibleTime=2036-01-01") == ""
     assert shown(slurm, job_id)["EligibleTime"] == "2036-01-01T00:00:00"
     assert update(slurm, f"jobid={job_id}", "StartTime=now") == ""
@@ -215,7 +211,7 @@ def test_a_job_that_no_node_will_do_for(slurm: SlurmUnderTest, word: str, undo: 
     job_id = held(slurm)
     assert update(slurm, f"jobid={job_id}", word) == ""
     slurm.run("scontrol", "release", job_id)
-    reason(slurm, job_id, "BadConstraints")
+    wait_for_reason(slurm, job_id, "BadConstraints")
     assert shown(slurm, job_id)["Priority"] == "0"
     assert update(slurm, f"jobid={job_id}", undo) == ""
     assert int(slurm.wait(job_id, ["RUNNING"])["Priority"]) > 4_000_000_000
@@ -234,7 +230,7 @@ def test_licenses(slurm: SlurmUnderTest) -> None:
     holds = slurm.sbatch("sleep 100", "-n1", "-L", "foo:3")
     slurm.wait(holds, ["RUNNING"])
     job_id = slurm.sbatch("sleep 100", "-n1", "-t", "5", "-L", "foo:2")
-    reason(slurm, job_id, "Licenses")
+    wait_for_reason(slurm, job_id, "Licenses")
     assert update(slurm, f"jobid={job_id}", "Licenses=foo:1") == ""
     assert slurm.wait(job_id, ["RUNNING"])["Licenses"] == "foo:1"
 

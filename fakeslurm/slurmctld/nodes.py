@@ -56,10 +56,9 @@ class Nodes:
         """The jobs that a node's failure ends. Raises SlurmError when there is one that would go on without it."""
         jobs = [self._state.jobs[job_id] for job_id in sorted(record.jobs)]
         jobs = [job for job in jobs if not job.completing]
+        # A heterogeneous job fails with any of its components (measured).
         leaders = {self._state.jobs[job.het.job_id] if job.het is not None else job for job in jobs}
-        jobs = sorted(
-            leaders, key=lambda job: job.job_id
-        )  # a heterogeneous job fails with any of its components (measured)
+        jobs = sorted(leaders, key=lambda job: job.job_id)
         for job in jobs:
             if job.description.no_kill and job.num_nodes > 1:
                 raise unsupported(f"state=DOWN of a node of job {job.job_id}, which has --no-kill")

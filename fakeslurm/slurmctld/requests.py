@@ -161,7 +161,7 @@ class Requests:
         if job.finished:
             self._waiting.requeue_finished(job, hold=hold)
         else:
-            reason = Reason.NONE if job.priority else job.reason  # it may have been held while it ran
+            reason = self._running.reason_to_wait(job)
             self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
 
     def release_allocation(self, job_id: int, wait_status: int) -> None:

@@ -42,9 +42,8 @@ def make_job(
         description=description,
         partition=",".join(one.name for one in partitions),
         submit_time=state.now,
-        eligible_time=description.begin
-        if (description.begin or 0) > state.now
-        else None,  # be it held or not (measured)
+        # Be it held or not (measured).
+        eligible_time=description.begin if (description.begin or 0) > state.now else None,
         priority=0 if description.hold else state.priority_of(description),
         direct_priority=description.priority is not None and not description.hold,
         time_limit=admission.time_limit_of(description, partitions[0]),
