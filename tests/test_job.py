@@ -504,6 +504,24 @@ def test_the_follower_is_one_thread_and_ends(cluster: Cluster, slurm: StubSlurm)
     assert slurm.calls["squeue"] - before <= 20
 
 
+def test_who_is_followed_while_another_ends_does_not_wait(cluster: Cluster, slurm: StubSlurm) -> None:
+    first, second = cluster.submit(double, 1), cluster.submit(double, 2)
+    slurm.run(first.job_id)
+    asked, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def in_between() -> None:
+        asked.set()
+        assert go_on.wait(30)
+
+    slurm.after_queue = in_between
+    first.add_done_callback(lambda job: None)
+    assert asked.wait(30)
+    second.add_done_callback(lambda job: done.set())
+    slurm.run(second.job_id)
+    go_on.set()
+    assert done.wait(30)
+
+
 def test_await(cluster: Cluster, slurm: StubSlurm) -> None:
     jobs = [cluster.submit(double, n) for n in range(3)]
     failing = cluster.submit(fail, "x")

@@ -24,6 +24,7 @@ class Follower:
         self._clock = clock
         self._changed = threading.Condition()
         self._watches: list[Watch] = []
+        self._added = False  # a watch that the thread has not looked at yet
         self._thread: threading.Thread | None = None
         self._closing = False
 
@@ -33,6 +34,7 @@ class Follower:
             if self._closing or watch in self._watches:
                 return
             self._watches.append(watch)
+            self._added = True
             if (
                 self._thread is None or not self._thread.is_alive()
             ):  # a forked child inherits what is no thread any more
@@ -56,7 +58,7 @@ class Follower:
                 if not self._watches:
                     self._thread = None
                     return
-                watches = list(self._watches)
+                watches, self._added = list(self._watches), False
             pause = 60.0
             for watch in watches:
                 left = self._advance(watch)
@@ -67,7 +69,7 @@ class Follower:
                 else:
                     pause = min(pause, left)
             with self._changed:
-                if self._watches and not self._closing:
+                if self._watches and not self._added and not self._closing:
                     self._clock.wait(self._changed, max(pause, STEP * len(self._watches)))
 
     def _advance(self, watch: Watch) -> float | None:
