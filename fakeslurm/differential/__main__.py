@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import run_state_machine_as_test
 
-from fakeslurm.differential.machine import Arena, machine
+from fakeslurm.differential.machine import machine
+from fakeslurm.differential.session import Arena
 from fakeslurm.differential.sides import FakeSide, RealSide, next_job_id, real_slurm
 from fakeslurm.throwaway import unavailable_reason
 
