@@ -1,0 +1,109 @@
+"""The commands that are chosen: of submitting and ending jobs, and of asking about them."""
+
+from __future__ import annotations
+
+import shlex
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from fakeslurm.differential.grammar import Submission, submissions
+from fakeslurm.differential.questions import questions, with_ids
+from fakeslurm.differential.session import Session
+
+__all__ = ["CommonRules"]
+
+_CANCEL = [
+    shlex.split(line)
+    for line in (
+        *("", "", "", "-v", "-s KILL", "-Q", "-s USR1", "-b -s TERM", "-f -s INT"),
+        *("-t PD", "-t R", "-n name", "-u root"),
+    )
+]
+_CANCEL_NOTHING = [
+    shlex.split(line)
+    for line in (
+        *("", "999999", "abc", "0", "999999.0", "-v 999999", "-s BOGUS 1", "-t bogus 1", "-u nosuchuser", "--bogus"),
+        *("-n nosuchname", "-p nope", "-w n9", "--bogus 1"),
+    )
+]
+_OTHERS = ["", "", "", ",999999", " 999999", ",abc"]
+"""What else is held or released."""
+
+
+class CommonRules(Session):
+    """Submission, cancellation, holding, and questions."""
+
+    @rule(submission=submissions(gated=False))
+    def run_to_its_end(self, submission: Submission) -> None:
+        if not self.busy():
+            self.submit(submission)
+            self.settle()
+
+    @rule(submission=submissions(gated=True))
+    def run_to_its_gate(self, submission: Submission) -> None:
+        self.submit(submission if not self.busy() else submission.with_options("--hold"))
+
+    @rule(submission=submissions(gated=True, array=True))
+    def run_an_array_to_its_gates(self, submission: Submission) -> None:
+        self.submit(submission if not self.busy() else submission.with_options("--hold"))
+
+    @rule(submission=st.one_of(submissions(steps=False), submissions(steps=False, gated=True, array=True)))
+    def hold_at_once(self, submission: Submission) -> None:
+        self.submit(submission.with_options("-H"))
+
+    @rule(submission=submissions(gated=False, bad=True))
+    def submit_nonsense(self, submission: Submission) -> None:
+        self.submit(submission.with_options("-H"))
+
+    @precondition(lambda self: self.jobs)
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["afterok", "afternotok", "afterany", "after", "aftercorr"]),
+        extra=st.sampled_from(["", "?", ",singleton", "+1"]),
+        submission=st.one_of(submissions(gated=False, steps=False), submissions(gated=True, steps=False, array=True)),
+    )
+    def depend(self, data: st.DataObject, kind: str, extra: str, submission: Submission) -> None:
+        one, other = self.one(data), self.one(data)
+        text = f"{kind}:{one}"
+        text += f"?afterany:{other}" if extra == "?" else extra if extra != "+1" or kind == "after" else ""
+        self.submit(submission.with_options(f"--dependency={text}"))
+
+    @precondition(lambda self: any(job.closed for job in self.jobs))
+    @rule(data=st.data())
+    def open_a_gate(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from([job for job in self.jobs if job.closed]))
+        self.open(job, data.draw(st.sampled_from(job.closed)))
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), options=st.sampled_from(_CANCEL))
+    def cancel(self, data: st.DataObject, options: list[str]) -> None:
+        self.settle()
+        target = self.one(data)
+        states = self.states(target)
+        # To pending ones scancel tries for minutes.
+        if "-s" not in options or "KILL" in options or states == {"RUNNING"}:
+            self.both(["scancel", *options, target])
+            self.settle()
+
+    @rule(words=st.sampled_from(_CANCEL_NOTHING))
+    def cancel_nothing(self, words: list[str]) -> None:
+        self.both(["scancel", *words])
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), verb=st.sampled_from(["hold", "release", "uhold"]), other=st.sampled_from(_OTHERS))
+    def hold_or_release(self, data: st.DataObject, verb: str, other: str) -> None:
+        self.settle()
+        target = self.one(data)
+        if verb == "release" and self.busy():
+            return
+        self.both(["scontrol", verb, *f"{target}{other}".split()])
+        self.settle()
+
+    @rule(data=st.data(), command=st.sampled_from(sorted(questions)))
+    def query(self, data: st.DataObject, command: str) -> None:
+        words = data.draw(questions[command])
+        ids = [str(job.job_id) for job in self.jobs] or ["999999"]
+        one = self.one(data) if self.jobs else "999999"
+        argv = with_ids(words, ids, one)
+        self.until_agreed(argv)

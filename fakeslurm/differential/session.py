@@ -1,0 +1,290 @@
+"""An example of the machine: commands that both Slurms answer, and every difference is an error."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from attrs import Factory, define, evolve, frozen
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine
+
+from fakeslurm.differential.comparison import Priorities, agree
+from fakeslurm.differential.files import differences
+from fakeslurm.differential.grammar import GATE, Submission
+from fakeslurm.differential.normalisation import Places, normalised
+from fakeslurm.differential.sides import Answer, Side, open_gate
+from slurmkit.slurm.jobid import parse_array_spec
+
+__all__ = ["Arena", "Disagreement", "Session", "Submitted"]
+
+_CONVERGE = 5.0
+"""Seconds after which the two sides have to say the same: the real one schedules once a second."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.16
+"""Seconds between two looks; each starts a process of the real one's."""
+
+
+class Disagreement(AssertionError):  # noqa: N818 (what is found, not what went wrong)
+    """The two sides differ; the text holds the commands of the example and both answers."""
+
+
+@define
+class Arena:
+    """What lives longer than an example: the two sides, the directory, and what has been counted."""
+
+    left: Side
+    right: Side
+    root: Path
+    next_job_id: Callable[[], int]
+    counts: Counter[str] = Factory(Counter)
+    examples: int = 0
+    patience: float = _CONVERGE
+    arrays: bool = True
+    """Whether job arrays are submitted."""
+
+
+@frozen
+class _Difference:
+    """Two answers that are not the same, and what is wrong with them."""
+
+    what: str
+    left: Answer
+    right: Answer
+
+
+@define
+class Submitted:
+    """A job or a job array of the example."""
+
+    job_id: int
+    tasks: tuple[int, ...] | None = None
+    """The indices of an array."""
+    gates: Mapping[str, str] = Factory(dict)
+    """By job id, or id of an element, the name of the gate at which it waits."""
+    opened: set[str] = Factory(set)
+    """Of `gates` those that are open."""
+
+    @property
+    def closed(self) -> list[str]:
+        return [label for label in self.gates if label not in self.opened]
+
+
+class Session(RuleBasedStateMachine):
+    """One example: commands on both sides. `arena` is set by `machine`."""
+
+    arena: Arena
+
+    def __init__(self) -> None:
+        super().__init__()
+        arena = self.arena
+        arena.examples += 1
+        self.jobs: list[Submitted] = []
+        self.transcript: list[str] = []
+        self.failed = False
+        self.started = False
+        """Whether some job has: from then on the order of squeue's rows depends on seconds."""
+        self.submitted = 0
+        self.priorities = Priorities()
+        self.first_job_id = first = arena.next_job_id()
+        for side in (arena.left, arena.right):
+            side.start(arena.root / side.name[0].upper() / "w", first)
+            (side.workdir / "sub").mkdir()
+        self.places = Places(str(arena.left.workdir), str(arena.right.workdir))
+
+    def submit(self, submission: Submission) -> None:
+        if submission.array is not None and not self.arena.arrays:
+            return
+        self.settle()
+        self.submitted += 1
+        tasks = None if submission.array is None else parse_array_spec(submission.array).indices
+        place = str(self.submitted) if tasks is None else f"{self.submitted}.$SLURM_ARRAY_TASK_ID"
+        suffixes = [""] if tasks is None else [f".{task}" for task in tasks]
+        gates = [f"{self.submitted}{suffix}.gate" for suffix in suffixes] if submission.gated else []
+        script = submission.script.replace(GATE, f'"$SLURM_SUBMIT_DIR"/{place}')
+        name = f"s{self.submitted}.sh"
+        for side in (self.arena.left, self.arena.right):
+            for gate in gates:
+                os.mkfifo(side.workdir / gate)
+            if submission.way == "file":
+                (side.workdir / name).write_text(script, newline="")
+        options = list(submission.options)
+        tail = {"file": [name, *submission.arguments], "stdin": [], "wrap": [f"--wrap={script}"]}[submission.way]
+        stdin = script if submission.way == "stdin" else None
+        shown = "" if submission.way == "wrap" else "".join(f"\n  | {line}" for line in script.split("\n"))
+        answer = self.both(["sbatch", *options, *tail], submission.environ, stdin, shown)
+        known = {job.job_id for job in self.jobs}
+        found = (
+            [int(word) for word in answer.stdout.replace(";", " ").split() if word.isdigit()]
+            if answer.returncode == 0
+            else []
+        )
+        if answer.returncode == 0 and not found:  # --quiet
+            listed = self.arena.left.run(["squeue", "-h", "-t", "all", "-o", "%F"], {}, None).stdout.split()
+            ids = sorted(set(map(int, listed)))
+            found = [job_id for job_id in ids if job_id >= self.first_job_id and job_id not in known]
+        for job_id in found:
+            labels = [f"{job_id}{suffix.replace('.', '_')}" for suffix in suffixes]
+            self.jobs.append(Submitted(job_id, tasks, dict(zip(labels, gates, strict=False))))
+
+    def both(
+        self, argv: Sequence[str], environ: Mapping[str, str] | None = None, stdin: str | None = None, shown: str = ""
+    ) -> Answer:
+        """A command that changes something: once on each side."""
+        assigned = "".join(f"{name}={shlex.quote(value)} " for name, value in (environ or {}).items())
+        self._note(argv, f"{assigned}{shlex.join(argv)}{shown}")
+        left = self.arena.left.run(argv, environ or {}, stdin)
+        if self._refused(left):
+            self.transcript.append(f"# {left.stderr.strip()}")
+            return left
+        difference = self._difference(argv, left, self.arena.right.run(argv, environ or {}, stdin))
+        if difference is not None:
+            self._fail(argv, difference)
+        return left
+
+    def until_agreed(self, argv: Sequence[str]) -> None:
+        """A query: asked again until both say the same, since each side moves in its own time."""
+        self._note(argv, shlex.join(argv))
+
+        def look() -> _Difference | None:
+            left = self.arena.left.run(argv, {}, None)
+            return None if self._refused(left) else self._difference(argv, left, self.arena.right.run(argv, {}, None))
+
+        self._until_none(argv, look)
+
+    def settle(self) -> None:
+        """Wait until both sides have come to rest, and say the same about every job."""
+        if not self.jobs:
+            return
+        left, right = self.arena.left, self.arena.right
+        argv = ["squeue", "-h", "-t", "all", "-j", ",".join(str(job.job_id) for job in self.jobs), "-o", "%i|%T|%r|%N"]
+
+        def look() -> _Difference | None:
+            ours, theirs = left.run(argv, {}, None), right.run(argv, {}, None)
+            self.started = self.started or any(
+                "|BadConstraints|" in line or not line.endswith("|") for line in theirs.stdout.splitlines()
+            )
+            if not (self._at_rest(ours.stdout, left) and self._at_rest(theirs.stdout, right)):
+                return _Difference("not at rest", ours, theirs)
+            return self._difference(argv, ours, theirs)
+
+        self._until_none(argv, look)
+
+    def _until_none(self, argv: Sequence[str], look: Callable[[], _Difference | None]) -> None:
+        deadline = time.monotonic() + self.arena.patience
+        pause = _FIRST_PAUSE
+        while True:
+            self._push_on()
+            difference = look()
+            if difference is None:
+                return
+            if time.monotonic() > deadline:
+                self._fail(argv, difference)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _note(self, argv: Sequence[str], line: str) -> None:
+        self.arena.counts[argv[0]] += 1
+        self.transcript.append(f"$ {line}")
+
+    def _refused(self, answer: Answer) -> bool:
+        """Whether the fake does not know how to do this; it is counted."""
+        refused = "fakeslurm does not support" in answer.stderr
+        self.arena.counts["refused by the fake"] += refused
+        return refused
+
+    def _push_on(self) -> None:
+        for job in self.jobs:
+            for label in job.opened:
+                for side in (self.arena.left, self.arena.right):
+                    open_gate(side.workdir / job.gates[label])
+
+    def open(self, job: Submitted, label: str) -> None:
+        """Let a job, or an element of an array, go on; elements one after the other, as what ends first is chance."""
+        if job.tasks is not None:
+            self.settle()
+        self.transcript.append(f"# job {label} goes on from its gate")
+        job.opened.add(label)
+        if job.tasks is not None:
+            self.settle()
+
+    def one(self, data: st.DataObject) -> str:
+        """The id of a job of the example, or of an array, or of some of its elements."""
+        job = data.draw(st.sampled_from(self.jobs))
+        if job.tasks is None:
+            return f"{job.job_id}"
+        first, last = job.tasks[0], job.tasks[-1]
+        shapes = [f"{first}", f"{last}", f"{job.tasks[len(job.tasks) // 2]}", f"[{first}-{last}]", f"[{first},{last}]"]
+        shape = data.draw(st.sampled_from(["", "", *shapes, f"{last + 1}"]))
+        return f"{job.job_id}_{shape}" if shape else f"{job.job_id}"
+
+    def _at_rest(self, listing: str, side: Side) -> bool:
+        at_gates = {
+            label
+            for job in self.jobs
+            for label in job.closed
+            if (side.workdir / job.gates[label]).with_suffix(".at").exists()
+        }
+        rows = [line.split("|") for line in listing.splitlines()]
+        return all(
+            state not in ("RUNNING", "COMPLETING") or (state == "RUNNING" and job_id in at_gates)
+            for job_id, state, _, _ in rows
+        ) and all(reason not in ("None", "Cleaning") or state != "PENDING" for _, state, reason, _ in rows)
+
+    def busy(self) -> bool:
+        """Whether some job of the example runs: a further one would be placed by chance."""
+        self.settle()
+        listed = self.arena.left.run(["squeue", "-h", "-t", "R,CG", "-o", "%i"], {}, None)
+        return bool(listed.stdout.strip())
+
+    def states(self, target: str) -> set[str]:
+        listed = self.arena.left.run(
+            ["squeue", "-h", "-t", "all", "-j", target.partition("_")[0], "-o", "%T"], {}, None
+        )
+        return set(listed.stdout.split())
+
+    def _difference(self, argv: Sequence[str], left: Answer, right: Answer) -> _Difference | None:
+        ours, theirs = (
+            evolve(answer, stdout=self._normalised(argv, answer.stdout), stderr=self._normalised(argv, answer.stderr))
+            for answer in (left, right)
+        )
+        if argv[0] == "squeue" and self.started:  # what began in one second here may have begun in two there
+            ours, theirs = (evolve(one, stdout="\n".join(sorted(one.stdout.split("\n")))) for one in (ours, theirs))
+        same = ours.returncode == theirs.returncode and all(
+            agree(argv[0], one, other, self.priorities)
+            for one, other in ((ours.stdout, theirs.stdout), (ours.stderr, theirs.stderr))
+        )
+        return None if same else _Difference("different answers", ours, theirs)
+
+    def _normalised(self, argv: Sequence[str], text: str) -> str:
+        return normalised(argv[0], text, self.places)
+
+    def _fail(self, argv: Sequence[str], difference: _Difference) -> NoReturn:
+        self.failed = True
+        lines = [f"{difference.what} to {shlex.join(argv)}", *self.transcript]
+        for side, answer in ((self.arena.left, difference.left), (self.arena.right, difference.right)):
+            lines += [f"-- {side.name}: rc {answer.returncode}", *(f"1| {line}" for line in answer.stdout.splitlines())]
+            lines += [f"2| {line}" for line in answer.stderr.splitlines()]
+        raise Disagreement("\n".join(lines))
+
+    def teardown(self) -> None:
+        try:
+            if not self.failed:
+                self.finish()
+        finally:
+            for side in (self.arena.left, self.arena.right):
+                side.stop()
+
+    def finish(self) -> None:
+        """Let every job that runs end, and compare the files."""
+        for job in self.jobs:
+            for label in job.closed:
+                self.open(job, label)
+        self.settle()
+        found = differences(self.arena.left.workdir, self.arena.right.workdir, self.places)
+        if found:
+            raise Disagreement("\n".join(["different files", *self.transcript, *found]))
