@@ -19,7 +19,7 @@ from hypothesis.errors import HypothesisException
 from hypothesis.stateful import run_state_machine_as_test
 
 from fakeslurm.differential.machine import machine
-from fakeslurm.differential.session import Arena
+from fakeslurm.differential.session import PATIENCE, Arena
 from fakeslurm.differential.sides import FakeSide, RealSide, next_job_id, real_slurm
 from fakeslurm.throwaway import unavailable_reason
 
@@ -38,6 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=12, help="commands of an example, at most")
     parser.add_argument(
         "--against", choices=["fake", "real"], default="fake", help="real: two real Slurms, to see what chance is"
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help="seconds until both sides have to say the same (default %(default)g)",
     )
     parser.add_argument("--no-arrays", action="store_true", help="submit no job arrays")
     parser.add_argument("--no-shrink", action="store_true", help="print the first failing example as it is")
@@ -62,6 +68,7 @@ def _shards(chosen: argparse.Namespace, first: int) -> int:
         f"--examples={share}",
         f"--steps={chosen.steps}",
         f"--against={chosen.against}",
+        f"--patience={chosen.patience}",
     ]
     words += [
         f"--{name.replace('_', '-')}" for name in ("no_arrays", "no_shrink", "keep_going") if getattr(chosen, name)
@@ -95,7 +102,12 @@ def _run(chosen: argparse.Namespace, first: int) -> int:
             other = real
             left = FakeSide(version)
         arena = Arena(
-            left, right, root, lambda: max(next_job_id(real), next_job_id(other)), arrays=not chosen.no_arrays
+            left,
+            right,
+            root,
+            lambda: max(next_job_id(real), next_job_id(other)),
+            patience=chosen.patience,
+            arrays=not chosen.no_arrays,
         )
         phases = [Phase.generate] if chosen.no_shrink else [Phase.generate, Phase.shrink]
         for number in range(-(-chosen.examples // _ROUND)):

@@ -21,9 +21,9 @@ from fakeslurm.differential.normalisation import Places, normalised
 from fakeslurm.differential.sides import Answer, Side, open_gate
 from slurmkit.slurm.jobid import parse_array_spec
 
-__all__ = ["Arena", "Disagreement", "Session", "Submitted"]
+__all__ = ["PATIENCE", "Arena", "Disagreement", "Session", "Submitted"]
 
-_CONVERGE = 5.0
+PATIENCE = 5.0
 """Seconds after which the two sides have to say the same: the real one schedules once a second."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.16
 """Seconds between two looks; each starts a process of the real one's."""
@@ -43,7 +43,7 @@ class Arena:
     next_job_id: Callable[[], int]
     counts: Counter[str] = Factory(Counter)
     examples: int = 0
-    patience: float = _CONVERGE
+    patience: float = PATIENCE
     arrays: bool = True
     """Whether job arrays are submitted."""
 
