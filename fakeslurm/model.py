@@ -266,6 +266,8 @@ class Job:
     num_cpus: int
     """Of the allocation; while pending the number that it asks for."""
     num_tasks: int
+    shown_tasks: int | None = None
+    """NumTasks of one that has started with ``--ntasks-per-node``, which need not be the number of its tasks (measured)."""
     requested_nodes: int
     """The least number of nodes that was asked for."""
     requested_cpus: int

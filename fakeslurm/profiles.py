@@ -37,6 +37,8 @@ class Profile:
     """sacct cuts dates at the width of their field between delimiters, too (``-P -o Submit%4``)."""
     tasks_per_node_limit_nodes: bool
     """``-N1-4 --ntasks-per-node=2`` gets no more nodes than the tasks that ``-N1`` would have."""
+    tasks_per_node_fill_nodes: bool
+    """With ``--ntasks-per-node`` each node gets CPUs for so many tasks; since 24.11 for those only that ``--ntasks`` has for it."""
     refuses_more_than_there_is: bool
     """A job for more nodes or CPUs than its partition has is refused; before that it was queued for ever."""
     makes_output_directories: bool
@@ -94,6 +96,7 @@ PROFILES: Mapping[str, Profile] = {
         counts_tasks_of_components=True,
         sacct_cuts_dates=True,
         tasks_per_node_limit_nodes=True,
+        tasks_per_node_fill_nodes=True,
         refuses_more_than_there_is=False,
         makes_output_directories=False,
         pack_group_in_environment=True,
@@ -127,6 +130,7 @@ PROFILES: Mapping[str, Profile] = {
         counts_tasks_of_components=False,
         sacct_cuts_dates=False,
         tasks_per_node_limit_nodes=False,
+        tasks_per_node_fill_nodes=False,
         refuses_more_than_there_is=True,
         makes_output_directories=True,
         pack_group_in_environment=False,

@@ -57,13 +57,14 @@ def tasks(job: Job) -> int | None:
     asked = job.description
     if job.finished and not job.nodes and not asked.asks_for_tasks:
         return None
-    return job.num_tasks
+    return job.num_tasks if job.shown_tasks is None else job.shown_tasks
 
 
 def min_cpus_per_node(job: Job) -> int:
     """``MinCPUsNode``: CPUs of one task, or of as many tasks as each node has to take."""
     asked = job.description
-    return max((asked.cpus_per_task or 1) * (asked.ntasks_per_node or 1), asked.mincpus or 0)
+    tasks_there = 1 if asked.ntasks == 1 else asked.ntasks_per_node or 1
+    return max((asked.cpus_per_task or 1) * tasks_there, asked.mincpus or 0)
 
 
 def requested_memory(job: Job, settings: Settings) -> int:

@@ -35,6 +35,10 @@ class Demand:
     min_cpus_per_node: int
     cpus_per_task: int
     ntasks_per_node: int | None
+    fills_nodes: bool
+    """Whether each node gets the CPUs of ``--ntasks-per-node`` tasks, though fewer may have been asked for."""
+    tasks_need_nodes: int
+    """How many nodes squeue believes to be needed for that many tasks on each; 1 without ``--ntasks-per-node``."""
     whole_nodes: bool
     overcommit: bool
     contiguous: bool
@@ -94,7 +98,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     else:
         num_tasks = min_nodes if max_nodes is None or max_nodes == min_nodes else 1
     min_cpus = min_nodes * cpus_per_task if d.overcommit else num_tasks * cpus_per_task
-    tasks_on_a_node = min(per_node or 1, num_tasks)
+    tasks_on_a_node = per_node or 1 if num_tasks > 1 else 1
     min_cpus_per_node = max(d.mincpus or 1, tasks_on_a_node * cpus_per_task)
     counted = d.ntasks is not None
     if per_node is not None and (d.spread_job or settings.profile.tasks_per_node_limit_nodes):
@@ -112,6 +116,8 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         min_cpus_per_node=min_cpus_per_node,
         cpus_per_task=cpus_per_task,
         ntasks_per_node=per_node,
+        fills_nodes=d.ntasks is None or (settings.profile.tasks_per_node_fill_nodes and num_tasks > 1),
+        tasks_need_nodes=_nodes_for_tasks(num_tasks, d, round_up=not settings.profile.tasks_per_node_fill_nodes),
         whole_nodes=d.exclusive,
         overcommit=d.overcommit,
         contiguous=d.contiguous,
@@ -151,7 +157,17 @@ def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres
     return found
 
 
+def _nodes_for_tasks(num_tasks: int, description: JobDescription, *, round_up: bool) -> int:
+    """With ``-N`` the number is rounded down in any release (measured)."""
+    per_node = description.ntasks_per_node
+    if per_node is None:
+        return 1
+    return -(-num_tasks // per_node) if round_up and description.min_nodes is None else num_tasks // per_node
+
+
 def pending_nodes(demand: Demand, largest_node: int) -> int:
-    """The number of nodes that squeue shows for a pending job: a guess from the CPUs of the partition's largest node."""
+    """The number of nodes that squeue shows for a pending job: a guess from the CPUs of the partition's largest node, if it does not say."""
+    if demand.ntasks_per_node is not None:
+        return max(demand.min_nodes, demand.tasks_need_nodes)
     per_node = largest_node // demand.cpus_per_task
     return max(demand.min_nodes, ceil(demand.num_tasks / per_node) if per_node else 1)

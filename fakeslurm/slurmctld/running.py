@@ -91,14 +91,18 @@ class Running:
     def _lay_out(self, job: Job, demand: Demand) -> None:
         """SLURM_TASKS_PER_NODE: tasks dealt out over the CPUs; as many as there is room for when no number was asked for."""
         room = [cpus // demand.cpus_per_task for cpus in job.cpus_per_node]
-        if demand.ntasks_per_node is not None:
-            tasks = demand.ntasks_per_node * len(room)
-            if job.description.ntasks is None:
-                job.num_tasks = tasks
+        if demand.ntasks_per_node is not None and self._state.settings.profile.tasks_per_node_fill_nodes:
+            tasks = job.shown_tasks = demand.ntasks_per_node * len(room)
+        elif demand.ntasks_per_node is not None:
+            job.shown_tasks = demand.num_tasks
+            room = [min(many, demand.ntasks_per_node) for many in room]
+            tasks = demand.ntasks_per_node * len(room) if job.description.ntasks is None else demand.num_tasks
         elif demand.tasks_given:
             tasks = job.num_tasks
         else:
             tasks = max(sum(room), 1)
+        if demand.ntasks_per_node is not None and job.description.ntasks is None:
+            job.num_tasks = tasks
         job.tasks_per_node = tuple(deal(room, tasks))
 
     def watch(self, job: Job) -> None:

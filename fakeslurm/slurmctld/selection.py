@@ -182,6 +182,9 @@ def _shares(demand: Demand, caps: list[tuple[int, int]]) -> list[Share]:
     each = demand.cpus_per_task
     if demand.overcommit:
         return [Share(index, min(cap, each)) for index, cap in caps]
+    if demand.ntasks_per_node is not None and not demand.fills_nodes:
+        dealt = deal([min(cap // each, demand.ntasks_per_node) for _, cap in caps], demand.num_tasks)
+        return [Share(index, many * each) for (index, _), many in zip(caps, dealt, strict=True)]
     cpus = max(len(caps) * (demand.ntasks_per_node or 1), demand.min_cpus, demand.min_cpus_per_node * len(caps))
     if each == 1:
         tasks = cpus

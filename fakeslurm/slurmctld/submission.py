@@ -94,7 +94,7 @@ def resize(job: Job, state: State) -> Sequence[Partition]:
     job.partition = ",".join(one.name for one in partitions)
     job.num_nodes = _least_nodes(demand, partitions, state)
     job.num_cpus = demand.min_cpus
-    job.num_tasks = demand.num_tasks
+    job.num_tasks, job.shown_tasks = demand.num_tasks, None
     return partitions
 
 

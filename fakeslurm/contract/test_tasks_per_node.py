@@ -1,0 +1,71 @@
+"""``--ntasks-per-node`` together with a number of tasks or nodes: what a job gets, and what squeue says of it before.
+
+Measured on 22.05.8 and 24.11.5: docs/measured/resources.md.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest
+
+SIZES = "NumNodes:.6,NumCPUs:.6,NumTasks:.6"
+
+
+def shown(slurm: SlurmUnderTest, job_id: str) -> str:
+    """Nodes, CPUs and tasks."""
+    return " ".join(slurm.run("squeue", "-h", "-t", "all", "-j", job_id, "-O", SIZES).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "old", "new"),
+    [
+        ("-n8 --ntasks-per-node=2", "4 8 8", "4 8 8"),
+        ("-n5 --ntasks-per-node=2", "2 5 5", "3 5 5"),
+        ("-n5 --ntasks-per-node=1", "5 5 5", "5 5 5"),
+        ("-n8 -c2 --ntasks-per-node=3", "2 16 8", "3 16 8"),
+        ("-N1-4 -n5 --ntasks-per-node=2", "2 5 5", "2 5 5"),
+        ("-N1-4 -n9 --ntasks-per-node=2", "4 9 9", "4 9 9"),
+        ("-N2-3 --ntasks-per-node=4 -c2", "2 16 8", "2 16 8"),
+        ("-n6 --ntasks-per-node=2 -w n1", "3 6 6", "3 6 6"),
+    ],
+)
+def test_of_a_job_that_waits(slurm: SlurmUnderTest, options: str, old: str, new: str) -> None:
+    job_id = slurm.sbatch("true", "--hold", *options.split())
+    assert shown(slurm, job_id) == (new if slurm.at_least("24.11") else old)
+
+
+@pytest.mark.parametrize(
+    ("options", "old", "new"),
+    [
+        ("-N2 -n4 --ntasks-per-node=2", "2 4 4 2(x2) 4", "2 4 4 2(x2) 4"),
+        ("-n8 --ntasks-per-node=2", "4 8 8 2(x4) 8", "4 8 8 2(x4) 8"),
+        ("-N1-4 -n5 --ntasks-per-node=4", "4 16 16 4(x4) 5", "4 5 5 2,1(x3) 5"),
+        ("-N2 -n2 --ntasks-per-node=3", "2 6 6 3(x2) 2", "2 2 2 1(x2) 2"),
+        ("-N2 -n3 --ntasks-per-node=2 -c2", "2 8 4 2(x2) 3", "2 6 3 2,1 3"),
+        ("-n5 --ntasks-per-node=2", "3 6 6 2(x3) 5", "3 5 5 2(x2),1 5"),
+        ("-n1 --ntasks-per-node=2", "1 1 2 2 1", "1 1 1 1 1"),
+        ("-n2 --ntasks-per-node=4", "1 4 4 4 2", "1 2 2 2 2"),
+        ("-N2 -n5 --ntasks-per-node=4 --exclusive", "2 8 8 4(x2) 5", "2 8 5 3,2 5"),
+        ("-N2 -n5 --ntasks-per-node=4 -O", "2 2 8 4(x2) 5", "2 2 5 3,2 5"),
+        ("-N1-4 --ntasks-per-node=2", "2 4 4 2(x2) 4", "4 8 2 2(x4) 8"),
+        ("-N2-3 --ntasks-per-node=1 -c2", "2 4 2 1(x2) 2", "3 6 2 1(x3) 3"),
+    ],
+)
+def test_of_a_job_that_runs(slurm: SlurmUnderTest, options: str, old: str, new: str) -> None:
+    slurm.wait_idle()
+    job_id = slurm.sbatch("echo $SLURM_TASKS_PER_NODE $SLURM_NTASKS", "-o", "o.txt", *options.split())
+    slurm.wait(job_id)
+    found = f"{shown(slurm, job_id)} {slurm.output('o.txt')}"
+    assert found == (new if slurm.at_least("24.11") else old) + "\n"
+
+
+def test_every_node_has_to_have_room_for_all_of_them(slurm: SlurmUnderTest) -> None:
+    """Also where fewer tasks were asked for."""
+    blocker = slurm.sbatch("sleep 60", "-N4", "--ntasks-per-node=2")
+    slurm.wait(blocker, ["RUNNING"])
+    waits = slurm.sbatch("true", "-N2", "-n2", "--ntasks-per-node=3")
+    runs = slurm.sbatch("sleep 60", "-N2", "-n3", "--ntasks-per-node=2", "--nice=-1")
+    slurm.wait(runs, ["RUNNING"])
+    assert slurm.wait(waits, ["PENDING"])["NumNodes"].startswith("2")
+    slurm.run("scancel", blocker, runs, waits)
