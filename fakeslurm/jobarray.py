@@ -15,8 +15,10 @@ from attrs import define, field
 
 from slurmkit.slurm.jobid import parse_array_spec
 
-__all__ = ["NO_TASK", "TEXT_LENGTH", "JobArray", "TaskSet", "index_text", "job_array", "range_text"]
+__all__ = ["ACCRUED_AFTER", "NO_TASK", "TEXT_LENGTH", "JobArray", "TaskSet", "index_text", "job_array", "range_text"]
 
+ACCRUED_AFTER = 1.0
+"""Seconds that an element of an array waits in the queue before its age counts; one that starts at once has no AccrueTime (measured)."""
 NO_TASK = 0xFFFFFFFE
 """What is no index (NO_VAL)."""
 TEXT_LENGTH = 64

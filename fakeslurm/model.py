@@ -250,7 +250,7 @@ class Job:
     partition: str
     submit_time: float
     eligible_time: float | None
-    """When it could have started for all that it waits for; None while it is held or waits for other jobs."""
+    """When it could have started for all that it waits for; None while it is held, waits for other jobs or for its array's limit."""
     priority: int
     direct_priority: bool = False
     """Whether somebody has set the priority, or 0 to hold the job: then ``Nice`` does not change it."""
@@ -259,7 +259,7 @@ class Job:
     end_shift: float = 0.0
     """Seconds that its latest end is later than start and limit say: ``scontrol update`` moves the one and the other."""
     first_eligible_time: float | None = None
-    """AccrueTime, when it has been held or got another begin since."""
+    """AccrueTime, when it has been held, got another begin or waited for its array's limit since."""
     admin_comment: str | None = None
     num_nodes: int
     """Of the allocation; while pending the least number that it needs."""

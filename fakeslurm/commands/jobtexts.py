@@ -7,7 +7,7 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from fakeslurm.jobarray import index_text
+from fakeslurm.jobarray import ACCRUED_AFTER, index_text
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.durations import format_squeue_elapsed
 from slurmkit.slurm.states import JobState
@@ -138,12 +138,19 @@ def preemptable_since(job: Job, settings: Settings) -> float | None:
 
 
 def accrue_time(job: Job) -> float | None:
-    """When its age began to count for its priority: not at all for what srun allocated at once, and what was refused."""
+    """When its age began to count for its priority: not at all for what srun allocated at once, and what was refused.
+
+    Of the elements of an array only that of those which had to wait.
+    """
     if job.state is JobState.FAILED and not job.nodes:
         return None
     if job.description.script is None and job.start_time is not None and int(job.start_time) == int(job.submit_time):
         return None
-    return job.eligible_time if job.first_eligible_time is None else job.first_eligible_time
+    if job.first_eligible_time is not None or job.eligible_time is None:
+        return job.first_eligible_time
+    if job.array is not None and job.start_time is not None and job.start_time - job.eligible_time < ACCRUED_AFTER:
+        return None
+    return job.eligible_time
 
 
 def last_evaluation(job: Job) -> float:

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from fakeslurm import messages
 from fakeslurm.hetjob import HetJob
-from fakeslurm.jobarray import JobArray, job_array
+from fakeslurm.jobarray import ACCRUED_AFTER, JobArray, job_array
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, JobDescription
 from fakeslurm.slurmctld import admission, arrayrecords, hetjob, submission
@@ -130,7 +130,7 @@ class Waiting:
             if job.array is not None:
                 job.array.waiting.add(job_id)
                 if job.array.is_full:
-                    self._wait(job, Reason.ARRAY_TASK_LIMIT)
+                    self._wait_for_limit(job)
                     return
             job.reason = Reason.NONE
             self._scheduler.add(job, Request(demand=demand, partitions=usable))
@@ -314,6 +314,14 @@ class Waiting:
             whole.cancelled_by = uid
             self.end(whole, JobState.CANCELLED)
 
+    def _wait_for_limit(self, job: Job) -> None:
+        """As many elements of its array run as may: it could not start now, and has an eligible time when it can (measured)."""
+        self._wait(job, Reason.ARRAY_TASK_LIMIT)
+        if job.eligible_time is not None and self._state.now - job.eligible_time >= ACCRUED_AFTER:
+            submission.postpone(job, None)
+        job.eligible_time = None
+        self._state.changed(job)
+
     def look_at_limit(self, array: JobArray) -> None:
         """An element has started or ended, or the limit has changed: those that wait are queued or not."""
         for job in sorted((self._state.jobs[one] for one in array.waiting), key=lambda one: one.turn):
@@ -321,7 +329,7 @@ class Waiting:
             if array.is_full:
                 if job.reason != Reason.ARRAY_TASK_LIMIT:
                     self._scheduler.remove(job_id)
-                    self._wait(job, Reason.ARRAY_TASK_LIMIT)
+                    self._wait_for_limit(job)
             elif job_id not in self._scheduler:
                 self.consider(job)
 

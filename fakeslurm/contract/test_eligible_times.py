@@ -1,0 +1,78 @@
+"""EligibleTime and AccrueTime of jobs that wait: since when they could have run, and since when their age counts.
+
+Measured on 22.05.8 and 24.11.5: docs/measured/lifecycle.md.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+
+FIELDS = "State:.11|,Reason:.20|,SubmitTime:.20|,EligibleTime:.20|,AccrueTime:.20|,StartTime:.20"
+
+
+def times(slurm: SlurmUnderTest, job_id: str) -> tuple[str, str, list[float | None]]:
+    """State and reason of a job or element; its submit, eligible, accrue and start time in seconds after the submission."""
+    done = slurm.run("squeue", "-h", "-t", "all", "-j", job_id, "-O", FIELDS)
+    state, reason, *stamps = (field.strip() for field in done.stdout.split("|"))
+    moments = [None if stamp == "N/A" else datetime.fromisoformat(stamp).timestamp() for stamp in stamps]
+    first = moments[0]
+    assert first is not None, done
+    return state, reason, [None if moment is None else moment - first for moment in moments[1:]]
+
+
+def test_of_a_job_that_is_held_and_begins_later(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--begin=now+100")
+
+    def waits(reason: str) -> bool:
+        return times(slurm, job_id) in [("PENDING", reason, [seconds] * 3) for seconds in (99.0, 100.0)]
+
+    until(lambda: waits("JobHeldUser"), what="held, and begins in 100 seconds")
+    slurm.run("scontrol", "release", job_id)
+    until(lambda: waits("BeginTime"), what="begins in 100 seconds")
+
+
+def test_of_a_job_that_is_held(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold")
+    assert times(slurm, job_id) == ("PENDING", "JobHeldUser", [None, None, None])
+
+
+def test_of_elements_that_wait_for_the_limit(slurm: SlurmUnderTest) -> None:
+    """They are eligible when they may start, and no sooner; the next one is as soon as one has ended."""
+    array = slurm.sbatch("until [ -e go_$SLURM_ARRAY_TASK_ID ]; do sleep 0.1; done", "--array=1-2%1")
+    slurm.wait(f"{array}_1", ["RUNNING"])
+    until(lambda: times(slurm, f"{array}_2")[1] == "JobArrayTaskLimit", what="the second waits for the first")
+    assert times(slurm, f"{array}_2")[2][0] is None
+    until(
+        lambda: slurm.run("sacct", "-nXP", "-j", array, "-o", "JobID,Eligible").stdout.splitlines()[1:] == [f"{array}_2|Unknown"],
+        what="accounting knows it",
+        interval=0.1,
+    )  # fmt: skip
+    (slurm.workdir / "go_1").touch()
+    slurm.wait(f"{array}_2", ["RUNNING"])
+    _, _, (eligible, _, start) = times(slurm, f"{array}_2")
+    assert eligible is not None
+    assert start is not None
+    assert start - 1 <= eligible <= start
+    (slurm.workdir / "go_2").touch()
+    slurm.wait(f"{array}_2")
+
+
+def test_of_an_array_that_has_waited_for_its_nodes(slurm: SlurmUnderTest) -> None:
+    """What has begun to count goes on when the array's limit is reached."""
+    blocker = slurm.sbatch("sleep 60", "--nodes=4", "--exclusive")
+    slurm.wait(blocker, ["RUNNING"])
+    array = slurm.sbatch("sleep 60", "--array=1-2%1")
+    until(lambda: times(slurm, array)[2][1] is not None, what="its age counts")
+    _, _, (eligible, accrue, _) = times(slurm, array)
+    assert eligible is not None
+    assert accrue == eligible
+    other = slurm.sbatch("true", "--begin=now+3", "--nodes=4")
+    until(lambda: times(slurm, other)[1] == "Priority", what="three seconds have gone by")
+    slurm.run("scancel", blocker)
+    slurm.wait(f"{array}_1", ["RUNNING"])
+    state, reason, moments = times(slurm, f"{array}_2")
+    assert (state, reason) == ("PENDING", "JobArrayTaskLimit")
+    assert moments == [None, accrue, None]
+    slurm.run("scancel", array, other)
