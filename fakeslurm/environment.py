@@ -30,14 +30,13 @@ _NOT_OF_ALLOCATION = (
 """What a batch script has and the command of salloc has not."""
 _PRESERVED = ("SLURM_NNODES", "SLURM_NPROCS", "SLURM_NTASKS", "SLURM_TASKS_PER_NODE")
 """What --preserve-env keeps (measured)."""
-_LAUNCHERS = {
-    "HYDRA_BOOTSTRAP": "slurm",
-    "HYDRA_LAUNCHER_EXTRA_ARGS": "--external-launcher",
-    "I_MPI_HYDRA_BOOTSTRAP": "slurm",
-    "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS": "--external-launcher",
-    "OMPI_MCA_plm_slurm_args": "--external-launcher",
-    "PRTE_MCA_plm_slurm_args": "--external-launcher",
+_BOOTSTRAPS = {
+    "HYDRA_BOOTSTRAP": "HYDRA_LAUNCHER_EXTRA_ARGS",
+    "I_MPI_HYDRA_BOOTSTRAP": "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS",
 }
+"""The launchers of MPI libraries that may be others than Slurm, and where their options for Slurm are."""
+_LAUNCHERS = ("OMPI_MCA_plm_slurm_args", "PRTE_MCA_plm_slurm_args")
+_LAUNCHER_OPTIONS = "--external-launcher"
 _OF_COMPONENT = frozenset(
     f"SLURM_JOB_{name}"
     for name in ("ACCOUNT", "CPUS_PER_NODE", "ID", "NAME", "NODELIST", "NUM_NODES", "PARTITION", "QOS")
@@ -105,6 +104,10 @@ def batch_environment(
         environment["SLURM_JOB_DEPENDENCY"] = description.dependency
     if job.restart_count:
         environment["SLURM_RESTART_COUNT"] = str(job.restart_count)
+    if description.open_mode:
+        environment["SLURM_OPEN_MODE"] = description.open_mode[0]
+    if settings.profile.launchers_in_environment:
+        environment = _launchers(environment) | environment
     environment.setdefault("TMPDIR", _DEFAULT_TMPDIR)
     return _with_components(environment, components, settings) if components else environment
 
@@ -132,8 +135,6 @@ def _with_components(environment: Mapping[str, str], components: Sequence[Job], 
             if name in _TASKS and uncounted[number]:
                 continue
             found[f"{name}_HET_GROUP_{number}"] = found[f"{name}_PACK_GROUP_{number}"] = value
-    if settings.profile.launchers_in_environment:
-        found |= _LAUNCHERS
     return found
 
 
@@ -154,7 +155,7 @@ def allocation_environment(job: Job, settings: Settings, environ: Mapping[str, s
     if settings.profile.tres_per_task_in_environment and job.description.cpus_per_task is not None:
         values["SLURM_TRES_PER_TASK"] = f"cpu={job.description.cpus_per_task}"
     if settings.profile.launchers_in_environment:
-        values |= _LAUNCHERS
+        values |= _launchers(values)
     return values
 
 
@@ -179,6 +180,8 @@ def step_environment(
     inside = environ.get("SLURM_JOB_ID") == str(job.job_id)
     mine = dict(environ)
     mine["SRUN_DEBUG"] = str(debug)
+    if settings.profile.launchers_in_environment:
+        mine |= _launchers(mine)
     environment = exported(mine, export)
     first, count = _PORTS
     port = str(first + (job.job_id * 64 + (step.step_id if isinstance(step.step_id, int) else 0)) % count)
@@ -233,6 +236,18 @@ def step_environment(
     environment |= variables or {}
     environment.setdefault("TMPDIR", _DEFAULT_TMPDIR)
     return environment
+
+
+def _launchers(environ: Mapping[str, str]) -> dict[str, str]:
+    """What tells the launchers of MPI libraries to start their daemons by srun, unless `environ` has them use something else.
+
+    In batch scripts what the user has set stays; srun and salloc replace it (measured).
+    """
+    found = dict.fromkeys(_LAUNCHERS, _LAUNCHER_OPTIONS)
+    for bootstrap, options in _BOOTSTRAPS.items():
+        if environ.get(bootstrap, "slurm") == "slurm":
+            found |= {bootstrap: "slurm", options: _LAUNCHER_OPTIONS}
+    return found
 
 
 def _of_own_allocation(job: Job) -> dict[str, str]:
@@ -300,7 +315,7 @@ def _of_job(job: Job, settings: Settings) -> dict[str, str]:
         "SLURM_SUBMIT_DIR": description.submit_dir or description.work_dir,
         "SLURM_SUBMIT_HOST": description.submit_host,
     }
-    if description.name_in_environment:
+    if description.name_in_environment or settings.profile.nameless_name_in_environment:
         values["SLURM_JOB_NAME"] = description.lasting_name
     if job.account is not None:
         values["SLURM_JOB_ACCOUNT"] = job.account

@@ -74,7 +74,7 @@ class JobDescription:
     """The script's absolute path and its arguments (``Command=``); empty for --wrap and for a script from stdin."""
     name: str = ""
     name_in_environment: bool = True
-    """Whether there is a SLURM_JOB_NAME: not for a script from stdin without --job-name, whose name is ``sbatch``."""
+    """Whether it was named: not a script from stdin without --job-name, whose name is ``sbatch``."""
     first_name: str | None = None
     """The name that it was submitted with, once ``scontrol update`` has changed it, where SLURM_JOB_NAME and files keep it."""
     user: str = "root"

@@ -48,7 +48,9 @@ class Profile:
     slurmd_debug_in_environment: bool
     """SLURMD_DEBUG in steps."""
     launchers_in_environment: bool
-    """Variables for the launchers of MPI libraries in what salloc runs (``I_MPI_HYDRA_BOOTSTRAP=slurm``...)."""
+    """Variables for the launchers of MPI libraries (``I_MPI_HYDRA_BOOTSTRAP=slurm``...)."""
+    nameless_name_in_environment: bool
+    """SLURM_JOB_NAME is ``sbatch`` for a script from stdin without --job-name; before that it was not set."""
     allocation_in_step_environment: bool
     """Steps of srun outside a job have SLURM_JOB_GROUP, SLURM_MEM_PER_* and SLURM_TRES_PER_TASK."""
     working_cluster_suffix: str | None
@@ -102,6 +104,7 @@ PROFILES: Mapping[str, Profile] = {
         pack_group_in_environment=True,
         slurmd_debug_in_environment=False,
         launchers_in_environment=False,
+        nameless_name_in_environment=False,
         allocation_in_step_environment=False,
         working_cluster_suffix="9728:109",
         hostlist_suffixes=False,
@@ -136,6 +139,7 @@ PROFILES: Mapping[str, Profile] = {
         pack_group_in_environment=False,
         slurmd_debug_in_environment=True,
         launchers_in_environment=True,
+        nameless_name_in_environment=True,
         allocation_in_step_environment=True,
         working_cluster_suffix=None,
         hostlist_suffixes=True,

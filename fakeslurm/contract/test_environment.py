@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
 from fakeslurm.contract import environments
@@ -22,3 +25,106 @@ def test_environment(slurm: SlurmUnderTest, shape: str) -> None:
     assert sorted(found) == sorted(expected)
     for process, environment in expected.items():
         assert found[process] == environment, f"{shape}: {process}"
+
+
+_GIVEN = {
+    "nothing": {},
+    "others": {"HYDRA_BOOTSTRAP": "ssh", "I_MPI_HYDRA_BOOTSTRAP": "", "OMPI_MCA_plm_slurm_args": "x"},
+    "options": {"HYDRA_BOOTSTRAP": "slurm", "HYDRA_LAUNCHER_EXTRA_ARGS": "y", "PRTE_MCA_plm_slurm_args": "q"},
+}
+_ALL = {
+    "HYDRA_BOOTSTRAP": "slurm",
+    "HYDRA_LAUNCHER_EXTRA_ARGS": "--external-launcher",
+    "I_MPI_HYDRA_BOOTSTRAP": "slurm",
+    "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS": "--external-launcher",
+    "OMPI_MCA_plm_slurm_args": "--external-launcher",
+    "PRTE_MCA_plm_slurm_args": "--external-launcher",
+}
+
+
+def _launchers(text: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name: value for name, _, value in pairs if "HYDRA" in name or "_MCA_" in name}
+
+
+@pytest.mark.parametrize("given", _GIVEN)
+@pytest.mark.parametrize("how", ["sbatch", "srun", "salloc"])
+def test_launchers_of_mpi(slurm: SlurmUnderTest, given: str, how: str) -> None:
+    """24.11 tells them to use srun, unless they are told otherwise; what the user has set stays in scripts alone."""
+    environ = _GIVEN[given]
+    if how == "sbatch":
+        job_id = slurm.sbatch("env", "-o", "out", env=environ)
+        slurm.wait(job_id)
+        text = slurm.output("out")
+    else:
+        text = slurm.run(how, "-Q", "env", env=environ).stdout
+    expected = dict(environ)
+    if slurm.at_least("24.11"):
+        dropped = {
+            "nothing": (),
+            "others": ("HYDRA_LAUNCHER_EXTRA_ARGS", "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS"),
+            "options": (),
+        }[given]
+        whole = {name: value for name, value in _ALL.items() if name not in dropped}
+        bootstraps = {name: value for name, value in environ.items() if name.endswith("BOOTSTRAP")}
+        expected = whole | (environ if how == "sbatch" else bootstraps)
+    assert _launchers(text) == expected
+
+
+def test_launchers_of_mpi_in_a_step_that_exports_nothing(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("srun --export=NONE /usr/bin/env; srun /usr/bin/env", "-o", "out", "--export=SET=1")
+    slurm.wait(job_id)
+    assert _launchers(slurm.output("out")) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "expected"),
+    [
+        ([], {}, None),
+        (["--open-mode=append"], {}, "a"),
+        (["--open-mode=t"], {}, "t"),
+        ([], {"SBATCH_OPEN_MODE": "append"}, "a"),
+        (["--open-mode=t"], {"SLURM_OPEN_MODE": "a"}, "t"),
+    ],
+)
+def test_open_mode(slurm: SlurmUnderTest, options: list[str], environ: dict[str, str], expected: str | None) -> None:
+    job_id = slurm.sbatch("env; srun env", "-o", "out", *options, env=environ)
+    slurm.wait(job_id)
+    found = [line for line in slurm.output_of_steps("out").splitlines() if line.startswith("SLURM_OPEN_MODE")]
+    assert found == ([] if expected is None else [f"SLURM_OPEN_MODE={expected}"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "before", "now"),
+    [
+        ({}, (), "-", "sbatch"),
+        ({"SLURM_JOB_NAME": "mine"}, (), "mine", "sbatch"),
+        ({"SBATCH_JOB_NAME": "mine"}, (), "mine", "mine"),
+        ({}, ("-J", ""), "", ""),
+    ],
+)
+def test_job_name_of_a_script_from_stdin(
+    slurm: SlurmUnderTest, environ: dict[str, str], options: tuple[str, ...], before: str, now: str
+) -> None:
+    script = "#!/bin/sh\necho ${SLURM_JOB_NAME--}\n"
+    done = slurm.run("sbatch", "--parsable", "-o", "out", *options, stdin=script, env=environ)
+    slurm.wait(done.stdout.strip())
+    assert slurm.output("out") == (now if slurm.at_least("24.11") else before) + "\n"
+
+
+def test_what_a_login_gives(slurm: SlurmUnderTest) -> None:
+    """A job with another --export than ALL has what a login of the user sets, MAIL and what profiles set included."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can log in as somebody without a password")
+    login = ["su", "-", "root", "-c", "printf '\\001'; env -0"]
+    dump = subprocess.run(login, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
+    expected = environments.parse(dump.partition(b"\1")[2])
+    job_id = slurm.sbatch("/usr/bin/env -0 > out", "--export=SET=1")
+    slurm.wait(job_id)
+    found = environments.parse((slurm.workdir / "out").read_bytes())
+    own = {"PATH", "PWD", "SHLVL", "_"}
+    assert expected.items() - {(name, expected.get(name, "")) for name in own} <= found.items()
+    assert found["PATH"].endswith(expected["PATH"])
+    assert {name for name in found if not name.startswith(("SLURM", "HYDRA", "I_MPI", "OMPI", "PRTE"))} <= (
+        expected.keys() | {"ENVIRONMENT", "HOSTNAME", "SET", "TMPDIR", "OLDPWD"}
+    )
