@@ -16,7 +16,7 @@ from fakeslurm.profiles import PROFILES, Profile
 
 __all__ = ["Node", "Partition", "PreemptMode", "Settings"]
 
-PreemptMode = Literal["OFF", "REQUEUE", "CANCEL"]
+PreemptMode = Literal["OFF", "REQUEUE", "CANCEL", "GANG,SUSPEND"]
 """What becomes of a job whose nodes a job of a partition with a higher PriorityTier needs."""
 
 
@@ -108,8 +108,8 @@ class Settings:
     """AuthInfo=cred_expire, seconds: a requeued job waits so long and one second more. Slurm's default is 120."""
     preempts: bool = False
     """PreemptType=preempt/partition_prio; otherwise preempt/none."""
-    preempt_mode: PreemptMode = field(default="OFF", validator=in_(("OFF", "REQUEUE", "CANCEL")))
-    """PreemptMode, where a partition has none of its own."""
+    preempt_mode: PreemptMode = field(default="OFF", validator=in_(("OFF", "REQUEUE", "CANCEL", "GANG,SUSPEND")))
+    """PreemptMode, where a partition has none of its own. With GANG,SUSPEND partitions differ in their tiers, and have no mode but OFF."""
     preempt_exempt_time: int = field(default=0, validator=[instance_of(int), ge(0)])
     """PreemptExemptTime: seconds that a job runs at least before it is preempted."""
     requeue: bool = True
@@ -161,7 +161,30 @@ class Settings:
         if sum(partition.default for partition in self.partitions) > 1:
             raise ValueError(f"partitions: only one may be the default, got {queues}")
         if self.preempts != (self.preempt_mode != "OFF"):  # slurmctld does not start
-            raise ValueError("PreemptType=preempt/partition_prio and PreemptMode=REQUEUE or CANCEL need one another")
+            raise ValueError(
+                "PreemptType=preempt/partition_prio and PreemptMode=REQUEUE, CANCEL or SUSPEND,GANG need one another"
+            )
+        if self.suspends:
+            self._check_suspension()
+
+    def _check_suspension(self) -> None:
+        """What Slurm does otherwise is not carried out: jobs of equal tiers get the same CPUs, in turn or at once (measured)."""
+        prefix = "PreemptMode=SUSPEND,GANG: fakeslurm does not carry out"
+        tiers = [partition.priority_tier for partition in self.partitions]
+        if len(set(tiers)) < len(tiers):
+            raise ValueError(f"{prefix} partitions of the same PriorityTier beside it, got {tiers}")
+        for partition in self.partitions:
+            if partition.preempt_mode not in (None, "OFF"):
+                raise ValueError(
+                    f"{prefix} PreemptMode={partition.preempt_mode} of partition {partition.name!r} beside it"
+                )
+        if self.preempt_exempt_time:
+            raise ValueError(f"{prefix} PreemptExemptTime beside it")
+
+    @property
+    def suspends(self) -> bool:
+        """PreemptMode=SUSPEND,GANG: who is preempted stands still for as long as another job has its CPUs."""
+        return self.preempt_mode == "GANG,SUSPEND"
 
     @property
     def profile(self) -> Profile:

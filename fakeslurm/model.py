@@ -7,7 +7,7 @@ SIGKILL), as Slurm keeps them. The cluster (`fakeslurm.configuration`), the rele
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from attrs import define, field, frozen
@@ -322,6 +322,8 @@ class Job:
     """When it was preempted, or its grace time began."""
     grace_end: float | None = None
     """When its grace time is over, in which it goes on running."""
+    shadowed: bool = False
+    """Whether a job of a higher tier has CPUs of it (PreemptMode=SUSPEND,GANG)."""
     cancelled_by: int | None = None
     """The uid that cancelled it."""
     batch: Step | None = None
@@ -421,8 +423,8 @@ class NodeRecord:
     allocated_memory: int = 0
     gres_in_use: int = 0
     """A bit mask of the units of its gres that jobs hold."""
-    jobs: set[int] = field(factory=set)
-    """Jobs that hold CPUs of it, those completing among them."""
+    jobs: dict[int, int] = field(factory=dict)
+    """Which CPUs each of the jobs holds that hold some, those completing among them: bit masks."""
     completing: int = 0
     """How many of these jobs are completing."""
     down: bool = False
@@ -430,6 +432,14 @@ class NodeRecord:
     fail: bool = False
     why: NodeReason | None = None
     """Why it is down, drained or failing."""
+
+    def in_use_without(self, job_ids: Collection[int]) -> int:
+        """A bit mask of the CPUs that other jobs than these hold."""
+        mask = 0
+        for job_id, cpus in self.jobs.items():
+            if job_id not in job_ids:
+                mask |= cpus
+        return mask
 
     @property
     def available(self) -> bool:

@@ -136,7 +136,9 @@ def _table(*keys: _Key) -> Mapping[str, _Key]:
 
 
 _YES_NO = _word(YES=True, NO=False)
-_PREEMPT_MODE = _word(OFF="OFF", REQUEUE="REQUEUE", CANCEL="CANCEL")
+_PREEMPT_MODES = {"OFF": "OFF", "REQUEUE": "REQUEUE", "CANCEL": "CANCEL"}
+_PREEMPT_MODE = _word(**_PREEMPT_MODES)
+_CLUSTERS_PREEMPT_MODE = _word(**_PREEMPT_MODES, **{"SUSPEND,GANG": "GANG,SUSPEND", "GANG,SUSPEND": "GANG,SUSPEND"})
 
 _PARAMETERS = _table(
     _Key("ClusterName", "cluster_name", _cluster_name),
@@ -160,7 +162,7 @@ _PARAMETERS = _table(
         "preempts",
         lambda text: _exactly("preempt/none", "preempt/partition_prio")(text) != "preempt/none",
     ),
-    _Key("PreemptMode", "preempt_mode", _PREEMPT_MODE),
+    _Key("PreemptMode", "preempt_mode", _CLUSTERS_PREEMPT_MODE),
     _Key("PreemptExemptTime", "preempt_exempt_time", _seconds),
     _Key("AccountingStorageType", "accounting", _accounting),
     _Key("GresTypes", "gres_types", _comma_separated),

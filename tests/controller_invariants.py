@@ -49,23 +49,31 @@ class Invariants(Machine):
 
     @invariant()
     def nothing_is_allocated_twice(self) -> None:
+        gang = self.controller.settings.suspends
         held: dict[str, dict[int, int]] = {node.name: {} for node in NODES}
         for job in self.controller.jobs.values():
-            # A job that was ended while it was suspended has nothing to give back.
+            # A job that was ended while it was suspended by hand has nothing to give back.
             aside = job.job_id in self.controller._state.resources._aside
-            if (job.state is JobState.RUNNING or job.completing) and not aside:
+            stands_still = gang and job.state is JobState.SUSPENDED
+            if (job.state is JobState.RUNNING or job.completing or stands_still) and not aside:
                 assert job.nodes
                 for name, cpus in zip(job.nodes, job.cpus_per_node, strict=True):
                     held[name][job.job_id] = cpus
                     assert cpus > 0
         for name, record in self.controller.nodes.items():
             jobs = held[name]
-            assert record.jobs == set(jobs), name
-            assert record.allocated_cpus == sum(jobs.values()) <= record.node.cpus, name
+            assert {one: cpus.bit_count() for one, cpus in record.jobs.items()} == jobs, name
+            used = 0
+            for one, cpus in record.jobs.items():
+                if not self.controller.jobs[one].shadowed:
+                    assert not used & cpus, name
+                    used |= cpus
+            assert record.cpus_in_use == record.in_use_without(()), name
+            assert record.allocated_cpus == record.cpus_in_use.bit_count() <= record.node.cpus, name
             assert 0 <= record.allocated_memory <= record.node.real_memory, name
             assert record.completing == sum(self.controller.jobs[one].completing for one in jobs), name
             for one in jobs:
-                if self.controller.jobs[one].description.exclusive:
+                if self.controller.jobs[one].description.exclusive and not gang:
                     assert len(jobs) == 1, name
         assert self.controller._state.resources.free_cpus == sum(
             record.node.cpus - record.allocated_cpus for record in self.controller.nodes.values()

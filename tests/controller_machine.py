@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1
 from typing import Any
 
 from controller_fates import Fates
@@ -342,7 +342,7 @@ class Machine(RuleBasedStateMachine):
                     if signal == SIGKILL and job.completing:
                         asked = self.terminated.get((job_id, step_id))
                         assert asked is None or self.now >= asked + 5
-                    assert signal in (SIGCONT, SIGSTOP, SIGTERM, SIGKILL, SIGUSR1)
+                    assert signal in (SIGCONT, SIGTSTP, SIGSTOP, SIGTERM, SIGKILL, SIGUSR1)
                 case JobError(_, step_id, text):
                     assert job.step(step_id) is not None
                     assert text.endswith("***\n")

@@ -318,7 +318,7 @@ def jobs() -> dict[int, Job]:
 def nodes() -> dict[str, NodeRecord]:
     """The four nodes, with what runs on them."""
     found = {node.name: NodeRecord(node=node, index=index) for index, node in enumerate(SETTINGS.nodes)}
-    for name, cpus, held in (("n1", 3, {1, 12}), ("n2", 1, {1}), ("n4", 2, {16})):
+    for name, cpus, held in (("n1", 3, {1: 0b011, 12: 0b100}), ("n2", 1, {1: 0b1}), ("n4", 2, {16: 0b11})):
         found[name].allocated_cpus = cpus
         found[name].jobs = held
     found["n1"].completing = 1

@@ -175,7 +175,8 @@ def test_who_is_chosen_last_first() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("PreemptMode=SUSPEND,GANG", "expected OFF or REQUEUE or CANCEL"),
+        ("PreemptMode=SUSPEND", "expected OFF or REQUEUE or CANCEL or SUSPEND,GANG or GANG,SUSPEND"),
+        ("PreemptMode=SUSPEND,GANG", "need one another"),
         ("PreemptType=preempt/qos", "expected preempt/none or preempt/partition_prio"),
         ("PreemptExemptTime=60", "expected hours:minutes:seconds"),
         ("PreemptParameters=youngest_first", "fakeslurm does not carry out PreemptParameters"),

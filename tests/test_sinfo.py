@@ -149,7 +149,7 @@ def test_states(states: str, shown: str) -> None:
 def test_a_completing_job_holds_nodes_but_no_cpus() -> None:
     """Measured: a node with nothing but a completing job is IDLE+COMPLETING, counts as allocated and has all CPUs idle."""
     some, table = nodes(), jobs()
-    some["n3"].jobs, some["n3"].allocated_cpus, some["n3"].completing = {13}, 4, 1
+    some["n3"].jobs, some["n3"].allocated_cpus, some["n3"].completing = {13: 0b1111}, 4, 1
     table[13].completing = True
     formats = ["-h", "-n", "n3", "-o", "%t %T %C %A %F"]
     assert sinfo(*formats, nodes=some, jobs=table) == (0, "comp completing 0/4/0/4 1/0 1/0/0/1\n", "")

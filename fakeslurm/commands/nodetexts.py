@@ -128,11 +128,10 @@ class ShownNode:
 def shown_node(record: NodeRecord, jobs: Mapping[int, Job], settings: Settings) -> ShownNode:
     """The node without what its completing jobs hold."""
     cpus, memory, gres = record.allocated_cpus, record.allocated_memory, record.gres_in_use
-    for job_id in record.jobs if record.completing else ():
-        job = jobs[job_id]
-        if job.completing:
-            index = job.nodes.index(record.node.name)
-            cpus -= job.cpus_per_node[index]
-            memory -= memory_on_node(job, index, settings)
+    if record.completing:
+        over = [jobs[job_id] for job_id in record.jobs if jobs[job_id].completing]
+        cpus = record.in_use_without([job.job_id for job in over]).bit_count()
+        for job in over:
+            memory -= memory_on_node(job, job.nodes.index(record.node.name), settings)
             gres &= ~job.gres_on(record.node.name)
     return ShownNode(record, cpus, memory, gres)

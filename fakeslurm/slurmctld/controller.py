@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from fakeslurm.model import (
     StepRequest,
 )
 from fakeslurm.slurmctld.forecast import Forecast, forecast
+from fakeslurm.slurmctld.gang import Gang
 from fakeslurm.slurmctld.jobupdate import JobUpdate
 from fakeslurm.slurmctld.nodes import Nodes, NodeState
 from fakeslurm.slurmctld.obstacles import Obstacles
@@ -35,6 +36,7 @@ from fakeslurm.slurmctld.scheduler import Scheduler
 from fakeslurm.slurmctld.selection import Share
 from fakeslurm.slurmctld.state import State
 from fakeslurm.slurmctld.steps import Placement, place_step
+from fakeslurm.slurmctld.suspension import Suspension
 from fakeslurm.slurmctld.waiting import Waiting
 from fakeslurm.slurmdbd import Accounting
 from slurmkit.slurm.states import JobState
@@ -52,10 +54,12 @@ class Controller:
     def __init__(self, settings: Settings) -> None:
         state = self._state = State(settings)
         self._running = Running(state)
-        self._scheduler = Scheduler(state, Preemption(state, self._running), self._start)
+        self._suspension = Suspension(state, self._running)
+        self._gang = Gang(state, self._suspension)
+        self._scheduler = Scheduler(state, Preemption(state, self._running), self._gang, self._start)
         self._obstacles = Obstacles(state)
         self._waiting = Waiting(state, self._scheduler, self._obstacles)
-        self._requests = Requests(state, self._waiting, self._running)
+        self._requests = Requests(state, self._waiting, self._running, self._suspension)
         self._nodes = Nodes(state, self._waiting, self._running)
 
     @property
@@ -328,9 +332,10 @@ class Controller:
         with self._event(now):
             return self._waiting.submit(description).job_id
 
-    def _start(self, job_id: int, partition: str, shares: Sequence[Share]) -> None:
+    def _start(self, job_id: int, partition: str, shares: Sequence[Share], beneath: Collection[int]) -> None:
         job, demand = self._waiting.start(job_id)
-        self._running.begin(job, demand, partition, shares)
+        self._running.begin(job, demand, partition, shares, beneath)
+        self._gang.look()
         if job.array is not None:
             self._waiting.look_at_limit(job.array)
             self._waiting.left(job)
@@ -355,9 +360,14 @@ class Controller:
                     self._running.warn(job)
                 case "kill":
                     self._running.kill(job)
+                case "stop":
+                    self._suspension.stop(job)
+                case "slice":
+                    self._gang.go_on(job)
 
     def _schedule(self) -> None:
         state = self._state
         while state.freed_arrays:
             self._waiting.look_at_limit(state.freed_arrays.pop())
+        self._gang.look()
         self._scheduler.run(state.now)

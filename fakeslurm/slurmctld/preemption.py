@@ -78,7 +78,7 @@ class Preemption:
     def __init__(self, state: State, running: Running) -> None:
         self._state = state
         self._running = running
-        self.enabled = state.settings.preempts
+        self.enabled = state.settings.preempts and not state.settings.suspends
 
     def make_room(self, job: Job, partition: str, select: Select, *, first: bool) -> None:
         """A job waits for resources: those that it preempts are ended, or told that they will be when their grace time is over.

@@ -11,6 +11,7 @@ from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.jobupdate import JobUpdate, JobUpdates
 from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.state import State
+from fakeslurm.slurmctld.suspension import Suspension
 from fakeslurm.slurmctld.waiting import Waiting
 from slurmkit.slurm.states import JobState
 
@@ -20,10 +21,11 @@ __all__ = ["Requests"]
 class Requests:
     """Decides what becomes of them; `Controller` says what each is. All raise SlurmError with Slurm's words when they are refused."""
 
-    def __init__(self, state: State, waiting: Waiting, running: Running) -> None:
+    def __init__(self, state: State, waiting: Waiting, running: Running, suspension: Suspension) -> None:
         self._state = state
         self._waiting = waiting
         self._running = running
+        self._suspension = suspension
         self._updates = JobUpdates(state, waiting, running)
 
     def cancel(self, job_id: int, uid: int, task: int | None, signal: int | None, scope: Scope | None) -> None:
@@ -116,19 +118,23 @@ class Requests:
     def suspend(self, job_id: int, uid: int) -> None:
         for job in self._components(self._unfinished(job_id, uid)):
             if job.state is JobState.RUNNING:
-                self._running.suspend(job)
+                self._suspension.suspend(job)
 
     def resume(self, job_id: int, uid: int) -> None:
         job = self._unfinished(job_id, uid)
         if job.state is not JobState.SUSPENDED:
             raise SlurmError(messages.NOT_SUSPENDED)
         for one in self._components(job):
-            self._running.resume(one, self._state.priority_of(one.description))
+            self._suspension.resume(one, self._state.priority_of(one.description))
 
     def _unfinished(self, job_id: int, uid: int) -> Job:
         """A job that runs or is suspended. Slurm lets its operators alone suspend jobs; what others hear is not measured."""
         if uid != 0:
             raise messages.unsupported("suspending and resuming jobs as anybody but root")
+        if (
+            self._state.settings.suspends
+        ):  # what stands still is resumed beside its preemptor, and nodes stay allocated (measured)
+            raise messages.unsupported("scontrol suspend and resume with PreemptMode=SUSPEND,GANG")
         job = self._state.known(job_id)
         if job.het is not None and not job.leads:
             raise SlurmError(messages.NOT_WHOLE_HET_JOB)

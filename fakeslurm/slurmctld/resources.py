@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -120,12 +120,13 @@ class Resources:
             return min(cpus, free_memory // demand.mem_per_cpu)
         return cpus if (demand.mem_per_node or node.real_memory) <= free_memory else 0
 
-    def holding(self, demand: Demand, shares: Iterable[Share]) -> Holding:
+    def holding(self, demand: Demand, shares: Iterable[Share], beneath: Collection[int] = ()) -> Holding:
+        """What a job holds with these shares. CPUs of jobs `beneath` count as free."""
         shares = tuple(shares)
         return Holding(
             shares,
             tuple(self._memory(demand, share) for share in shares),
-            tuple(self._lowest_free(share) for share in shares),
+            tuple(self._lowest_free(share, beneath) for share in shares),
             tuple(self._gres(demand, self.by_index[share.index]) for share in shares),
             demand.licenses,
         )
@@ -137,10 +138,10 @@ class Resources:
             return (1 << sum(line.count for line in lines)) - 1
         return choose(lines, demand.gres, record.gres_in_use) or 0
 
-    def _lowest_free(self, share: Share) -> int:
+    def _lowest_free(self, share: Share, beneath: Collection[int]) -> int:
         """The CPUs of a node that a job gets: the first ones that nobody has (measured: CPU_IDs of ``scontrol show job -d``)."""
         record = self.by_index[share.index]
-        free = ~record.cpus_in_use
+        free = ~(record.in_use_without(beneath) if beneath else record.cpus_in_use)
         mask = 0
         for _ in range(share.cpus):
             lowest = free & -free
@@ -163,12 +164,10 @@ class Resources:
     def _occupy(self, job_id: int, holding: Holding) -> None:
         for share, memory, cpus, gres in holding.by_node():
             record = self.by_index[share.index]
-            record.allocated_cpus += share.cpus
-            record.cpus_in_use |= cpus
+            record.jobs[job_id] = cpus
+            self._use(record, record.cpus_in_use | cpus)
             record.gres_in_use |= gres
             record.allocated_memory += memory
-            record.jobs.add(job_id)
-            self.free_cpus -= share.cpus
             self.idle &= ~(1 << share.index)
             if record.allocated_cpus >= record.node.cpus:
                 self.free &= ~(1 << share.index)
@@ -188,17 +187,22 @@ class Resources:
 
     def _vacate(self, job_id: int, holding: Holding) -> None:
         self.version += 1
-        for share, memory, cpus, gres in holding.by_node():
+        for share, memory, _, gres in holding.by_node():
             record = self.by_index[share.index]
-            record.allocated_cpus -= share.cpus
-            record.cpus_in_use &= ~cpus
+            del record.jobs[job_id]
+            self._use(record, record.in_use_without(()))
             record.gres_in_use &= ~gres
             record.allocated_memory -= memory
-            record.jobs.discard(job_id)
-            self.free_cpus += share.cpus
-            self.free |= 1 << share.index
+            if record.allocated_cpus < record.node.cpus:
+                self.free |= 1 << share.index
             if not record.jobs:
                 self.idle |= 1 << share.index
+
+    def _use(self, record: NodeRecord, cpus: int) -> None:
+        """These CPUs of a node are in use now. Jobs may have the same ones, where one of them stands still."""
+        before = record.allocated_cpus
+        record.cpus_in_use, record.allocated_cpus = cpus, cpus.bit_count()
+        self.free_cpus += before - record.allocated_cpus
 
     def availability_changed(self, record: NodeRecord) -> None:
         """A node's state was changed by hand."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from collections.abc import Collection, Sequence
+from signal import SIGCONT, SIGKILL, SIGTERM
 
 from fakeslurm import messages
 from fakeslurm.memory import OUT_OF_MEMORY
@@ -46,11 +46,13 @@ class Running:
 
     # Starting
 
-    def begin(self, job: Job, demand: Demand, partition: str, shares: Sequence[Share]) -> None:
-        """The scheduler's decision: the job runs, on these nodes."""
+    def begin(
+        self, job: Job, demand: Demand, partition: str, shares: Sequence[Share], beneath: Collection[int] = ()
+    ) -> None:
+        """The scheduler's decision: the job runs, on these nodes, also on CPUs of jobs `beneath`."""
         state = self._state
         job_id = job.job_id
-        holding = state.resources.holding(demand, shares)
+        holding = state.resources.holding(demand, shares, beneath)
         state.resources.take(job_id, holding)
         state.running[job_id] = job
         if job.array is not None:
@@ -60,6 +62,7 @@ class Running:
         job.wait_status = 0
         job.partition = partition
         job.may_preempt_at = job.preempt_time = job.grace_end = None
+        job.shadowed = False
         job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
         if job.description.deadline is not None:
             left = int(job.description.deadline - int(state.now)) // 60
@@ -178,7 +181,7 @@ class Running:
 
     def kill(self, job: Job) -> None:
         """KillWait is over."""
-        for step in self._alive(job):
+        for step in self.alive(job):
             self._state.effects.append(SignalStep(job.job_id, step.step_id, SIGKILL))
 
     def _say(self, job: Job, step: Step, text: str) -> None:
@@ -262,38 +265,9 @@ class Running:
         if job.array is not None:
             job.array.unstarted.discard(job.job_id)
 
-    def suspend(self, job: Job) -> None:
-        """SIGSTOP to all of a running job; its CPUs are free, its time stands still, its priority is 0 (measured)."""
-        state = self._state
-        assert job.start_time is not None
-        state.resources.set_aside(job.job_id)
-        job.run_before = job.seconds_run(state.now)
-        job.suspend_time = state.now
-        job.state = JobState.SUSPENDED
-        job.priority = 0
-        state.timers.clear("limit", job.job_id)
-        state.timers.clear("warn", job.job_id)
-        self._signal_all(job, SIGSTOP)
-        state.changed(job)
-
-    def resume(self, job: Job, priority: int) -> None:
-        """Undo `suspend`; the job has the next priority then (measured)."""
-        state = self._state
-        assert job.suspend_time is not None
-        state.resources.take_back(job.job_id)
-        pause = state.now - job.suspend_time
-        job.suspended += pause
-        for step in self._alive(job):
-            step.suspended += pause
-        job.suspend_time = state.now
-        job.state = JobState.RUNNING
-        job.priority = priority
-        self.watch(job)
-        self._signal_all(job, SIGCONT)
-        state.changed(job)
-
-    def _signal_all(self, job: Job, signal: int) -> None:
-        for step in self._alive(job):
+    def signal_all(self, job: Job, signal: int) -> None:
+        """Signal everything that runs of a job."""
+        for step in self.alive(job):
             self._state.effects.append(SignalStep(job.job_id, step.step_id, signal))
 
     def _wind_down(self, job: Job, text: str, *, kill: bool = False) -> None:
@@ -305,9 +279,10 @@ class Running:
             self._state.freed_arrays.append(job.array)
         self._state.timers.clear("limit", job_id)
         self._state.timers.clear("warn", job_id)
-        alive = self._alive(job)
+        alive = self.alive(job)
         if kill:  # it was suspended, and can do nothing about it
-            self._signal_all(job, SIGKILL)
+            if not self._state.timers.is_set("stop", job_id):
+                self.signal_all(job, SIGKILL)
         else:
             for step in alive:
                 self._say(job, step, text)
@@ -320,7 +295,7 @@ class Running:
             self._state.effects.append(EndJob(job_id))
         self._state.changed(job)
 
-    def _alive(self, job: Job) -> list[Step]:
+    def alive(self, job: Job) -> list[Step]:
         """What still runs, the batch script last: an srun in it should hear of its step's end first."""
         alive = [step for step in job.steps.values() if step.running]
         if job.batch is not None and job.batch.running:
@@ -403,7 +378,8 @@ class Running:
             job.array.over(job.job_id, succeeded=job.state is JobState.COMPLETED)
         self._state.resources.release(job.job_id)
         del self._state.running[job.job_id]
-        self._state.timers.clear("kill", job.job_id)
+        for what in ("kill", "stop", "slice"):
+            self._state.timers.clear(what, job.job_id)
         self._state.changed(job)
         if job.finished:
             self._state.forget_later(job)

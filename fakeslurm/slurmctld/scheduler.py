@@ -16,9 +16,11 @@ from fakeslurm.hetjob import HetJob
 from fakeslurm.messages import Reason
 from fakeslurm.model import Job
 from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.gang import Gang, Overlay
 from fakeslurm.slurmctld.preemption import Preemption
 from fakeslurm.slurmctld.queue import Queue
-from fakeslurm.slurmctld.resources import Resources, bits
+from fakeslurm.slurmctld.released import Released
+from fakeslurm.slurmctld.resources import bits
 from fakeslurm.slurmctld.selection import Candidate, Share, select
 from fakeslurm.slurmctld.state import State
 from slurmkit.slurm import hostlist
@@ -51,13 +53,15 @@ class _Reservation:
     """What the first job that waits in a partition will get, and when. Worked out only when somebody asks."""
 
     parts: Sequence[Part]
+    beneath: Collection[int] = ()
+    """Jobs whose CPUs it may have as well."""
     het: bool = False
     """Of a heterogeneous job: nobody may delay it, and what is free is kept for the components that it is enough for (measured)."""
     known: tuple[int, float] | None = field(default=None)
 
 
 class Scheduler:
-    """The queues. `start` is called with (job id, partition, shares) for each job that may start.
+    """The queues. `start` is called with (job id, partition, shares, jobs whose CPUs it may have as well) for each job that may start.
 
     It has to take them, and the job out of the queue, unless an array has more elements to start.
     """
@@ -66,12 +70,15 @@ class Scheduler:
         self,
         state: State,
         preemption: Preemption,
-        start: Callable[[int, str, list[Share]], None],
+        gang: Gang,
+        start: Callable[[int, str, Sequence[Share], Collection[int]], None],
     ) -> None:
         self._resources = state.resources
         self._jobs: Mapping[int, Job] = state.jobs
         self._running: Mapping[int, Job] = state.running
         self._preemption = preemption
+        self._gang = gang
+        self._preempts = preemption.enabled or gang.enabled
         self._start = start
         self._queues = {one.name: Queue() for one in state.settings.partitions}
         self._tiers = {one.name: one.priority_tier for one in state.settings.partitions}
@@ -99,11 +106,11 @@ class Scheduler:
             return
         behind = all(self._queues[name].head != job.job_id for name in request.partitions)
         if behind and all(self._lacks_nodes(job, request, name) for name in request.partitions):
-            self._changed |= self._preemption.enabled
+            self._changed |= self._preempts
             return  # and nobody waits for it
         job.reason = Reason.PRIORITY  # unless a pass says otherwise
         # Those ahead may all lack nodes, and then it is as if it were the first.
-        ahead = behind and self._resources.available == self._resources.all and not self._preemption.enabled
+        ahead = behind and self._resources.available == self._resources.all and not self._preempts
         self._changed |= not ahead or request.demand.min_cpus <= self._resources.free_cpus
 
     def remove(self, job_id: int) -> None:
@@ -136,7 +143,7 @@ class Scheduler:
         looked_at: dict[str, int] = {}
         unlicensed: set[int] = set()
         for name, job_id in self._in_order(looked_at):
-            if not self._resources.free_cpus and not self._preemption.enabled:
+            if not self._resources.free_cpus and not self._preempts:
                 break
             request = self._requests.get(job_id)
             if request is None:
@@ -149,10 +156,10 @@ class Scheduler:
                 continue
             licensed = self._resources.licenses.suffice
             while job_id in self._requests and licensed(request.demand.licenses):
-                shares = self._find(job, request, name, reservations.values(), now)
-                if shares is None:
+                found = self._find(job, request, name, reservations.values(), now)
+                if found is None:
                     break
-                self._start(job_id, name, shares)  # of an array one element, then the next
+                self._start(job_id, name, found.shares, found.beneath)  # of an array one element, then the next
             if job_id not in self._requests:
                 continue
             if not licensed(request.demand.licenses):  # holds up nobody (measured)
@@ -164,12 +171,13 @@ class Scheduler:
                 continue  # it holds up nobody
             if self._preemption.enabled:
                 mask = self._resources.partition_masks[name] & ~self._reserved(job, reservations.values(), now)
-                select_without = self._select_without(request.demand, mask)
+                select_without = self._select_without(request.demand, mask, Released.add)
                 self._preemption.make_room(job, name, select_without, first=name not in reservations)
             if name in reservations:
                 job.reason = Reason.PRIORITY
             else:
-                reservations[name] = _Reservation([(request.demand, self._resources.partition_masks[name])])
+                beneath = self._gang.beneath(name) if self._gang.enabled else ()
+                reservations[name] = _Reservation([(request.demand, self._resources.partition_masks[name])], beneath)
         for name, queue in self._queues.items():
             self._explain(name, queue, unlicensed)
         self._available = self._resources.available
@@ -227,24 +235,36 @@ class Scheduler:
 
     def _find(
         self, job: Job, request: Request, partition: str, reservations: Collection[_Reservation], now: float
-    ) -> list[Share] | None:
+    ) -> Overlay | None:
         demand = request.demand
+        mask = self._resources.partition_masks[partition]
+        shares = self._find_free(demand, mask)
+        if shares is None and not self._gang.enabled:
+            return None
+        if reservations:
+            mask &= ~self._reserved(job, reservations, now)
+            shares = self._find_free(demand, mask)
+        if shares is not None:
+            return Overlay(shares, ())
+        return self._find_overlay(demand, partition, mask) if self._gang.enabled else None
+
+    def _find_free(self, demand: Demand, mask: int) -> list[Share] | None:
         if demand.min_cpus > self._resources.free_cpus:
             return None
-        mask = self._resources.partition_masks[partition]
-        shares = select(demand, self._resources.candidates(demand, mask))
-        if shares is None or not reservations:
-            return shares
-        mask &= ~self._reserved(job, reservations, now)
         return select(demand, self._resources.candidates(demand, mask))
 
-    def _select_without(self, demand: Demand, mask: int) -> Callable[[Collection[int]], list[Share] | None]:
-        """What a job would get of these nodes if jobs of certain ids were gone."""
+    def _find_overlay(self, demand: Demand, partition: str, mask: int) -> Overlay | None:
+        return self._gang.find(partition, self._select_without(demand, mask, Released.add_cpus))
+
+    def _select_without(
+        self, demand: Demand, mask: int, release: Callable[[Released, int], None]
+    ) -> Callable[[Collection[int]], list[Share] | None]:
+        """What a job would get of these nodes if jobs of certain ids were gone, or (`release`) some of what they hold was free."""
 
         def select_without(job_ids: Collection[int]) -> list[Share] | None:
-            released = _Released(self._resources)
+            released = Released(self._resources)
             for job_id in job_ids:
-                released.add(job_id)
+                release(released, job_id)
             return select(demand, released.candidates(demand, mask & self._resources.available))
 
         return select_without
@@ -272,7 +292,7 @@ class Scheduler:
         found = _select_parts([(demand, mask & ~reserved) for demand, mask in parts], candidates)
         if found is not None:
             for job_id, name, shares in zip(het.members, partitions, found, strict=True):
-                self._start(job_id, name, shares)
+                self._start(job_id, name, shares, ())
             return None
         possible = _select_parts(parts, lambda demand, mask: candidates(demand, mask, empty=True))
         return None if possible is None else _Reservation(parts, het=True)
@@ -280,8 +300,10 @@ class Scheduler:
     def _reserve(self, reservation: _Reservation, now: float) -> tuple[int, float]:
         """The nodes that the job will get, and when, if every running job uses all of its time."""
         if reservation.known is None:
-            foresee = self._foresee_het if reservation.het else self._foresee
-            reservation.known = foresee(reservation.parts, now)
+            if reservation.het:
+                reservation.known = self._foresee_het(reservation.parts, now)
+            else:
+                reservation.known = self._foresee(reservation.parts, now, reservation.beneath)
         return reservation.known
 
     def _foresee_het(self, parts: Sequence[Part], now: float) -> tuple[int, float]:
@@ -295,10 +317,12 @@ class Scheduler:
         reserved, begin = self._foresee([(demand, mask & ~kept) for demand, mask in later], now)
         return reserved | kept, begin
 
-    def _foresee(self, parts: Sequence[Part], now: float) -> tuple[int, float]:
+    def _foresee(self, parts: Sequence[Part], now: float, beneath: Collection[int] = ()) -> tuple[int, float]:
         parts = [(demand, mask & self._resources.available) for demand, mask in parts]
         ends = sorted((max(self._end(job), now), job_id) for job_id, job in self._running.items())
-        released = _Released(self._resources)
+        released = Released(self._resources)
+        for job_id in beneath:
+            released.add_cpus(job_id)
         for place, (end, job_id) in enumerate(ends):
             released.add(job_id)
             if place + 1 < len(ends) and ends[place + 1][0] == end:
@@ -326,7 +350,11 @@ class Scheduler:
         shares = select(demand, self._resources.candidates(demand, mask))
         if shares is not None:
             return shares, now, ()
-        found = self._preemption.choose(partition, self._select_without(demand, mask))
+        if self._gang.enabled:
+            overlay = self._find_overlay(demand, partition, mask)
+            if overlay is not None:  # whom it preempts is not said (measured)
+                return overlay.shares, now, ()
+        found = self._preemption.choose(partition, self._select_without(demand, mask, Released.add))
         if found is not None:
             preempted, room = found
             return room, now, preempted
@@ -359,36 +387,3 @@ def _select_parts(
 
 def _length(job: Job) -> float:
     return _YEAR if job.time_limit is None else job.time_limit * 60.0
-
-
-class _Released:
-    """The nodes as they will be when some of the running jobs have ended."""
-
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
-        self._cpus: dict[int, int] = {}
-        self._memory: dict[int, int] = {}
-        self._gres: dict[int, int] = {}
-
-    def add(self, job_id: int) -> None:
-        holding = self._resources.held_by(job_id)
-        for share, memory, _, gres in holding.by_node():
-            self._cpus[share.index] = self._cpus.get(share.index, 0) + share.cpus
-            self._memory[share.index] = self._memory.get(share.index, 0) + memory
-            self._gres[share.index] = self._gres.get(share.index, 0) | gres
-
-    def candidates(self, demand: Demand, mask: int) -> list[Candidate]:
-        mask &= ~demand.excluded
-        found = []
-        for record in self._resources.by_index:
-            if not mask >> record.index & 1:
-                continue
-            free = record.node.cpus - record.allocated_cpus + self._cpus.get(record.index, 0)
-            if demand.whole_nodes and free < record.node.cpus:
-                continue
-            used = record.allocated_memory - self._memory.get(record.index, 0)
-            gres_in_use = record.gres_in_use & ~self._gres.get(record.index, 0)
-            cpus = self._resources.usable_cpus(demand, record, free, used, gres_in_use)
-            if cpus >= demand.min_cpus_per_node:
-                found.append(Candidate(record.index, cpus))
-        return found
