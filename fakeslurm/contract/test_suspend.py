@@ -116,3 +116,32 @@ def test_refusals(slurm: SlurmUnderTest) -> None:
         assert scontrol(slurm, word, "") == ""
     assert scontrol(slurm, "susp", "99999999") == "Unexpected message received for job 99999999\n"
     assert scontrol(slurm, "res", "99999999") == "Unexpected message received for job 99999999\n"
+
+
+def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
+    """Each by itself or all at once; who stands still counts for the limit, and the answers are by element."""
+    job_id = slurm.sbatch("until [ -e go ]; do sleep 0.05; done", "-a", "1-5%3", "-n1")
+
+    def states() -> list[str]:
+        return slurm.run("squeue", "-h", "-r", "-t", "all", "-j", job_id, "-o", "%i %t").stdout.split()[1::2]
+
+    def waits_and_are(*others: str) -> None:
+        assert states() == ["PD", "PD", *others]
+
+    until(lambda: states() == ["PD", "PD", "R", "R", "R"], what="three elements run")
+    assert scontrol(slurm, "suspend", f"{job_id}_1") == ""
+    waits_and_are("R", "R", "S")
+    assert scontrol(slurm, "suspend", f"{job_id}_9") == f"{job_id}_9: Invalid job id specified\n"
+    several = f"{job_id}_1-2: No error\n{job_id}_4-5: Job is pending execution\n{job_id}_9: Invalid job id specified\n"
+    assert scontrol(slurm, "suspend", f"{job_id}_[1,2,5,9]") == several
+    waits_and_are("R", "S", "S")
+    assert scontrol(slurm, "resume", f"{job_id}_[1,2,5,9]") == several
+    waiting = f"{job_id}_4-5: Job is pending execution\n"
+    for word in ("suspend", "suspend", "resume"):
+        assert scontrol(slurm, word, job_id) == f"{job_id}_1-3: No error\n{waiting}"
+        waits_and_are(*["S" if word == "suspend" else "R"] * 3)
+    assert scontrol(slurm, "resume", job_id) == f"{job_id}_1-3: Job is not suspended\n{waiting}"
+    assert scontrol(slurm, "resume", f"{job_id}_5") == waiting
+    slurm.run("scancel", job_id)
+    until(lambda: set(states()) == {"CA"}, what="the array is cancelled")
+    assert scontrol(slurm, "suspend", f"{job_id}_2-3") == f"{job_id}_2-3: Job/step already completing or completed\n"

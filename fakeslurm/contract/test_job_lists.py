@@ -1,0 +1,98 @@
+"""How scontrol suspend, resume, requeue, requeuehold, hold and release read lists of jobs, and what they say about each."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest
+
+INVALID = "Invalid job id specified"
+PENDING = "Job is pending execution"
+VERBS = ("suspend", "resume", "requeue", "requeuehold")
+
+
+def answer(slurm: SlurmUnderTest, verb: str, argument: str) -> str:
+    done = slurm.run("scontrol", verb, argument)
+    assert (done.stdout, done.returncode) == ("", 1 if done.stderr else 0)
+    return done.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_lists(slurm: SlurmUnderTest, verb: str) -> None:
+    """A list with something else in it is looked at no further."""
+    held = slurm.sbatch("true", "--hold")
+    strange = "Unexpected message received" if verb in ("suspend", "resume") else INVALID
+    pending, unknown = f"{PENDING} for job {held}\n", f"{strange} for job 99999999\n"
+    for argument, said in (
+        (f"{held},99999999", pending + unknown),
+        (f"{held} 99999999", pending + unknown),
+        (f",99999999,,{held},", unknown + pending),
+        (f"+{held}", f"{PENDING} for job +{held}\n"),
+        ("99999999999", f"{strange} for job 99999999999\n"),
+        *(
+            (text, f"{INVALID} for job {text}\n")
+            for text in (
+                "99999999,abc",
+                f"abc,{held}",
+                f"{held} 1x",
+                f"{held}.0",
+                f"{held}_x",
+                f"{held}_[1-2",
+                f"{held}_2]",
+            )
+        ),
+        (f"{held}_[]", f"{INVALID} for job {held}_\n"),
+        (f"{held}_[3-2]", f"{INVALID} for job {held}_3-2\n"),
+        (f"{held}_1", f"{held}_1: {INVALID}\n"),
+        (f"{held}_[1-2]", f"{held}_1-2: {INVALID}\n"),
+    ):
+        assert answer(slurm, verb, argument) == said, argument
+    key = answer(slurm, verb, f"jobid={held}")
+    assert key == (f"{INVALID} for job jobid={held}\n" if verb == "requeuehold" else pending)
+    of_array = f"{strange} for job 99999999_1-2\n" if strange != INVALID else f"99999999_1-2: {INVALID}\n"
+    assert answer(slurm, verb, "99999999_[1-2]") == of_array
+    part = answer(slurm, verb, f"{held}+0")
+    whole = "Operation not permitted on individual component of heterogeneous job"
+    assert part == f"{whole if strange != INVALID else INVALID} for job {held}+0\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_elements_that_wait(slurm: SlurmUnderTest, verb: str) -> None:
+    """They are one record, and it is all of it that is meant by one of them."""
+    array = slurm.sbatch("true", "--hold", "-a", "1-4")
+    record = f"{array}_1-4: {PENDING}\n"
+    for argument, said in (
+        (array, record),
+        (f"{array}_2", record),
+        (f"{array}_1-2", record),
+        (f"{array}_[2,3],{array}_4", record + record),
+        (f"{array}_[2-9]", f"{record}{array}_5-9: {INVALID}\n"),
+        (f"{array}_7", f"{array}_7: {INVALID}\n"),
+    ):
+        assert answer(slurm, verb, argument) == said, argument
+
+
+def test_hold(slurm: SlurmUnderTest) -> None:
+    """The elements that are named become jobs of their own."""
+    array, job_id = slurm.sbatch("true", "--hold", "-a", "1-4"), slurm.sbatch("true", "--hold")
+    for argument in (f"{array}_1-2", f"+{job_id}", f"{job_id}+0"):
+        assert answer(slurm, "hold", argument) == "", argument
+    assert answer(slurm, "hold", f"{array}_[2-9]") == f"{array}_2-4: No error\n{array}_5-9: {INVALID}\n"
+    backwards = f"{INVALID} for job {array}_3-2\nslurm_suspend error: {INVALID}\n"
+    assert answer(slurm, "hold", f"{array}_[3-2]") == backwards
+
+
+def test_a_record_that_is_over(slurm: SlurmUnderTest) -> None:
+    """It answers for each of its elements, and runs again as a whole."""
+    array = slurm.sbatch("true", "--hold", "-a", "1-4")
+    slurm.run("scancel", array)
+    over = f"{array}_1-4: Job/step already completing or completed\n"
+    assert answer(slurm, "suspend", f"{array}_2") == answer(slurm, "resume", f"{array}_[2,3]") == over
+    assert (
+        answer(slurm, "hold", f"{array}_2")
+        == answer(slurm, "release", array)
+        == f"{array}_1-4: Job has already finished\n"
+    )
+    assert answer(slurm, "requeue", f"{array}_2") == ""
+    assert slurm.run("squeue", "-h", "-j", array, "-o", "%i|%T|%r").stdout == f"{array}_[1-4]|PENDING|JobHeldUser\n"
+    assert answer(slurm, "requeuehold", f"{array}_[2-3]") == f"{array}_1-4: {PENDING}\n"
