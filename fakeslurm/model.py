@@ -140,6 +140,10 @@ class JobDescription:
     """Of the submitting command, complete; `fakeslurm.environment` applies `export` to it."""
     export: str | None = None
     comment: str | None = None
+    mail_type: tuple[str, ...] = ()
+    """Of `fakeslurm.mailtypes`; no mail is sent."""
+    mail_user: str = ""
+    """Empty for the user of the job."""
     wckey: str | None = None
     """Workload characterization key: told to the accounting, and no more, since clusters do not track them (TrackWCKey=no)."""
     signal: SignalSpec | None = None
@@ -289,6 +293,8 @@ class Job:
     """It has ended, but something of it may still run and its nodes are not free."""
     reason: str = Reason.NONE
     """Of `fakeslurm.messages.Reason`, or ``RaisedSignal:9(Killed)``."""
+    fits_nowhere: bool = False
+    """No node would do when it was last looked at: while it waits it is shown as starting now (measured; until backfill comes by)."""
     waited_for: str = Reason.NONE
     """sacct's Reason: what it waited for last, other than resources and its turn."""
     start_time: float | None = None

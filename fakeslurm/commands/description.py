@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
-
 from fakeslurm import messages
 from fakeslurm.commands.base import Invocation
 from fakeslurm.commands.job_options import Wishes
@@ -72,11 +70,13 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         error=wishes.error,
         input=wishes.input,
         open_mode=wishes.open_mode,
-        work_dir=posixpath.normpath(posixpath.join(invocation.cwd, wishes.chdir or "")),
+        work_dir=_work_dir(invocation.cwd, wishes.chdir),
         submit_dir=invocation.cwd,
         environment=invocation.environ,
         export=wishes.export,
         comment=wishes.comment,
+        mail_type=wishes.mail_type,
+        mail_user=wishes.mail_user or "",
         wckey=wishes.wckey,
         signal=wishes.signal,
         distribution=wishes.distribution,
@@ -84,6 +84,13 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         umask=invocation.umask,
         submit_host=invocation.host,
     )
+
+
+def _work_dir(cwd: str, chdir: str | None) -> str:
+    """As ``--chdir`` says it, behind where the command was called, with its dots and slashes (measured)."""
+    if chdir is None:
+        return cwd
+    return chdir if chdir.startswith("/") else f"{cwd}/{chdir}"
 
 
 def check_lengths(description: JobDescription) -> None:

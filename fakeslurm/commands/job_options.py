@@ -64,6 +64,8 @@ class Wishes:
     job_name: str | None = None
     kill_on_invalid_dep: bool | None = None
     licenses: str | None = None
+    mail_type: tuple[str, ...] = ()
+    mail_user: str | None = None
     max_nodes: int | None = None
     mem: int | None = None
     mem_per_cpu: int | None = None

@@ -95,7 +95,7 @@ class JobColumns:
         return self.settings.cluster_name
 
     def command(self, job: Job) -> str:
-        return jobtexts.command_line(job.description) or NULL
+        return jobtexts.command_line(job.description, self.settings.profile.release) or NULL
 
     def admin_comment(self, job: Job) -> str:
         return NULL if job.admin_comment is None else job.admin_comment

@@ -15,6 +15,7 @@ from fakeslurm.commands.jobsizes import allocated_tres, memory_on_node, min_cpus
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.jsonshape import NO_LIMIT, shaped
 from fakeslurm.jobarray import index_text
+from fakeslurm.mailtypes import JSON_NAMES
 from slurmkit.slurm.states import JobState
 
 if TYPE_CHECKING:
@@ -85,13 +86,14 @@ class _Values:
             "allocating_node": asked.submit_host,
             "association_id": 2 if asked.uid == 0 and settings.accounting else 0,
             "cluster": settings.cluster_name,
-            "command": jobtexts.command_line(asked) or "",
+            "command": jobtexts.command_line(asked, settings.profile.release) or "",
             "comment": asked.comment or "",
             "current_working_directory": asked.work_dir,
             "group_id": asked.gid,
             "group_name": asked.group,
             "job_id": job.job_id,
-            "mail_user": asked.user,
+            "mail_user": asked.mail_user or asked.user,
+            **({"mail_type": [JSON_NAMES[one] for one in JSON_NAMES if one in asked.mail_type]} if self._new else {}),
             "name": asked.name,
             "partition": job.partition,
             "qos": associations.qos(asked.qos, settings) or "",

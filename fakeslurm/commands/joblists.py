@@ -80,8 +80,9 @@ def act(
     """Do it to what an id means: the lines about what failed, and of a job that is in no array the problem alone.
 
     `unknown`: what is said of an id that is not known; `part`: of a component of a heterogeneous job (``5+1``), where it
-    cannot be done to one; `splits`: an element that waits is changed by itself, and not its whole
-    record; `leader_alone`: of a heterogeneous job only the leader is changed, which does it to the others.
+    cannot be done to one; `splits`: an element that waits is changed by itself, and not its whole record, unless all that
+    it stands for are named (measured); `leader_alone`: of a heterogeneous job only the leader is changed, which does it
+    to the others.
     """
     array = controller.arrays.get(one.job_id)
     if not one.valid:
@@ -106,7 +107,15 @@ def act(
         return _plain(one, unknown)
     else:
         number = one.job_id
-        answers = [_of_task(controller, one.job_id, task, uid, change, splits) for task in one.tasks]
+        rest = set(one.tasks)
+        answers = []
+        record = controller.jobs.get(one.job_id)
+        named_all = array is not None and len(array.pending) > 0 and rest.issuperset(array.pending)
+        if named_all and splits and record is not None and not record.finished:
+            waiting = _tasks(record)
+            answers.append((waiting, _problem(record, None, uid, change)))
+            rest.difference_update(waiting)
+        answers += [_of_task(controller, one.job_id, task, uid, change, splits) for task in one.tasks if task in rest]
     if not any(problem for _, problem in answers):
         return [], ""
     groups: dict[str, set[int]] = {}

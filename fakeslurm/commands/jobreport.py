@@ -65,18 +65,31 @@ class Reporter:
 
     def job(self, job: Job) -> str:
         """The report of one job, with its line breaks."""
+        asked = job.description
         lines = [
             *self._identity(job),
             *self._times(job),
             *self._resources(job),
             *self._files(job),
             *([] if self._new else ["Power="]),
+            *self._flags(job),
             *self._tres_per_something(job),
-            *(["KillOInInvalidDependent=Yes"] if job.description.kill_on_invalid_dep else []),
-            *(["SpreadJob=Yes"] if job.description.spread_job else []),
+            *(
+                [f"MailUser={asked.mail_user or asked.user} MailType={','.join(asked.mail_type)}"]
+                if asked.mail_type
+                else []
+            ),
             "",
         ]
         return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"
+
+    def _flags(self, job: Job) -> list[str]:
+        """One line; nothing is between the two before 24.11."""
+        kill = job.description.kill_on_invalid_dep
+        flags = [] if kill is None else [f"KillOInInvalidDependent={'Yes' if kill else 'No'}"]
+        if job.description.spread_job:
+            flags.append("SpreadJob=Yes")
+        return [("," if self._new else "").join(flags)] if flags else []
 
     def _identity(self, job: Job) -> list[str]:
         asked = job.description
@@ -199,7 +212,10 @@ class Reporter:
 
     def _files(self, job: Job) -> list[str]:
         asked = job.description
-        lines = [f"Command={jobtexts.command_line(asked) or NULL}", f"WorkDir={asked.work_dir}"]
+        lines = [
+            f"Command={jobtexts.command_line(asked, self.settings.profile.release) or NULL}",
+            f"WorkDir={asked.work_dir}",
+        ]
         if job.admin_comment is not None:
             lines.append(f"AdminComment={job.admin_comment} ")
         if asked.comment is not None:

@@ -103,17 +103,20 @@ def task_text(job: Job, length: int) -> str | None:
     return index_text(job.array.pending, job.array.limit, length)
 
 
-def command_line(asked: JobDescription) -> str | None:
-    """``Command=``: path and arguments of the script, or the name of srun's program; None for ``--wrap`` and stdin."""
+def command_line(asked: JobDescription, release: str) -> str | None:
+    """``Command=``: the path of the script, before 24.11 with its arguments, or the name of srun's program; None for ``--wrap`` and stdin."""
     if not asked.argv:
         return None
-    return asked.argv[0] if asked.script is None else " ".join(asked.argv)
+    return asked.argv[0] if asked.script is None or release == NEW else " ".join(asked.argv)
 
 
 def expected_start(job: Job, now: float) -> float | None:
     """When it started; while it is pending, the time that it has to wait for."""
-    if job.start_time is None and job.state is JobState.PENDING and (job.eligible_time or 0) > now:
-        return job.eligible_time
+    if job.start_time is None and job.state is JobState.PENDING:
+        if job.fits_nowhere:
+            return now
+        if (job.eligible_time or 0) > now:
+            return job.eligible_time
     return job.start_time
 
 
@@ -236,14 +239,14 @@ def standard_file(job: Job, name: str | None, fallback: str, *, expand: str) -> 
 
     pattern = _NEW_PATTERN if expand == NEW else _PATTERN
     path = pattern.sub(value, name) if expand else name
-    return path if PurePath(path).is_absolute() else f"{asked.work_dir.rstrip('/')}/{path}"
+    return path if PurePath(path).is_absolute() else f"{asked.work_dir}/{path}"
 
 
 def given_files(job: Job) -> tuple[str, str, str]:
     """The paths as 24.11 keeps them: patterns are not expanded, stderr is empty unless it was asked for."""
     asked = job.description
     label = "%j" if job.array is None else "%A_%a"
-    output = standard_file(job, asked.output, f"{asked.work_dir.rstrip('/')}/slurm-{label}.out", expand="")
+    output = standard_file(job, asked.output, f"{asked.work_dir}/slurm-{label}.out", expand="")
     return standard_files(job)[0], output, standard_file(job, asked.error, "", expand="")
 
 
@@ -253,7 +256,7 @@ def standard_files(job: Job, *, expand: str = "") -> tuple[str, str, str]:
     label = f"{job.job_id}"
     if job.array is not None:
         label = f"{job.array_job_id}_{NO_VAL if job.array_task_id is None else job.array_task_id}"
-    default = f"{asked.work_dir.rstrip('/')}/slurm-{label}.out"
+    default = f"{asked.work_dir}/slurm-{label}.out"
     output = standard_file(job, asked.output, default, expand=expand)
     error = standard_file(job, asked.error, output, expand=expand)
     return standard_file(job, asked.input, "/dev/null", expand=expand), output, error

@@ -12,7 +12,8 @@ from fakeslurm.commands.answers import Stop, unsupported, user_id
 from fakeslurm.commands.arrayjobs import jobs_of, targets
 from fakeslurm.commands.jobtexts import NEW, job_label
 from fakeslurm.commands.moments import MomentError, parse_moment
-from fakeslurm.commands.scontrol_call import PROGRAM, Call
+from fakeslurm.commands.scontrol_call import PROGRAM, Call, update_keys
+from fakeslurm.mailtypes import mail_types
 from fakeslurm.messages import INVALID_JOB_ID
 from fakeslurm.slurmctld.jobupdate import UNLIMITED, JobUpdate
 from slurmkit.slurm.durations import DurationError, parse_minutes
@@ -54,8 +55,7 @@ _SIZES = frozenset({"NodeList", "ReqNodeList"})
 
 def names_jobs(arguments: Sequence[str]) -> bool:
     """Whether an update is one of jobs."""
-    keys = [argument.partition("=")[0] for argument in arguments]
-    return any(_matches(key, "JobId", 3) or _matches(key, "JobName", 3) for key in keys)
+    return any(_matches(key, "JobId", 3) or _matches(key, "JobName", 3) for key in update_keys(arguments))
 
 
 def _matches(word: str, whole: str, least: int) -> bool:
@@ -105,10 +105,11 @@ class _Reader:
         if not equals and first.lower() == "resetaccruetime":
             raise unsupported(PROGRAM, "update of a job's AccrueTime")
         if not equals and not words:
-            raise Stop(f"Invalid input: {first}\n{_ABORTED}")
+            raise Stop(f"{self.complaints}Invalid input: {first}\n{_ABORTED}")
         name = self._name(key)
         if name is None:
-            raise Stop(f"Update of this parameter is not supported: {first if equals else words[0]}\n{_ABORTED}")
+            what = first if equals else words[0]
+            raise Stop(f"{self.complaints}Update of this parameter is not supported: {what}\n{_ABORTED}")
         if not equals:
             value = words.pop(0)
         self._take(name, value, sign)
@@ -142,8 +143,6 @@ class _Reader:
             self.changes[_TEXTS[name]] = value
             self.resizes |= name in _SIZES
         elif name in _FILES:
-            if not value.startswith("/") and (name == "WorkDir" or not value):
-                raise unsupported(PROGRAM, f"update of a job with {name}={value}")
             self.changes[_FILES[name]] = value
         elif name in _NUMBERS:
             self.changes[_NUMBERS[name]] = self._number(name, value, 2**32 - 3)
@@ -151,6 +150,13 @@ class _Reader:
             self.changes["priority"] = self._number(name, value, 2**32 - 3)
         elif name == "Requeue":
             self.changes["requeue"] = self._number(name, value, 2**16 - 3) > 0
+        elif name == "MailType":
+            types = mail_types(value)
+            if types is None:
+                raise Stop(f"{self.complaints}Invalid MailType: {value}\n")
+            self.changes["mail_type"] = types
+        elif name == "MailUser":
+            self.changes["mail_user"] = value
         elif name == "ArrayTaskThrottle":
             limit = _leading_number(value)
             if limit < 0:
@@ -207,8 +213,12 @@ class _Reader:
             self.changes["begin"] = max(moment, now)
 
     def _limit(self, value: str, sign: str) -> None:
-        if not sign and value[:1] in ("+", "-"):
+        if value[:1] in ("+", "-"):
+            if sign:
+                raise self._stop("Invalid syntax, variations of +=- are not accepted.")
             sign, value = value[0], value[1:]
+            if value[:1] == "-":
+                raise unsupported(PROGRAM, f"update of a job with TimeLimit={sign}{value}")
         try:
             minutes = parse_minutes(value)
         except DurationError:

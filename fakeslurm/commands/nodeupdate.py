@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Invocation, Reply
+from fakeslurm.commands.scontrol_call import update_keys
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import NodeReason
 from fakeslurm.slurmctld.nodes import NodeState
@@ -50,7 +51,7 @@ _LEAST = 3
 
 def names_nodes(arguments: Sequence[str]) -> bool:
     """Whether an update is one of nodes."""
-    return any(_is(argument.partition("=")[0], "nodename") for argument in arguments)
+    return any(_is(key, "nodename") for key in update_keys(arguments))
 
 
 def _is(word: str, whole: str) -> bool:

@@ -13,6 +13,7 @@ from fakeslurm.commands.base import Refused
 from fakeslurm.commands.moments import MomentError, parse_moment
 from fakeslurm.commands.signals import parse_signal_option
 from fakeslurm.commands.stamps import zone
+from fakeslurm.mailtypes import mail_types
 from fakeslurm.model import NO_LIMIT
 from slurmkit.slurm.durations import MAX_MINUTES, DurationError, parse_minutes
 
@@ -26,10 +27,6 @@ _MEMORY = re.compile(r"([0-9]+)([KMGT]?)B?", re.IGNORECASE | re.ASCII)
 _MEGABYTES = {"": 1, "M": 1, "G": 1 << 10, "T": 1 << 20}
 _NODES = re.compile(r"[ \t]*([0-9]+)([km]?)", re.IGNORECASE | re.ASCII)
 _MULTIPLE = {"": 1, "k": 1 << 10, "m": 1 << 20}
-_MAIL_TYPES = (
-    "NONE BEGIN END FAIL REQUEUE ALL INVALID_DEPEND STAGE_OUT TIME_LIMIT TIME_LIMIT_90 TIME_LIMIT_80 TIME_LIMIT_50 "
-    "ARRAY_TASKS"
-)
 _DISTRIBUTION = re.compile(
     r"(?:(?P<nodes>block|cyclic|\*)(?P<inside>(?::(?:block|cyclic|fcyclic|\*)){0,2})|arbitrary|plane(?:=(?P<plane>[0-9]+)|.*))"
     r"(?P<pack>,(?:no)?pack)?",
@@ -188,12 +185,15 @@ def _distribution(wishes: Wishes, name: str, value: str | None) -> None:
 
 
 def _nothing(wishes: Wishes, name: str, value: str | None) -> None:
-    """Accepted, and there is nothing to do: no mail is sent, #PBS lines are never read, all nodes are always ready."""
+    """Accepted, and there is nothing to do: #PBS lines are never read, all nodes are always ready."""
 
 
 def _mail_type(wishes: Wishes, name: str, value: str | None) -> None:
-    if not set((value or "").upper().split(",")) <= set(_MAIL_TYPES.split()):
+    """Several of these options count together (measured)."""
+    found = mail_types(value or "")
+    if found is None:
         raise wishes.specification(name)
+    wishes.mail_type = mail_types(",".join([*wishes.mail_type, *found])) or ()
 
 
 def _other_gpus(wishes: Wishes, name: str, value: str | None) -> None:
@@ -227,7 +227,7 @@ def _only(*accepted: str | None) -> Handler:
 
 
 _TEXTS = (
-    "account array chdir clusters comment dependency error exclude export gpus gpus-per-node input job-name "
+    "account array chdir clusters comment dependency error exclude export gpus gpus-per-node input job-name mail-user "
     "licenses nodelist output partition qos reservation wckey wrap"
 )
 _COUNTS = (
@@ -246,7 +246,7 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(["begin", "deadline"], _moment),
     **dict.fromkeys(["requeue", "no-requeue"], _requeue),
     **dict.fromkeys(["quiet", "verbose"], _more),
-    **dict.fromkeys(["ignore-pbs", "mail-user", "wait-all-nodes"], _nothing),
+    **dict.fromkeys(["ignore-pbs", "wait-all-nodes"], _nothing),
     "constraint": _constraint,
     "gres": _gres,
     "distribution": _distribution,

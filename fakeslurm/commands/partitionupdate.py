@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Invocation, Reply
+from fakeslurm.commands.scontrol_call import update_keys
 from fakeslurm.messages import SlurmError
 from fakeslurm.slurmconf import partition_field
 
@@ -40,7 +41,7 @@ _OTHER_KEYS = frozenset(
 
 def names_partition(arguments: Sequence[str]) -> bool:
     """Whether an update is one of a partition."""
-    return any(_is_name(argument.partition("=")[0]) for argument in arguments)
+    return any(map(_is_name, update_keys(arguments)))
 
 
 def _is_name(key: str) -> bool:

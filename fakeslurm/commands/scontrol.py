@@ -15,7 +15,7 @@ from fakeslurm.commands import (
 )
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
-from fakeslurm.commands.scontrol_call import PROGRAM, USAGE, Call
+from fakeslurm.commands.scontrol_call import PROGRAM, USAGE, Call, update_keys
 from fakeslurm.commands.scontrol_jobs import hold, release, requeue, requeuehold, resume, suspend, uhold, update
 from fakeslurm.commands.scontrol_scripts import notify, wait_job, write
 from fakeslurm.commands.scontrol_show import show, shows_jobs
@@ -168,7 +168,7 @@ def _update(call: Call) -> Reply:
         return nodeupdate.update_nodes(call.arguments, call.invocation, call.controller)
     if partitionupdate.names_partition(call.arguments):
         return partitionupdate.update_partition(call.arguments, call.invocation, call.controller)
-    keys = {argument.partition("=")[0].lower() for argument in call.arguments}
+    keys = {key.lower() for key in update_keys(call.arguments)}
     for key in ("reservationname", "stepid", "slurmctlddebug"):
         if any(len(word) >= 3 and key.startswith(word) for word in keys):
             raise unsupported(PROGRAM, f"update {key}")

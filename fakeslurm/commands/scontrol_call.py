@@ -16,7 +16,7 @@ from fakeslurm.commands.stamps import Stamps
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["PROGRAM", "USAGE", "Call"]
+__all__ = ["PROGRAM", "USAGE", "Call", "update_keys"]
 
 PROGRAM = "scontrol"
 
@@ -42,6 +42,17 @@ scontrol [<OPTION>] [<COMMAND>]
                               write a job's script
 This is fakeslurm: what else scontrol(1) can do is refused with "fakeslurm does not support ...".
 """
+
+
+def update_keys(arguments: Sequence[str]) -> list[str]:
+    """By what ``scontrol update`` decides what is updated: a word without ``=`` takes the next one as its value, always (measured)."""
+    keys, words = [], list(arguments)
+    while words:
+        key, equals, _ = words.pop(0).partition("=")
+        keys.append(key)
+        if not equals and words:
+            words.pop(0)
+    return keys
 
 
 @frozen

@@ -365,6 +365,52 @@ def test_a_job_that_was_held_while_it_ran_keeps_that_reason(slurm: SlurmUnderTes
 # Environments
 
 
+def test_the_command_of_a_script_with_arguments(slurm: SlurmUnderTest) -> None:
+    path = slurm.script("true")
+    job_id = slurm.run("sbatch", "--parsable", "--hold", str(path), "a", "").stdout.strip()
+    command = f"{path}" if slurm.at_least("24.11") else f"{path} a "
+    assert f"\n   Command={command}\n" in slurm.run("scontrol", "show", "job", job_id).stdout
+    assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%o").stdout == f"{command}\n"
+    slurm.run("scancel", job_id)
+
+
+@pytest.mark.parametrize("chdir", [".", "sub/../sub", "sub/", "./sub", "", "/tmp/."])
+def test_the_directory_of_a_job_is_as_it_was_said(slurm: SlurmUnderTest, chdir: str) -> None:
+    job_id = held(slurm, "-D", chdir)
+    directory = chdir if chdir.startswith("/") else f"{slurm.workdir}/{chdir}"
+    report = slurm.run("scontrol", "show", "job", job_id).stdout
+    assert f"\n   WorkDir={directory}\n" in report
+    assert f"\n   StdOut={directory}/slurm-{job_id}.out\n" in report
+
+
+@pytest.mark.parametrize(
+    ("options", "shows"),
+    [
+        (["--kill-on-invalid-dep=yes"], ["KillOInInvalidDependent=Yes"]),
+        (["--kill-on-invalid-dep=no"], ["KillOInInvalidDependent=No"]),
+        (
+            ["--mail-type=END", "--mail-type=NONE", "--spread-job", "--mail-type=fail,,x", "--kill-on-invalid-dep=no"],
+            ["KillOInInvalidDependent=No{}SpreadJob=Yes", "MailUser=root MailType=END,FAIL"],
+        ),
+        (["--mail-user=you,me", "--mail-type=ARRAY_TASKS"], ["MailUser=you,me MailType=ARRAY_TASKS"]),
+        (["--mail-user=you", "--mail-type=ALL,NONE"], []),
+        (["--mail-user=you"], []),
+    ],
+)
+def test_the_end_of_what_is_shown_of_a_job(slurm: SlurmUnderTest, options: list[str], shows: list[str]) -> None:
+    job_id = held(slurm, *options)
+    lines = slurm.run("scontrol", "show", "job", job_id).stdout.rstrip().splitlines()
+    before = "StdOut" if slurm.at_least("24.11") else "Power"
+    end = lines[1 + next(index for index, line in enumerate(lines) if line.startswith(f"   {before}=")) :]
+    assert [line.strip() for line in end] == [line.format("," if slurm.at_least("24.11") else "") for line in shows]
+
+
+@pytest.mark.parametrize("text", ["", ",", "bogus"])
+def test_types_of_mail_that_there_are_not(slurm: SlurmUnderTest, text: str) -> None:
+    done = slurm.run("sbatch", "--hold", f"--mail-type={text}", "--wrap=true")
+    assert (done.returncode, done.stderr) == (255, "sbatch: error: Invalid --mail-type specification\n")
+
+
 def test_account_and_qos_that_there_are_not(slurm: SlurmUnderTest) -> None:
     """slurmdbd gives root its own account, and no QOS instead of one that does not exist."""
     job_id = slurm.sbatch('echo "$SLURM_JOB_ACCOUNT ${SLURM_JOB_QOS-unset}"', "-Anope", "-qnope", "--output=out.txt")

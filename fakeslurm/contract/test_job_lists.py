@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest
+from fakeslurm.contract.harness import SlurmUnderTest, shown
 
 INVALID = "Invalid job id specified"
 PENDING = "Job is pending execution"
@@ -70,6 +70,22 @@ def test_elements_that_wait(slurm: SlurmUnderTest, verb: str) -> None:
         (f"{array}_7", f"{array}_7: {INVALID}\n"),
     ):
         assert answer(slurm, verb, argument) == said, argument
+
+
+@pytest.mark.parametrize(("array", "named"), [("1-3", "[1-3]"), ("1-3", "[1-5]"), ("4", "4"), ("4", "[4]")])
+def test_all_elements_that_wait(slurm: SlurmUnderTest, array: str, named: str) -> None:
+    """Who names all of them changes the record of the array: no element becomes a job of its own, and there is one priority."""
+
+    def listed() -> list[str]:
+        return slurm.run("squeue", "-h", "-j", job_id, "-o", "%i %A").stdout.splitlines()
+
+    job_id = slurm.sbatch("true", "--hold", "-n1", "-a", array, "--begin=2035-01-01")
+    before = listed()
+    for words in (["hold"], ["uhold"], ["release"], ["hold"], ["update", "Comment=x", "Priority=0"]):
+        ids = f"jobid={job_id}_{named}" if words[0] == "update" else f"{job_id}_{named}"
+        slurm.run("scontrol", *words[:1], ids, *words[1:])
+        assert listed() == before, words
+    assert shown(slurm, job_id)["Comment"] == "x"
 
 
 def test_hold(slurm: SlurmUnderTest) -> None:

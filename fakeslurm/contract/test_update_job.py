@@ -73,6 +73,13 @@ def ended(slurm: SlurmUnderTest) -> str:
         ("Name=x Comment-=x", f"{ERROR}Option Comment-=x does not accept [+|-]= syntax\n"),
         ("Name=x TimeLimit=foo", f"{ERROR}Invalid TimeLimit value\n"),
         ("Nice 5", f"Invalid input: 5\n{ABORTED}"),
+        ("TimeLimit+=+5", f"{ERROR}Invalid syntax, variations of +=- are not accepted.\n"),
+        ("TimeLimit-=-x", f"{ERROR}Invalid syntax, variations of +=- are not accepted.\n"),
+        (
+            "EndTime=x Bogus=1",
+            f"Invalid time specification (pos=0): x\nUpdate of this parameter is not supported: Bogus=1\n{ABORTED}",
+        ),
+        ("EndTime=x Bogus", f"Invalid time specification (pos=0): x\nInvalid input: Bogus\n{ABORTED}"),
     ],
 )
 def test_words_that_are_wrong(slurm: SlurmUnderTest, words: str, complaint: str) -> None:
@@ -193,12 +200,68 @@ def test_a_running_job(slurm: SlurmUnderTest) -> None:
     found = [fields[name] for name in ("JobName", "Comment", "AdminComment", "Requeue")]
     assert found == ["new", "c", "a", "0"]
     refused = (
-        "Partition=nope", "Account=root", "WCKey=w", "Dependency=", "StartTime=now", "MinMemoryNode=5", "MinMemoryCPU=5",
+        "Partition=nope", "Account=root", "WCKey=w", "WCKey=", "Dependency=", "StartTime=now", "MinMemoryNode=5", "MinMemoryCPU=5",
         "MinTmpDiskNode=5", "ExcNodeList=n3", "ExcNodeList=", "Features=", "Gres=gpu:1", "StdOut=/x/y", "WorkDir=/tmp",
     )  # fmt: skip
     for word in refused:
         said = update(slurm, f"jobid={job_id}", word)
         assert said == f"Job is no longer pending execution for job {job_id}\n", word
+
+
+def test_files_of_a_running_job(slurm: SlurmUnderTest) -> None:
+    """22.05 knows StdOut alone. What it has already it may be given, also when nobody asked for it."""
+    job_id = running(slurm, "-o", "/tmp/%j")
+    no = f"Job is no longer pending execution for job {job_id}\n"
+    assert update(slurm, f"jobid={job_id}", "StdOut=/tmp/%j") == ""
+    for word in ("StdOut=", "StdOut=x", "WorkDir=x", "WorkDir="):
+        assert update(slurm, f"jobid={job_id}", word) == no, word
+    for word in ("StdErr=/dev/null", "StdErr=", "StdIn=", "StdIn=x"):
+        unknown = f"Update of this parameter is not supported: {word}\n{ABORTED}"
+        assert update(slurm, f"jobid={job_id}", word) == (no if slurm.at_least("24.11") else unknown), word
+    if slurm.at_least("24.11"):
+        assert update(slurm, f"jobid={job_id}", "StdIn=/dev/null") == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "shows"),
+    [
+        ("MailType=fail,end", "MailUser=root MailType=END,FAIL"),
+        (
+            "MailType=ALL,TIME_LIMIT_80,bogus",
+            "MailUser=root MailType=INVALID_DEPEND,BEGIN,END,FAIL,REQUEUE,STAGE_OUT,TIME_LIMIT_80",
+        ),
+        ("MailType=BEGIN MailUser=you", "MailUser=you MailType=BEGIN"),
+        ("MailType=END,NONE MailUser=you", ""),
+        ("MailUser=you", ""),
+    ],
+)
+def test_mail(slurm: SlurmUnderTest, words: str, shows: str) -> None:
+    """Who is written to is remembered, but shown only when there is something to write."""
+    for job_id in (held(slurm), running(slurm)):
+        assert update(slurm, f"jobid={job_id}", *words.split()) == ""
+        lines = slurm.run("scontrol", "show", "job", job_id).stdout.splitlines()
+        assert [line.strip() for line in lines if line.startswith("   Mail")] == ([shows] if shows else [])
+        assert update(slurm, f"jobid={job_id}", "MailType=bogus") == "Invalid MailType: bogus\n"
+        assert update(slurm, f"jobid={job_id}", "MailType=FAIL") == ""
+        user = "you" if "you" in words else "root"
+        assert f"\n   MailUser={user} MailType=FAIL\n" in slurm.run("scontrol", "show", "job", job_id).stdout
+        assert update(slurm, f"jobid={job_id}", "MailUser=") == ""
+        assert "MailUser=root MailType=FAIL" in slurm.run("scontrol", "show", "job", job_id).stdout
+
+
+def test_the_qos_of_a_job_that_has_none(slurm: SlurmUnderTest) -> None:
+    """It gets one by an update; what has one keeps it."""
+    waits, runs = held(slurm, "-q", "nope"), running(slurm, "-q", "nope")
+    assert update(slurm, f"jobid={waits}", "QOS=normal") == ""
+    assert shown(slurm, waits)["QOS"] == "normal"
+    for word in ("QOS=nope", "QOS="):
+        assert update(slurm, f"jobid={waits}", word) == ""
+        assert shown(slurm, waits)["QOS"] == "normal"
+    no = f"Job is no longer pending execution for job {runs}\n"
+    assert update(slurm, f"jobid={runs}", "QOS=nope") == ""
+    assert update(slurm, f"jobid={runs}", "QOS=normal") == no
+    assert update(slurm, f"jobid={runs}", "QOS=") == ("" if slurm.at_least("24.11") else no)
+    assert shown(slurm, runs)["QOS"] == ""
 
 
 def test_a_job_that_has_ended(slurm: SlurmUnderTest) -> None:
@@ -232,6 +295,24 @@ def test_ids(slurm: SlurmUnderTest) -> None:
     assert shown(slurm, job_id)["TimeLimit"] == "00:07:00"
     silent = slurm.run("scontrol", "-Q", "update", f"jobid={unknown}", "TimeLimit=5")
     assert (silent.returncode, silent.stdout, silent.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Comment job={}", "Nice job={}", "TimeLimit=5 Nice job={}", "Comment=job Comment job={}", "Bogus jobid={}"],
+)
+def test_an_id_that_is_taken_for_a_value(slurm: SlurmUnderTest, words: str) -> None:
+    """A word without ``=`` takes the next one as its value, when it is looked for what is to be updated."""
+    job_id = held(slurm)
+    assert update(slurm, *words.format(job_id).split()).startswith("No valid entity in update command\nInput line must")
+
+
+@pytest.mark.parametrize(
+    "words", ["Nice Nice job={}", "Comment c job={}", "Nice TimeLimit=5 job={}", "Comment job={0} job={0}"]
+)
+def test_an_id_behind_words_without_a_value(slurm: SlurmUnderTest, words: str) -> None:
+    job_id = held(slurm)
+    assert update(slurm, *words.format(job_id).split()) == ""
 
 
 def test_by_name(slurm: SlurmUnderTest) -> None:

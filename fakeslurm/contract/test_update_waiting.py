@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from fakeslurm.contract.harness import SlurmUnderTest, shown, until, wait_for_reason
-from fakeslurm.contract.test_update_job import held, running, update
+from fakeslurm.contract.test_update_job import held, minutes, moment, running, update
 
 pytestmark = pytest.mark.slurm_conf(
     "PartitionName=two Nodes=n[1-2]",
@@ -195,6 +195,32 @@ def test_other_nodes(slurm: SlurmUnderTest, word: str, nodes: str) -> None:
     assert update(slurm, f"jobid={job_id}", word) == ""
     slurm.run("scontrol", "release", job_id)
     assert slurm.wait(job_id, ["RUNNING"])["NodeList"] == nodes
+
+
+def test_when_a_job_that_no_node_will_do_for_starts(slurm: SlurmUnderTest) -> None:
+    """At once, it is said, until the backfill scheduler comes by; also when it waits for something else by now."""
+
+    def starts_now() -> bool:
+        fields = shown(slurm, job_id)
+        start, end = fields["StartTime"], fields["EndTime"]
+        if start == "Unknown" and slurm.is_real:
+            return end == "Unknown"
+        return abs((datetime.now() - moment(start)).total_seconds()) < 5 and minutes(fields) == 10
+
+    job_id = held(slurm, "--tmp=100")
+    slurm.run("scontrol", "release", job_id)
+    wait_for_reason(slurm, job_id, "BadConstraints")
+    eligible = shown(slurm, job_id)["EligibleTime"]
+    assert starts_now()
+    a_second_later(slurm, job_id)
+    slurm.run("scontrol", "hold", job_id)
+    wait_for_reason(slurm, job_id, "JobHeldAdmin")
+    assert shown(slurm, job_id)["EligibleTime"] == eligible
+    assert starts_now()
+    slurm.run("scontrol", "release", job_id)
+    assert update(slurm, f"jobid={job_id}", "StartTime=2035-01-01", "MinTmpDiskNode=0") == ""
+    wait_for_reason(slurm, job_id, "BeginTime")
+    assert starts_now() or shown(slurm, job_id)["StartTime"] == "2035-01-01T00:00:00"
 
 
 @pytest.mark.parametrize(

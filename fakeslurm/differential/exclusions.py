@@ -46,6 +46,12 @@ EXCLUSIONS: Sequence[Exclusion] = (
         ),
     ),
     Exclusion(
+        "AccrueTime of jobs that have started",
+        "chance where a job is released or gets another begin: it has none when it starts at the scheduler's first look (measured)",
+        ("scontrol",),
+        _pairs((r"(JobState=(?!PENDING)\S+ (?:(?!JobState=)[\s\S])*?AccrueTime=)\S+", r"\1*")),
+    ),
+    Exclusion(
         "processes of srun (`show step`)",
         "each side has its own",
         ("scontrol",),

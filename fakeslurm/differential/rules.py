@@ -93,7 +93,7 @@ class CommonRules(Session):
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), verb=st.sampled_from(["hold", "release", "uhold"]), other=st.sampled_from(_OTHERS))
     def hold_or_release(self, data: st.DataObject, verb: str, other: str) -> None:
-        self.settle()
+        self.a_second_later()
         target = self.one(data)
         if verb == "release" and self.busy():
             return

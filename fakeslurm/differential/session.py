@@ -7,6 +7,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -171,6 +172,19 @@ class Session(RuleBasedStateMachine):
             if not (self._at_rest(ours.stdout, left) and self._at_rest(theirs.stdout, right)):
                 return _Difference("not at rest", ours, theirs)
             return self._difference(argv, ours, theirs)
+
+        self._until_none(argv, look)
+
+    def a_second_later(self) -> None:
+        """At rest, and in a later second than any in which a job began to be eligible: what a hold does to it depends on that."""
+        self.settle()
+        argv = ["squeue", "-h", "-t", "all", "-j", ",".join(str(job.job_id) for job in self.jobs), "-O", "eligibletime"]
+
+        def look() -> _Difference | None:
+            left, right = (side.run(argv, {}, None) for side in (self.arena.left, self.arena.right))
+            now = datetime.now(UTC).isoformat(timespec="seconds")[:19]
+            same = {stamp for stamp in (left.stdout + right.stdout).split() if stamp == now}
+            return _Difference("eligible in this second", left, right) if same else None
 
         self._until_none(argv, look)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from fakeslurm import messages
+from fakeslurm import associations, messages
 from fakeslurm.messages import Reason, SlurmError, unsupported
 from fakeslurm.model import NO_LIMIT, Job
 from fakeslurm.slurmctld import admission, submission
@@ -26,6 +26,8 @@ __all__ = ["UNLIMITED", "JobUpdate", "JobUpdates"]
 
 UNLIMITED = 2**32 - 1
 """A time limit that is none, as Slurm counts it (INFINITE)."""
+_FILES = {"input": "/dev/null"}
+"""What a job has that asked for nothing, as far as an update asks whether it is the same."""
 _LEAST_PRIORITY = 2
 """What ``Nice`` leaves of a priority at least."""
 
@@ -48,6 +50,8 @@ class JobUpdate:
     account: str | None = None
     qos: str | None = None
     wckey: str | None = None
+    mail_type: tuple[str, ...] | None = None
+    mail_user: str | None = None
     dependency: str | None = None
     nodelist: str | None = None
     exclude: str | None = None
@@ -100,7 +104,7 @@ class JobUpdates:
 
     def _apply(self, job: Job, update: JobUpdate, *, operator: bool) -> None:
         partition = self._new_partition(job, update)
-        self._check_associations(job, update)
+        qos = self._new_qos(job, update)
         self._check_nodelist(job, update)
         self._check_gres(job, update)
         self._check_licenses(job, update)
@@ -109,6 +113,9 @@ class JobUpdates:
             job.admin_comment = update.admin_comment
         if update.comment is not None:
             self._describe(job, comment=update.comment)
+        if qos is not None:
+            job.qos = qos
+            self._describe(job, qos=qos)
         if partition is not None:
             self._move(job, partition)
         if update.nodelist is not None:
@@ -128,7 +135,7 @@ class JobUpdates:
         if update.name is not None:
             self._rename(job, update.name)
         self._write_elsewhere(job, update)
-        if update.wckey is not None and update.wckey != (job.description.wckey or ""):
+        if update.wckey is not None and update.wckey != job.description.wckey:
             self._must_wait(job)
             self._describe(job, wckey=update.wckey)
         if update.dependency is not None:
@@ -137,6 +144,10 @@ class JobUpdates:
         self._begin(job, update)
         if update.licenses is not None:
             self._describe(job, licenses=update.licenses)
+        if update.mail_type is not None:
+            self._describe(job, mail_type=update.mail_type)
+        if update.mail_user is not None:
+            self._describe(job, mail_user=update.mail_user)
 
     # What is looked at first, before anything is changed
 
@@ -155,13 +166,23 @@ class JobUpdates:
         admission.check_open(partitions)
         return text
 
-    def _check_associations(self, job: Job, update: JobUpdate) -> None:
-        """With accounting and without enforced limits Slurm looks for what there is, and leaves the job as it is."""
+    def _new_qos(self, job: Job, update: JobUpdate) -> str | None:
+        """The QOS that the job gets; None when it keeps what it has. One that is not known, as an account, changes nothing."""
+        settings = self._state.settings
         for name, value in (("Account", update.account), ("QOS", update.qos)):
-            if value is not None and not self._state.settings.accounting:
+            if value is not None and not settings.accounting:
                 raise unsupported(f"update of a job's {name} without accounting")
         if update.account is not None:
             self._must_wait(job)
+        if update.qos is None or job.qos:
+            return None
+        old = settings.profile.release < "24.11"
+        found = associations.qos(update.qos or (None if old else "none"), settings)
+        if found:
+            self._must_wait(job)
+        elif not old and job.state is JobState.PENDING:
+            raise unsupported("an unknown QOS for a job that has none")
+        return found or None
 
     def _check_nodelist(self, job: Job, update: JobUpdate) -> None:
         if update.nodelist is None:
@@ -334,9 +355,11 @@ class JobUpdates:
     def _write_elsewhere(self, job: Job, update: JobUpdate) -> None:
         files = {"work_dir": update.work_dir, "output": update.output, "error": update.error, "input": update.input}
         for field, text in files.items():
-            if text is None or text == getattr(job.description, field):
+            if text is None or text == (getattr(job.description, field) or _FILES.get(field)):
                 continue
             self._must_wait(job)
+            if not text.startswith("/") and (field == "work_dir" or not text):
+                raise unsupported(f"update of a job with {field}={text}")
             self._describe(job, **{field: text})
 
     def _begin(self, job: Job, update: JobUpdate) -> None:

@@ -69,6 +69,7 @@ def renew(job: Job, state: State) -> None:
     if job.reason == Reason.REQUEUED_HELD:
         job.waited_for = Reason.HELD_BY_USER
     job.start_time = job.end_time = None
+    job.fits_nowhere = False
     job.nodes, job.cpus_per_node, job.cpu_ids, job.tasks_per_node = (), (), (), ()
     partitions = resize(job, state)
     job.time_limit = admission.time_limit_of(job.description, partitions[0])

@@ -139,6 +139,7 @@ class Waiting:
         else:
             job.reason = Reason.BAD_CONSTRAINTS
             job.priority = 0
+            job.fits_nowhere = True
 
     def _can_be_in_time(self, job: Job) -> bool:
         """Whether a pending job could still end before its deadline; one that could not is over."""
@@ -243,10 +244,11 @@ class Waiting:
         self.check_size(job)
 
     def put_on_hold(self, job: Job, reason: Reason) -> None:
-        """The priority becomes 0. What it could start since counts no more, but for AccrueTime (measured)."""
-        job.direct_priority |= job.priority != 0
-        job.priority = 0
-        self._no_longer_eligible(job)
+        """The priority becomes 0. What it could start since counts no more, but for AccrueTime, and of what was not held before (measured)."""
+        if job.priority:
+            job.direct_priority = True
+            job.priority = 0
+            self._no_longer_eligible(job)
         self._wait(job, reason)
         self._leave_queue(job)
         self._state.timers.clear("begin", job.job_id)
