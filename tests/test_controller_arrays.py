@@ -52,6 +52,7 @@ def test_the_first_that_has_its_nodes_waits_for_resources() -> None:
     controller.update_node("n2", NOW, "DRAIN", BECAUSE)
     lacking = submit(controller, "-w n2", priority=2**32 - 1)
     controller.batch_ended(array.elements[1], 0, NOW)
+    controller.tick(NOW + 1)
     assert lacking.reason == "ReqNodeNotAvail, UnavailableNodes:n2"
     assert controller.jobs[array.elements[2]].reason == Reason.RESOURCES
 

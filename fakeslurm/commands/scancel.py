@@ -227,8 +227,7 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
             request.say(f"Terminating job {wanted}")
         found, complete = _targets(controller, wanted)
         problem = "" if complete else messages.INVALID_JOB_ID
-        # It is one request: nothing of it starts in the place of what ends.
-        for target in sorted(found, key=lambda target: target.job.state is not JobState.PENDING):
+        for target in _waiting_first(found):
             try:
                 _cancel(target, request, invocation, controller)
             except SlurmError as error:
@@ -237,6 +236,11 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
             request.fail(f"Kill job error on job id {wanted}: {problem}", _NOT_WHOLE)
         elif problem and request.verbose:
             request.say(f"error: Kill job error on job id {wanted}: {problem}")
+
+
+def _waiting_first(found: Sequence[Target]) -> list[Target]:
+    """Nothing of what a call is about starts in the place of what it ends (measured)."""
+    return sorted(found, key=lambda target: target.job.state is not JobState.PENDING)
 
 
 def _targets(controller: Controller, wanted: JobId) -> tuple[list[Target], bool]:
@@ -267,7 +271,8 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
     if not request.ids:
         active = [job for job in controller.jobs.values() if not job.finished]
         matching = [Target(job) for job in active if _matches(job, request.filters)]
-    for target in _with_elements(matching, whole=controller.settings.profile.release != NEW):
+    elements = _with_elements(matching, whole=controller.settings.profile.release != NEW)
+    for target in _waiting_first(elements):
         if request.verbose:
             what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
             request.say(f"{what} job {target.label}")

@@ -159,3 +159,41 @@ def test_steps_of_elements_that_are_not_there(slurm: SlurmUnderTest, which: str,
     done = slurm.run("scontrol", "show", "step", which.format(array))
     assert (done.returncode, done.stdout, done.stderr) == (1, f"Job step {text} not found\n", "")
     slurm.run("scancel", array)
+
+
+_SCRIPT = "{first}echo > at_$SLURM_ARRAY_TASK_ID; until [ -e go_$SLURM_ARRAY_TASK_ID ]; do sleep 0.02; done"
+
+
+@pytest.mark.parametrize("lingers", [False, True])
+def test_where_the_next_element_starts(slurm: SlurmUnderTest, lingers: bool) -> None:
+    """On the nodes of the one that has ended; on others while processes of that linger. The limit counts neither."""
+    slurm.wait_idle()
+    script = _SCRIPT.format(first="trap '' TERM; " if lingers else "")
+    array = slurm.sbatch(script, "--array=1-3%1", "--exclusive")
+    until(lambda: (slurm.workdir / "at_1").exists(), what="the first element")
+    began = int(time.time())
+    until(lambda: int(time.time()) > began, what="the next second")
+    if lingers:
+        slurm.run("scancel", f"{array}_1")
+    else:
+        (slurm.workdir / "go_1").touch()
+    until(lambda: (slurm.workdir / "at_2").exists(), what="the second element")
+    node = "n2" if lingers else "n1"
+    assert listed(slurm, array, "%i %N", "-t", "R") == [f"{array}_2 {node}"]
+    for task in (1, 2, 3):
+        (slurm.workdir / f"go_{task}").touch()
+    slurm.wait_idle()
+
+
+def test_nothing_starts_in_the_place_of_elements_that_are_killed(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch(_SCRIPT.format(first=""), "--array=1-7:2%2")
+    until(lambda: all((slurm.workdir / f"at_{task}").exists() for task in (1, 3)), what="the first elements")
+    done = slurm.run("scancel", "-s", "KILL", f"{array}_[1,7]")
+    assert (done.returncode, done.stderr) == (0, "")
+    until(lambda: f"{array}_1 CANCELLED" in listed(slurm, array, "%i %T"), what="the end of the first element")
+    new = slurm.at_least("24.11")
+    if new:
+        until(lambda: f"{array}_5 RUNNING" in listed(slurm, array, "%i %T"), what="the next element")
+    rest = [f"{array}_5 RUNNING"] if new else [f"{array} CANCELLED"]
+    assert listed(slurm, array, "%i %T", "-r") == sorted([f"{array}_1 CANCELLED", f"{array}_3 RUNNING", *rest])
+    slurm.run("scancel", array)

@@ -358,6 +358,8 @@ class Controller:
                     self._running.time_out(job)
                 case "warn":
                     self._running.warn(job)
+                case "freed":
+                    self._running.free_place(job)
                 case "kill":
                     self._running.kill(job)
                 case "stop":

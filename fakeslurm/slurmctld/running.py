@@ -34,6 +34,8 @@ __all__ = ["Running"]
 _LAUNCH_FAILED = 4021
 """ESLURMD_IO_ERROR, which Slurm keeps as if it were a wait status: the commands show 0:53 (measured)."""
 _SHORTEST_KILL_WAIT = 5.0
+_NEXT_PASS = 1.0
+"""Seconds until Slurm looks for jobs to start at the latest, after one has ended (measured)."""
 _WARNING_SLACK = 30.0
 """--signal is sent up to a time limit scan earlier (job_mgr.c: warn_time + PERIODIC_TIMEOUT)."""
 
@@ -275,8 +277,7 @@ class Running:
         job.completing = True
         self._state.resources.completing(job_id)
         if job.array is not None:
-            job.array.running.discard(job_id)
-            self._state.freed_arrays.append(job.array)
+            self._state.timers.set("freed", job_id, self._state.now + _NEXT_PASS)
         self._state.timers.clear("limit", job_id)
         self._state.timers.clear("warn", job_id)
         alive = self.alive(job)
@@ -369,6 +370,16 @@ class Running:
             job.derived_wait_status = max(job.derived_wait_status, step.wait_status)
         self._state.changed(job)
 
+    def free_place(self, job: Job) -> None:
+        """An element counts for its array's limit until it is gone, but no longer than until Slurm looks for jobs to start (measured).
+
+        So the next one gets the nodes of one that ends at once, and others while its processes linger.
+        """
+        if job.array is not None and job.job_id in job.array.running:
+            job.array.running.discard(job.job_id)
+            self._state.freed_arrays.append(job.array)
+        self._state.timers.clear("freed", job.job_id)
+
     def gone(self, job: Job) -> None:
         """Nothing of a completing job runs any more: its nodes are free."""
         for step in job.steps.values():
@@ -376,6 +387,7 @@ class Running:
         job.completing = False
         if job.array is not None and job.finished:
             job.array.over(job.job_id, succeeded=job.state is JobState.COMPLETED)
+        self.free_place(job)
         self._state.resources.release(job.job_id)
         del self._state.running[job.job_id]
         for what in ("kill", "stop", "slice"):
