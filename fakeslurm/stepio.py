@@ -47,11 +47,12 @@ class Wanted:
 
 @frozen
 class Rank:
-    """A task: its rank, what the letters of a file name are for it, and its working directory."""
+    """A task: its rank, what the letters of a file name are for it, its working directory, and the options that are about it."""
 
     rank: int
     names: FileNames
     cwd: str
+    wanted: Wanted
 
 
 @define
@@ -61,7 +62,6 @@ class StepIO:
     `fds` are srun's standard descriptors; `cwd` is srun's directory; `umask` srun's.
     """
 
-    wanted: Wanted
     ranks: Sequence[Rank]
     fds: tuple[int, int, int]
     cwd: str
@@ -106,7 +106,8 @@ class StepIO:
 
     def is_per_task(self, stream: str) -> bool:
         """Whether every rank has its own ``stdout``, or ``stderr``."""
-        name = self.wanted.error if stream == "stderr" and self.wanted.error is not None else self.wanted.output
+        wanted = self.ranks[0].wanted
+        name = wanted.error if stream == "stderr" and wanted.error is not None else wanted.output
         return name is not None and is_per_task(name)
 
     def close(self) -> None:
@@ -140,7 +141,7 @@ class StepIO:
         return self._file("null", File(os.devnull, os.O_RDWR))
 
     def _input(self, rank: Rank) -> int:
-        name = self.wanted.input
+        name = rank.wanted.input
         only = self._only_rank(name)
         if name == "none" or (only is not None and only != rank.rank):
             return self._null()
@@ -167,31 +168,33 @@ class StepIO:
         return self._file(("stdin", rank.rank), reading)
 
     def _out(self, rank: Rank, fd: int) -> int:
-        name = self.wanted.output if fd == 1 or self.wanted.error is None else self.wanted.error
+        wanted = rank.wanted
+        name = wanted.output if fd == 1 or wanted.error is None else wanted.error
         only = self._only_rank(name)
         if name == "none" or (only is not None and only != rank.rank):
             return self._null()
         if name is None or name == "all" or only is not None:
-            if not self.wanted.label:
+            if not wanted.label:
                 return self._file(("srun", fd), self.fds[fd])
             return self._labelled(rank, ("srun", fd), self.fds[fd])
         directory = (
             rank.cwd if is_per_task(name) else self.cwd
         )  # measured: a rank's own file is seen from its directory
         path = posixpath.join(directory, expand(name, rank.names))
-        if self.wanted.label:
-            return self._labelled(rank, path, self._open(path, fd))
-        return self._file(path, File(path, open_flags(self.wanted.open_mode)))
+        flags = open_flags(wanted.open_mode)
+        if wanted.label:
+            return self._labelled(rank, path, self._open(path, fd, flags))
+        return self._file(path, File(path, flags))
 
     def _only_rank(self, name: str | None) -> int | None:
         """A number is a rank, if there is one of that number; else it is the name of a file (measured)."""
         return int(name) if name is not None and name.isdecimal() and int(name) < len(self.ranks) else None
 
-    def _open(self, path: str, fd: int) -> int:
+    def _open(self, path: str, fd: int, flags: int) -> int:
         if path in self._known:
             return self._known[path]
         try:
-            opened = os.open(path, open_flags(self.wanted.open_mode), 0o666 & ~self.umask)
+            opened = os.open(path, flags, 0o666 & ~self.umask)
         except OSError as error:
             raise StepIOError(f"Could not open {'stdout' if fd == 1 else 'stderr'} file: {error.strerror}") from error
         self._owned.append(os.fdopen(opened, "wb"))

@@ -6,14 +6,14 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from copy import copy
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, frozen
 
-from fakeslurm.commands.base import Invocation, Refused, parse_options
+from fakeslurm.commands.base import Given, Invocation, Refused, parse_options
 from fakeslurm.commands.option_tables import srun_options
 from fakeslurm.commands.srun_step import Seen, StepRun
 from fakeslurm.commands.taskends import return_code
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from fakeslurm.engine import Engine
     from fakeslurm.server import Caller
 
-__all__ = ["HetPart", "HetRun", "commands_of", "groups_of", "parts_of", "unsupported", "variables_of_group"]
+__all__ = ["HetPart", "HetRun", "groups_of", "parts_of", "parts_of_components", "unsupported", "variables_of_group"]
 
+_WITH_COMMANDS = frozenset({"error", "het-group", "kill-on-bad-exit", "label", "output", "unbuffered", "wait"})
+"""The options that may stand with several commands."""
 _HIGHEST = 128
 """MAX_HET_JOB_COMPONENTS."""
 
@@ -39,23 +41,25 @@ class HetPart:
     groups: str | None
     """Of --het-group."""
     command: tuple[str, ...]
+    options: tuple[Given, ...] = ()
+    """Those of the parts before, and its own (measured)."""
 
 
-def parts_of(command: Sequence[str], given: Set[str], groups: str | None, release: str) -> list[HetPart]:
+def parts_of(command: Sequence[str], given: Sequence[Given], groups: str | None, release: str) -> list[HetPart]:
     """What stands between two ``:`` of srun's `command`; of a usual step one. `given` and `groups` are those of the first part.
 
-    Raises `UsageError`, and `Refused` for options, which each part would have its own of.
+    Raises `UsageError`, and `Refused` for what is not exact with several commands.
     """
-    words, parts, given = list(command), [], set(given)
+    words, parts, options = list(command), list[HetPart](), tuple(given)
     while True:
         end = words.index(":") if ":" in words else len(words)
-        parts.append(HetPart(groups, tuple(words[:end])))
+        parts.append(HetPart(groups, tuple(words[:end]), options))
         if end == len(words):
             break
         more, words = parse_options("srun", words[end + 1 :], srun_options(release), permute=False)
-        given |= {one.key for one in more}
+        options = (*options, *more)
         groups = next((one.value for one in reversed(more) if one.key == "het-group"), None)
-    others = given - {"het-group"}
+    others = {one.key for one in options} - _WITH_COMMANDS
     if not parts[-1].command:
         raise Refused("srun: fatal: No command given to execute.\n", 1)
     if len(parts) > 1 and others:
@@ -65,27 +69,27 @@ def parts_of(command: Sequence[str], given: Set[str], groups: str | None, releas
     return parts
 
 
-def commands_of(parts: Sequence[HetPart], size: int) -> dict[int, tuple[str, ...]]:
-    """The command of each component, of `size`, that takes part. Raises `Refused`."""
-    commands: dict[int, tuple[str, ...]] = {}
+def parts_of_components(parts: Sequence[HetPart], size: int) -> dict[int, HetPart]:
+    """The part of the command line for each component, of `size`, that takes part. Raises `Refused`."""
+    found: dict[int, HetPart] = {}
     for place, part in enumerate(parts):
         groups = {place} if part.groups is None else groups_of(part.groups)
         if groups is None:
             raise _errors(
                 f"_parse_single_range: Invalid range: `{part.groups}'", f"Invalid --het-group value: {part.groups}"
             )
-        if groups & commands.keys():
+        if groups & found.keys():
             raise Refused("srun: fatal: Duplicate het groups in single srun not supported\n", 1)
-        commands |= dict.fromkeys(groups, part.command)
-    highest = max(commands)
-    if highest >= size and len(commands) == 1:
+        found |= dict.fromkeys(groups, part)
+    highest = max(found)
+    if highest >= size and len(found) == 1:
         raise _errors(f"Requested het-group offset exceeds highest hetjob index ({highest} > {size - 1})")
     if highest >= size:
         raise _errors(
             f"Attempt to run a job step with het group value of {highest}, "
             f"but the job allocation has maximum value of {size - 1}"
         )
-    return commands
+    return found
 
 
 def unsupported(what: str) -> Refused:
@@ -137,6 +141,10 @@ class HetRun:
     invocation: Invocation
     parts: Sequence[StepRun]
 
+    def __attrs_post_init__(self) -> None:
+        for part in self.parts:
+            part.together = self.parts
+
     @property
     def step(self) -> Step | None:
         return self.parts[0].step
@@ -158,8 +166,7 @@ class HetRun:
             for rank in part.ranks(step, first)
         ]
         listeners = steps[0].ntasks  # srun feeds the first part alone (measured)
-        wanted, fds = self.parts[0].wanted, self.caller.fds
-        io = StepIO(wanted, ranks, fds, self.invocation.cwd, self.invocation.umask, listeners)
+        io = StepIO(ranks, self.caller.fds, self.invocation.cwd, self.invocation.umask, listeners)
         try:
             io.prepare()
         except BaseException:

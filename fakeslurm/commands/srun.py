@@ -19,7 +19,7 @@ from fakeslurm.commands import sbatch
 from fakeslurm.commands.base import Given, Invocation
 from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, converse
 from fakeslurm.commands.description import describe
-from fakeslurm.commands.hetstep import HetPart, HetRun, commands_of, parts_of, unsupported, variables_of_group
+from fakeslurm.commands.hetstep import HetPart, HetRun, parts_of, parts_of_components, unsupported, variables_of_group
 from fakeslurm.commands.hosts import hosts_of_ranks
 from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_OF_SEVERAL = frozenset({"error", "het-group", "input", "label", "nodes", "ntasks", "output"})
+_OF_SEVERAL = frozenset(
+    {"error", "het-group", "input", "kill-on-bad-exit", "label", "nodes", "ntasks", "output", "unbuffered", "wait"}
+)
 """The options that a step in several components may have."""
 _MPI_TYPES = "MPI plugin types are...\n\tnone\n"
 
@@ -79,7 +81,7 @@ class _Srun(Conversation):
         if self.wishes.clusters is not None and self.wishes.clusters != cluster:
             self.caller.print(2, sbatch.unknown_cluster("srun", self.wishes.clusters).stderr)
             return 1
-        parts = parts_of(self.command, self.given, self.wishes.het_group, self.invocation.version)
+        parts = parts_of(self.command, self.options, self.wishes.het_group, self.invocation.version)
         self.hosts = hosts_of_ranks(self.wishes, self.given, self.invocation.version, self.caller.read)
         self.wishes.check()
         if self.wishes.multi_prog:
@@ -202,21 +204,25 @@ class _Srun(Conversation):
             raise unsupported("--jobid of a heterogeneous job")
         if self.programs is not None or self.hosts:
             raise unsupported("--multi-prog and --distribution=arbitrary in a heterogeneous job")
-        commands = commands_of(parts, len(job.het.members))
-        if len(commands) > 1 and self.given - _OF_SEVERAL:
+        found = parts_of_components(parts, len(job.het.members))
+        if len(found) > 1 and self.given - _OF_SEVERAL:
             raise unsupported(f"--{min(self.given - _OF_SEVERAL)} of a step in several components")
-        for name in filter(None, (self.wishes.output, self.wishes.error, self.wishes.input)):
-            if len(commands) > 1 and (is_per_task(name) or name in ("all", "none") or name.isdecimal()):
-                raise unsupported(f"the file {name} of a step in several components")
         runs = []
-        for group in sorted(commands):
+        for group in sorted(found):
             wishes = StepWishes("srun", self.invocation.environ, self.invocation.now)
             environ = variables_of_group(self.invocation.environ, group)
-            for name, value in [*environment_options(environ, self.invocation.version, self.given), *self.options]:
+            options = found[group].options
+            names = {one.key for one in options}
+            for name, value in [*environment_options(environ, self.invocation.version, names), *options]:
                 wishes.apply(name, value)
             wishes.check()
-            one = evolve(self, wishes=wishes, command=commands[group], signals=deque())
+            for name in filter(None, (wishes.output, wishes.error, wishes.input)):
+                if len(found) > 1 and (is_per_task(name) or name in ("all", "none") or name.isdecimal()):
+                    raise unsupported(f"the file {name} of a step in several components")
+            one = evolve(self, wishes=wishes, command=found[group].command, signals=deque())
             runs.append(one._step_run(job.het.members[group]))
+        if len({(run.wishes.kill_on_bad_exit, run.wishes.wait_seconds) for run in runs}) > 1:
+            raise unsupported("different --kill-on-bad-exit or --wait with COMMAND : COMMAND")
         run = HetRun(self.caller, self.engine, self.invocation, runs)
         run.signals.extend(self.signals)
         self.signals = run.signals

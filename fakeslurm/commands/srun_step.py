@@ -6,7 +6,7 @@ import os
 import posixpath
 import signal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
@@ -61,6 +61,8 @@ class StepRun:
     job_id: int
     signals: deque[int]
     programs: MultiProg | None = None
+    together: Sequence[StepRun] = field(factory=list, eq=False, repr=False)
+    """The steps, itself among them, of which -K and -W end all: those of one srun in several components."""
     step: Step | None = None
     returncode: int = 0
     _io: StepIO | None = None
@@ -94,7 +96,7 @@ class StepRun:
         if step is None:
             return False
         assert isinstance(step.step_id, int)
-        io = StepIO(self.wanted, self.ranks(step), self.caller.fds, self.invocation.cwd, self.invocation.umask)
+        io = StepIO(self.ranks(step), self.caller.fds, self.invocation.cwd, self.invocation.umask)
         try:
             io.prepare()
         except BaseException:
@@ -108,11 +110,6 @@ class StepRun:
         """The step is there, and its files are prepared."""
         self.step, self._io = step, io
         self._running = self.engine.slurmd.launch(self.job_id, step.step_id, self._spec(step, io, seen), self)
-
-    @property
-    def wanted(self) -> Wanted:
-        wishes = self.wishes
-        return Wanted(wishes.input, wishes.output, wishes.error, wishes.label, wishes.open_mode)
 
     def ranks(self, step: Step, first: int = 0) -> list[Rank]:
         """`first`: the rank of the step's first task."""
@@ -133,7 +130,9 @@ class StepRun:
             )
             for rank in range(step.ntasks)
         ]
-        return [Rank(rank, one, self._directory) for rank, one in enumerate(names, first)]
+        wishes = self.wishes
+        wanted = Wanted(wishes.input, wishes.output, wishes.error, wishes.label, wishes.open_mode)
+        return [Rank(rank, one, self._directory, wanted) for rank, one in enumerate(names, first)]
 
     @property
     def _directory(self) -> str:
@@ -240,8 +239,7 @@ class StepRun:
     def watch(self) -> None:
         """Until the step is over."""
         while not self._over:
-            left = None if self._give_up_at is None else self._give_up_at - self.engine.clock.monotonic()
-            self.engine.wait(lambda _now: self._something_new() or None, None if left is None else max(0.0, left))
+            self._wait(self._give_up_at)
             if self.engine.closed:
                 self.returncode = 1
                 return
@@ -251,6 +249,11 @@ class StepRun:
             if self._give_up_at is not None and self.engine.clock.monotonic() >= self._give_up_at:
                 self._give_up()
         self._tell_news()
+
+    def _wait(self, give_up_at: float | None) -> None:
+        """Until there is something to do."""
+        left = None if give_up_at is None else max(0.0, give_up_at - self.engine.clock.monotonic())
+        self.engine.wait(lambda _now: self._something_new() or self._give_up_at != give_up_at or None, left)
 
     def _tell_news(self) -> None:
         if not self._aborted and (self._cut_short if self._over else self._cancelled):
@@ -282,24 +285,43 @@ class StepRun:
         count = self.step.ntasks
         self.engine.wait(lambda _now: True if self._over or len(self._statuses) == count else None, _GATHER)
         new = {rank: status for rank, status in self._statuses.items() if rank not in self._told}
-        first = not self._told
         out_of_memory = any(self._statuses[rank] == OUT_OF_MEMORY for rank in self._told)
-        self._told.update(new)
+        with self.engine.condition:
+            first = not any(one._told for one in self._all)
+            self._told.update(new)
         if self._open_error is not None or self._interrupted:
             return
         for line in exit_messages(self.step, new, out_of_memory=out_of_memory):
             self._say(line)
         if first and self.wishes.wait_seconds is not None:
-            self._give_up_at = self.engine.clock.monotonic() + self.wishes.wait_seconds
-        if self.wishes.kill_on_bad_exit and any(new.values()) and len(self._told) < count and not self._terminating:
+            self._limit(self.engine.clock.monotonic() + self.wishes.wait_seconds)
+        if self.wishes.kill_on_bad_exit and any(new.values()) and self._first_to_terminate():
             self._terminate(signal.SIGTERM)
 
+    def _first_to_terminate(self) -> bool:
+        with self.engine.condition:
+            first = not self._terminating
+            for one in self._all:
+                one._terminating = True
+        return first
+
     def _terminate(self, number: int | None) -> None:
-        """srun has the controller end its step: with SIGTERM, or for good."""
-        self._terminating = True
+        """srun has the controller end its steps: with SIGTERM, or for good."""
         where = "" if self.invocation.version >= "24.11" else "launch/slurm: _step_signal: "
-        self._say(f"{where}Terminating {self._name}")
-        self._cancel(number)
+        for one in self._all:
+            self._say(f"{where}Terminating {one._name}")
+            one._cancel(number)
+
+    @property
+    def _all(self) -> Sequence[StepRun]:
+        return self.together or [self]
+
+    def _limit(self, give_up_at: float | None) -> None:
+        """When all of them end; None: no more."""
+        with self.engine.condition:
+            for one in self._all:
+                one._give_up_at = give_up_at
+            self.engine.notify()
 
     def _cancel(self, number: int | None) -> None:
         """Ask the controller to end the step, unless that happens already."""
@@ -314,11 +336,15 @@ class StepRun:
 
     def _give_up(self) -> None:
         """-W is over."""
-        self._give_up_at = None
-        if self._over or len(self._told) == (self.step.ntasks if self.step else 0):
+        with self.engine.condition:
+            if self._give_up_at is None:
+                return
+            self._limit(None)
+        if all(one._over or len(one._told) == (one.step.ntasks if one.step else 0) for one in self._all):
             return
         self._say(f"First task exited {self.wishes.wait_seconds}s ago")
-        self._say_states()
+        for one in self._all:
+            one._say_states()
         self._terminate(None)
         if not self._aborted:
             self._abort()

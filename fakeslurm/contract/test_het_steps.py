@@ -188,6 +188,65 @@ def test_output_files(slurm: SlurmUnderTest) -> None:
     assert ran(slurm, body) == ["", "before", "hi", "hi", "hi", "ho", "ho", "ho"]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("-o a A : -o b A : A", ["a 0", "b 1", "b 2", "b 3", "b 4", "b 5"]),
+        ("-o a A : A : -e b A", ["a 0", "a 1", "a 2", "a 3", "a 4", "a 5"]),
+        ("-o a A : -o b --het-group=2 A", ["a 0", "b 1", "b 2", "b 3"]),
+        ("--het-group=1,2 -o a A : -o b --het-group=0 A", ["a 1", "a 2", "a 3", "a 4", "a 5", "b 0"]),
+        ("A : -l A : -o a A", ["- 0", "- 1: 1", "- 2: 2", "a 3: 3", "a 4: 4", "a 5: 5"]),
+    ],
+)
+def test_options_of_each_command(slurm: SlurmUnderTest, options: str, expected: list[str]) -> None:
+    """A command has the options of those before it, and its own."""
+    text = re.sub(r"\bA\b", "sh -c 'echo $SLURM_PROCID'", options)
+    show = r"""for f in - a b; do [ ! -e "$f" ] && [ "$f" != - ] || sed "s/^/$f /" "$f"; done"""
+    assert ran(slurm, f"srun -u {text} | {{ {show}; }}") == expected
+
+
+@pytest.mark.parametrize("options", ["-K true : A", "-K A : true", "--het-group=0,1 -K A"])
+def test_bad_exit_ends_the_tasks_of_all(slurm: SlurmUnderTest, options: str) -> None:
+    first = "if [ $SLURM_PROCID = 0 ]; then exit 3; else exec sleep 60; fi"
+    text = options.replace("true", "sh -c 'exec sleep 60'", 1).replace("A", f"sh -c '{first}'")
+    if options.startswith("-K true"):
+        text = text.replace("PROCID = 0", "PROCID = 1")
+    said = ran(slurm, f"srun {text}; echo rc=$?", "-n1", ":", "-n1")
+    lines = sorted(re.sub(r"[0-9]+\.0", "J.0", line) for line in said if not line.startswith("slurmstepd-"))
+    bad, other = (2, 1) if options.startswith("-K true") else (1, 2)
+    where = "" if slurm.version >= "24.11" else "launch/slurm: _step_signal: "
+    assert lines == sorted(
+        [
+            "rc=143",
+            "srun: Force Terminated StepId=J.0",
+            f"srun: error: n{bad}: task 0: Exited with exit code 3",
+            f"srun: error: n{other}: task 0: Terminated",
+            f"srun: {where}Terminating StepId=J.0",
+            f"srun: {where}Terminating StepId=J.0",
+        ]
+    )
+
+
+@pytest.mark.parametrize("options", ["-W1 true : A", "-W1 A : true"])
+def test_wait_ends_the_tasks_of_all(slurm: SlurmUnderTest, options: str) -> None:
+    text = options.replace("A", "sh -c 'exec sleep 60'")
+    said = ran(slurm, f"srun {text}; echo rc=$?", "-n1", ":", "-n1")
+    lines = sorted(re.sub(r"[0-9]+\.0", "J.0", line) for line in said if not line.startswith("slurmstepd-"))
+    node = 2 if options.startswith("-W1 true") else 1
+    where = "" if slurm.version >= "24.11" else "launch/slurm: _step_signal: "
+    assert [line for line in lines if "step aborted" not in line] == sorted(
+        [
+            "rc=137",
+            "srun: First task exited 1s ago",
+            "srun: StepId=J.0 task 0: exited",
+            "srun: StepId=J.0 task 0: running",
+            f"srun: error: n{node}: task 0: Killed",
+            f"srun: {where}Terminating StepId=J.0",
+            f"srun: {where}Terminating StepId=J.0",
+        ]
+    )
+
+
 def test_accounting(slurm: SlurmUnderTest) -> None:
     """Steps are counted by the leader for all components."""
     slurm.wait_idle()
