@@ -431,8 +431,10 @@ class NodeRecord:
     """A bit mask of the units of its gres that jobs hold."""
     jobs: dict[int, int] = field(factory=dict)
     """Which CPUs each of the jobs holds that hold some, those completing among them: bit masks."""
+    aside: set[int] = field(factory=set)
+    """The jobs on it whose CPUs do not count: suspended ones, and ones that were resumed when others had their CPUs."""
     completing: int = 0
-    """How many of these jobs are completing."""
+    """How many of all these jobs are completing."""
     down: bool = False
     drain: bool = False
     fail: bool = False

@@ -77,6 +77,8 @@ class Profile:
     """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
     requeue_renews_priority: bool
     """A requeued job gets the next priority; before that it kept its own."""
+    memory_makes_mixed: bool
+    """A node of which nothing but memory is allocated is MIXED; before that it was IDLE."""
     grace_time_ends_in_preemption: bool
     """A job that ends in its grace time by itself is PREEMPTED, or requeued; before that it was what it ended as."""
 
@@ -118,6 +120,7 @@ PROFILES: Mapping[str, Profile] = {
         keeps_first_name=True,
         throttles_arrays_only=False,
         requeue_renews_priority=False,
+        memory_makes_mixed=False,
         grace_time_ends_in_preemption=False,
     ),
     "24.11": Profile(
@@ -153,6 +156,7 @@ PROFILES: Mapping[str, Profile] = {
         keeps_first_name=False,
         throttles_arrays_only=True,
         requeue_renews_priority=True,
+        memory_makes_mixed=True,
         grace_time_ends_in_preemption=True,
     ),
 }

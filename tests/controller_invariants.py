@@ -52,7 +52,7 @@ class Invariants(Machine):
         gang = self.controller.settings.suspends
         held: dict[str, dict[int, int]] = {node.name: {} for node in NODES}
         for job in self.controller.jobs.values():
-            # A job that was ended while it was suspended by hand has nothing to give back.
+            # CPUs of a job that is suspended by hand, or was resumed when others had them, do not count.
             aside = job.job_id in self.controller._state.resources._aside
             stands_still = gang and job.state is JobState.SUSPENDED
             if (job.state is JobState.RUNNING or job.completing or stands_still) and not aside:
@@ -71,7 +71,9 @@ class Invariants(Machine):
             assert record.cpus_in_use == record.in_use_without(()), name
             assert record.allocated_cpus == record.cpus_in_use.bit_count() <= record.node.cpus, name
             assert 0 <= record.allocated_memory <= record.node.real_memory, name
-            assert record.completing == sum(self.controller.jobs[one].completing for one in jobs), name
+            assert record.completing == sum(self.controller.jobs[one].completing for one in {*jobs, *record.aside}), (
+                name
+            )
             for one in jobs:
                 if self.controller.jobs[one].description.exclusive and not gang:
                     assert len(jobs) == 1, name

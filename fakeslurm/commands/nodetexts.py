@@ -10,6 +10,7 @@ from attrs import frozen
 from fakeslurm.commands.jobsizes import memory_on_node
 from fakeslurm.commands.jobtexts import NULL
 from fakeslurm.gres import node_gres, used_text
+from slurmkit.slurm.states import JobState
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job, NodeRecord, Settings
@@ -39,6 +40,10 @@ class ShownNode:
     cpus: int
     memory: int
     gres_in_use: int
+    crowded: bool = False
+    """Whether a job runs on it whose CPUs do not count, others having had them when it was resumed."""
+    memory_mixes: bool = False
+    """Whether memory alone makes it MIXED."""
 
     @property
     def gres(self) -> str:
@@ -66,8 +71,10 @@ class ShownNode:
         """``DOWN``, ``IDLE``, ``MIXED`` or ``ALLOCATED``."""
         if self.record.down:
             return "DOWN"
+        if not self.cpus and self.memory and self.memory_mixes:
+            return "MIXED"
         if not self.cpus:
-            return "IDLE"
+            return "ALLOCATED" if self.crowded else "IDLE"
         return "ALLOCATED" if self.cpus >= self.record.node.cpus else "MIXED"
 
     @property
@@ -79,7 +86,7 @@ class ShownNode:
     @property
     def busy(self) -> bool:
         """Whether something of a job is on it."""
-        return self.completing or self.cpus > 0
+        return self.completing or self.cpus > 0 or self.crowded
 
     @property
     def draining(self) -> bool:
@@ -129,9 +136,10 @@ def shown_node(record: NodeRecord, jobs: Mapping[int, Job], settings: Settings) 
     """The node without what its completing jobs hold."""
     cpus, memory, gres = record.allocated_cpus, record.allocated_memory, record.gres_in_use
     if record.completing:
-        over = [jobs[job_id] for job_id in record.jobs if jobs[job_id].completing]
+        over = [jobs[job_id] for job_id in (*record.jobs, *record.aside) if jobs[job_id].completing]
         cpus = record.in_use_without([job.job_id for job in over]).bit_count()
         for job in over:
             memory -= memory_on_node(job, job.nodes.index(record.node.name), settings)
             gres &= ~job.gres_on(record.node.name)
-    return ShownNode(record, cpus, memory, gres)
+    crowded = any(jobs[job_id].state is JobState.RUNNING for job_id in record.aside)
+    return ShownNode(record, cpus, memory, gres, crowded, settings.profile.memory_makes_mixed)

@@ -145,3 +145,65 @@ def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
     slurm.run("scancel", job_id)
     until(lambda: set(states()) == {"CA"}, what="the array is cancelled")
     assert scontrol(slurm, "suspend", f"{job_id}_2-3") == f"{job_id}_2-3: Job/step already completing or completed\n"
+
+
+def test_resumed_when_another_has_its_cpus(slurm: SlurmUnderTest) -> None:
+    """It runs, and nobody counts it: its node is ALLOCATED without a CPU."""
+    job_id = submitted(slurm, TICKS, "-w", "n1", "-n", "3")
+    assert scontrol(slurm, "suspend", job_id) == ""
+    other = slurm.sbatch("until [ -e go ]; do sleep 0.05; done", "-w", "n1", "-n", "2")
+    slurm.wait(other, ["RUNNING"])
+    assert scontrol(slurm, "resume", job_id) == ""
+    grows(slurm.workdir / "ticks")
+    (slurm.workdir / "go").touch()
+    slurm.wait(other)
+    if slurm.kind != "site":
+        until(lambda: slurm.run("sinfo", "-h", "-n", "n1", "-o", "%t %C").stdout == "alloc 0/4/0/4\n", what="alloc")
+    slurm.run("scancel", job_id)
+    assert slurm.wait(job_id)["JobState"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("word", ["requeue", "requeuehold"])
+def test_requeued_while_suspended(slurm: SlurmUnderTest, word: str) -> None:
+    """It is killed, told why, and waits without a priority."""
+    job_id = submitted(slurm, TICKS)
+    assert scontrol(slurm, "suspend", job_id) == ""
+    suspended = shown(slurm, job_id)["SuspendTime"]
+    assert scontrol(slurm, word, job_id) == ""
+    reason = {"requeue": "JobHeldAdmin", "requeuehold": "job_requeued_in_held_state"}[word]
+
+    def waits() -> bool:
+        fields = shown(slurm, job_id)
+        return (fields["JobState"], fields["Reason"]) == ("PENDING", reason)
+
+    until(waits, what=f"it waits for {reason}")
+    fields = shown(slurm, job_id)
+    assert (fields["Priority"], fields["Restarts"], fields["NodeList"], fields["SuspendTime"]) == ("0", "1", "", "None")
+    assert re.fullmatch(r"slurmstepd\S*: error: \*\*\* JOB .* DUE TO JOB REQUEUE \*\*\*\n", slurm.output("o.txt"))
+
+    def rows() -> list[str]:
+        return slurm.run("sacct", "-D", "-P", "-n", "-j", job_id, "-o", "State,ExitCode,End").stdout.splitlines()[:2]
+
+    until(lambda: len(rows()) == 2 and rows()[1].startswith("CANCELLED|0:9"), what="sacct knows")
+    assert rows()[0] == f"REQUEUED|0:0|{suspended}"
+    slurm.run("scancel", job_id)
+
+
+def test_shell_cancelled_while_suspended(slurm: SlurmUnderTest) -> None:
+    """scancel --batch ends the job as without."""
+    job_id = submitted(slurm, TICKS)
+    assert scontrol(slurm, "suspend", job_id) == ""
+    slurm.run("scancel", "--batch", job_id)
+    fields = slurm.wait(job_id)
+    assert (fields["JobState"], fields["ExitCode"]) in [("CANCELLED", "0:9"), *[("CANCELLED", "0:0")] * slurm.is_real]
+
+
+def test_held_while_suspended(slurm: SlurmUnderTest) -> None:
+    job_id = submitted(slurm, TICKS)
+    assert scontrol(slurm, "suspend", job_id) == ""
+    assert scontrol(slurm, "hold", job_id) == ""
+    assert shown(slurm, job_id)["Reason"] == "JobHeldAdmin"
+    assert scontrol(slurm, "resume", job_id) == ""
+    running = shown(slurm, job_id)
+    assert (running["JobState"], running["Reason"], int(running["Priority"]) > 0) == ("RUNNING", "JobHeldAdmin", True)
+    slurm.run("scancel", job_id)

@@ -54,7 +54,7 @@ class Nodes:
 
     def _running_on(self, record: NodeRecord) -> list[Job]:
         """The jobs that a node's failure ends. Raises SlurmError when there is one that would go on without it."""
-        jobs = [self._state.jobs[job_id] for job_id in sorted(record.jobs)]
+        jobs = [self._state.jobs[job_id] for job_id in sorted({*record.jobs, *record.aside})]
         jobs = [job for job in jobs if not job.completing]
         # A heterogeneous job fails with any of its components (measured).
         leaders = {self._state.jobs[job.het.job_id] if job.het is not None else job for job in jobs}

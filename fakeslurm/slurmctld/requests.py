@@ -39,9 +39,10 @@ class Requests:
             raise SlurmError(messages.NOT_WHOLE_HET_JOB)
         if job.het is not None and not job.leads and scope == "batch":
             raise messages.unsupported("--batch with a component of a heterogeneous job")
-        if job.state is JobState.SUSPENDED and (signal not in (None, SIGKILL) or scope == "batch"):
+        suspended = job.state is JobState.SUSPENDED
+        if suspended and signal not in (None, SIGKILL):
             raise messages.unsupported("a signal to a suspended job")
-        if scope == "batch" and job.batch is not None and job.batch.running:
+        if not suspended and scope == "batch" and job.batch is not None and job.batch.running:
             self._running.signal_job(job, SIGKILL if signal is None else signal, "batch")
         elif signal is not None and signal != SIGKILL:
             if job.state is JobState.PENDING:
@@ -151,8 +152,6 @@ class Requests:
                 raise SlurmError(messages.NOT_HET_JOB_LEADER)
             if job.finished or len(self._components(job)) < len(job.het.members):
                 raise messages.unsupported("requeueing a heterogeneous job of which a component is over")
-        if job.state is JobState.SUSPENDED:
-            raise messages.unsupported("requeueing a suspended job")
         if job.description.script is None:
             raise SlurmError(messages.ONLY_BATCH)
         if not admission.may_requeue(job.description, self._state.settings):

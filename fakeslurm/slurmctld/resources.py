@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from fakeslurm.gres import choose, node_gres
-from fakeslurm.messages import unsupported
 from fakeslurm.model import NodeRecord, Partition, Settings
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.licenses import Licenses
@@ -76,8 +75,8 @@ class Resources:
         self.licenses = Licenses(settings.licenses)
         self._memory_is_consumed = settings.memory_is_consumed
         self._holdings: dict[int, Holding] = {}
-        self._aside: dict[int, Holding] = {}
-        """What suspended jobs held, and will again."""
+        self._aside: set[int] = set()
+        """Jobs whose CPUs do not count: suspended ones, and ones that were resumed when others had their CPUs."""
 
     def _mask_of(self, partition: Partition) -> int:
         if partition.nodes is None:
@@ -105,6 +104,8 @@ class Resources:
     def usable_cpus(self, demand: Demand, record: NodeRecord, cpus: int, used_memory: int, gres_in_use: int) -> int:
         """How many of the node's `cpus` free CPUs the job can use, for its tasks per node, for memory and gres."""
         node = record.node
+        if demand.whole_nodes and gres_in_use:  # of a suspended job: nobody else is on it (measured)
+            return 0
         if demand.gres and choose(node_gres(node.gres), demand.gres, gres_in_use) is None:
             return 0
         if (demand.mem_per_node or 0) > node.real_memory or (demand.mem_per_cpu or 0) > node.real_memory:
@@ -159,15 +160,18 @@ class Resources:
     def take(self, job_id: int, holding: Holding) -> None:
         self._holdings[job_id] = holding
         self.licenses.take(holding.licenses)
+        for share, memory, _, gres in holding.by_node():
+            record = self.by_index[share.index]
+            record.gres_in_use |= gres
+            record.allocated_memory += memory
         self._occupy(job_id, holding)
 
     def _occupy(self, job_id: int, holding: Holding) -> None:
-        for share, memory, cpus, gres in holding.by_node():
+        for share, _, cpus, _ in holding.by_node():
             record = self.by_index[share.index]
+            record.aside.discard(job_id)
             record.jobs[job_id] = cpus
             self._use(record, record.cpus_in_use | cpus)
-            record.gres_in_use |= gres
-            record.allocated_memory += memory
             self.idle &= ~(1 << share.index)
             if record.allocated_cpus >= record.node.cpus:
                 self.free &= ~(1 << share.index)
@@ -179,20 +183,24 @@ class Resources:
     def release(self, job_id: int) -> None:
         """Give back what a completing job holds."""
         holding = self._holdings.pop(job_id)
-        self._aside.pop(job_id, None)
+        self.version += 1
         self.licenses.give_back(holding.licenses)
-        for share in holding.shares:
-            self.by_index[share.index].completing -= 1
-        self._vacate(job_id, holding)
+        if job_id not in self._aside:
+            self._vacate(job_id, holding)
+        self._aside.discard(job_id)
+        for share, memory, _, gres in holding.by_node():
+            record = self.by_index[share.index]
+            record.completing -= 1
+            record.aside.discard(job_id)
+            record.gres_in_use &= ~gres
+            record.allocated_memory -= memory
 
     def _vacate(self, job_id: int, holding: Holding) -> None:
         self.version += 1
-        for share, memory, _, gres in holding.by_node():
+        for share in holding.shares:
             record = self.by_index[share.index]
             del record.jobs[job_id]
             self._use(record, record.in_use_without(()))
-            record.gres_in_use &= ~gres
-            record.allocated_memory -= memory
             if record.allocated_cpus < record.node.cpus:
                 self.free |= 1 << share.index
             if not record.jobs:
@@ -211,22 +219,21 @@ class Resources:
         self.version += 1
 
     def set_aside(self, job_id: int) -> None:
-        """A job is suspended: others may have its CPUs. Raises SlurmError when it holds anything else."""
+        """A job is suspended: others may have its CPUs. It keeps memory, gres and licenses (measured)."""
+        if job_id in self._aside:
+            return
+        self._aside.add(job_id)
         holding = self._holdings[job_id]
-        if any(holding.memory) or any(holding.gres) or holding.licenses:
-            raise unsupported("suspending a job that holds memory, gres or licenses")
-        self._aside[job_id] = holding
-        self._holdings[job_id] = evolve(holding, shares=(), memory=(), cpus=(), gres=())
         self._vacate(job_id, holding)
+        for share in holding.shares:
+            self.by_index[share.index].aside.add(job_id)
 
     def take_back(self, job_id: int) -> None:
-        """A job is resumed, on its old CPUs. Raises SlurmError when another job has one of them."""
-        holding = self._aside[job_id]
+        """A job is resumed, on its old CPUs. Where another job has one of them they count as if it had none at all (measured)."""
+        holding = self._holdings[job_id]
         if any(self.by_index[share.index].cpus_in_use & cpus for share, _, cpus, _ in holding.by_node()):
-            raise unsupported("resuming a job whose CPUs another job has")
-        if not all(self.by_index[share.index].available for share in holding.shares):
-            raise unsupported("resuming a job on a node that is not available")
-        self._holdings[job_id] = self._aside.pop(job_id)
+            return
+        self._aside.remove(job_id)
         self._occupy(job_id, holding)
 
     def held_by(self, job_id: int) -> Holding:

@@ -220,17 +220,22 @@ class Running:
         return [one for one in others if one is not None and one.state in (JobState.RUNNING, JobState.SUSPENDED)]
 
     def requeue(self, job: Job, reason: str, text: str, accounted: JobState = JobState.REQUEUED) -> None:
-        """A running job has to start again: PENDING, and COMPLETING until nothing of it runs.
+        """A running job has to start again: PENDING, and COMPLETING until nothing of it runs. One that is suspended is killed at once.
 
         In accounting the attempt that is over is `accounted`.
         """
-        self._state.accounting.requeued(job, self._state.now, accounted)
+        suspended = job.state is JobState.SUSPENDED
+        end = self._state.now if job.suspend_time is None or not suspended else job.suspend_time
+        self._state.accounting.requeued(job, end, accounted)
         job.state = JobState.PENDING
         job.reason = reason
         job.restart_count += 1
         if job.array is not None:
             job.array.again(job.job_id)
-        self._wind_down(job, text)
+        if suspended:
+            for step in self.alive(job):
+                self._say(job, step, text)
+        self._wind_down(job, text, kill=suspended)
         for other in self._led_by(job):
             self.requeue(other, reason, text, accounted)
 

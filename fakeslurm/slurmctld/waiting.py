@@ -222,8 +222,11 @@ class Waiting:
         return False
 
     def _explain_hold(self, job: Job) -> None:
-        if job.reason not in (Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD):
-            self._wait(job, Reason.HELD_BY_USER)
+        if job.reason in (Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD):
+            return
+        # One that was requeued when it was suspended waits without a priority (measured).
+        by_admin = job.restart_count and job.reason != Reason.HELD_BY_USER
+        self._wait(job, Reason.HELD_BY_ADMIN if by_admin else Reason.HELD_BY_USER)
 
     def _wait(self, job: Job, reason: Reason) -> None:
         """Say why a job waits, if it is not for its turn: sacct keeps that (measured)."""
