@@ -266,12 +266,13 @@ class Job:
     """AccrueTime, when it has been held, got another begin or waited for its array's limit since."""
     admin_comment: str | None = None
     num_nodes: int
-    """Of the allocation; while pending the least number that it needs."""
+    """Of the allocation; while pending the least number that it needs, and once Slurm has looked where it could run, the number
+    that it would get if nothing else ran (measured)."""
     num_cpus: int
     """Of the allocation; while pending the number that it asks for."""
     num_tasks: int
     shown_tasks: int | None = None
-    """NumTasks of one that has started with ``--ntasks-per-node``, which need not be the number of its tasks (measured)."""
+    """NumTasks of one that has started with ``--ntasks-per-node`` or without --ntasks, which need not be the number of its tasks (measured)."""
     requested_nodes: int
     """The least number of nodes that was asked for."""
     requested_cpus: int

@@ -39,6 +39,12 @@ class Profile:
     """``-N1-4 --ntasks-per-node=2`` gets no more nodes than the tasks that ``-N1`` would have."""
     tasks_per_node_fill_nodes: bool
     """With ``--ntasks-per-node`` each node gets CPUs for so many tasks; since 24.11 for those only that ``--ntasks`` has for it."""
+    nodelist_offers_nodes: bool
+    """``--nodelist`` of more nodes than ``--nodes`` are those to choose from; before that it had to fit, and raised the minimum."""
+    tasks_fit_nodes: bool
+    """With ``--ntasks`` and ``--cpus-per-task`` only nodes that have room for whole tasks count; and waiting jobs show fewer nodes."""
+    refuses_unlimited_with_deadline: bool
+    """``--time=UNLIMITED`` together with ``--deadline`` is refused."""
     refuses_more_than_there_is: bool
     """A job for more nodes or CPUs than its partition has is refused; before that it was queued for ever."""
     makes_output_directories: bool
@@ -101,6 +107,9 @@ PROFILES: Mapping[str, Profile] = {
         sacct_cuts_dates=True,
         tasks_per_node_limit_nodes=True,
         tasks_per_node_fill_nodes=True,
+        nodelist_offers_nodes=False,
+        tasks_fit_nodes=False,
+        refuses_unlimited_with_deadline=False,
         refuses_more_than_there_is=False,
         makes_output_directories=False,
         pack_group_in_environment=True,
@@ -137,6 +146,9 @@ PROFILES: Mapping[str, Profile] = {
         sacct_cuts_dates=False,
         tasks_per_node_limit_nodes=False,
         tasks_per_node_fill_nodes=False,
+        nodelist_offers_nodes=True,
+        tasks_fit_nodes=True,
+        refuses_unlimited_with_deadline=True,
         refuses_more_than_there_is=True,
         makes_output_directories=True,
         pack_group_in_environment=False,

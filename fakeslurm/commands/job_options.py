@@ -13,9 +13,9 @@ from typing import Literal, Self
 from attrs import Factory, define
 
 from fakeslurm.commands.base import Refused
-from fakeslurm.commands.option_values import HANDLERS, Handler, attribute
+from fakeslurm.commands.option_values import HANDLERS, LARGEST, Handler, attribute
 from fakeslurm.model import SignalSpec
-from slurmkit.slurm.hostlist import HostlistError, expand
+from slurmkit.slurm.hostlist import HostlistError, compress_sorted, expand
 
 __all__ = ["Wishes"]
 
@@ -39,6 +39,7 @@ class Wishes:
     program: str
     environ: Mapping[str, str]
     now: float
+    version: str
     account: str | None = None
     array: str | None = None
     begin: float | None = None
@@ -107,7 +108,7 @@ class Wishes:
 
     def next_component(self) -> Self:
         """The options with which the next component of a heterogeneous job begins: those that sbatch does not take back."""
-        fresh = type(self)(self.program, self.environ, self.now)
+        fresh = type(self)(self.program, self.environ, self.now, self.version)
         for name in _KEPT.split():
             setattr(fresh, name, getattr(self, name))
         return fresh
@@ -132,13 +133,41 @@ class Wishes:
     def check(self) -> None:
         """What is wrong with the options together, as the client sees it before it asks the controller."""
         self._check_memory()
+        if self.is_new and self.nodelist:
+            self._check_nodelist(self.nodelist)
         if self.begin is not None and self.deadline is not None and self.begin > self.deadline:
             raise self.wrong("Incompatible begin and deadline time specification", 1)
-        if self.nodelist:
+        if self.nodelist and not (self.is_new and self.min_nodes is not None):
             count = len(set(self.hosts(self.nodelist)))
-            if self.max_nodes is not None and count > self.max_nodes:
+            if self.max_nodes and count > self.max_nodes:
                 raise self.wrong(f"invalid number of nodes (-N {count}-{self.max_nodes})", 1)
             self.min_nodes = max(count, self.min_nodes or 1)
+            if not self.is_new and self.ntasks is not None and self.ntasks < count:
+                hosts = expand(compress_sorted(self.hosts(self.nodelist)))
+                self.nodelist = ",".join(hosts[: self.ntasks])
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the command is of 24.11."""
+        return self.version >= "24.11"
+
+    def _check_nodelist(self, text: str) -> None:
+        """24.11 expands it before it asks the controller (measured). Raises `Refused` for what its hostlists do not understand."""
+        try:
+            expand(text)
+        except HostlistError as error:
+            rest, before = text[error.position :], text[: error.position]
+            if before.rfind("[") > before.rfind("]"):
+                piece = re.split(r"[],]", rest)[0]
+                first, _, last = piece.partition("-")
+                ascends = first.isdecimal() and last.isdecimal() and int(first) <= int(last)
+                problem = "Too many hosts in range" if ascends else "Invalid range:"
+                said = f"{self.program}: error: _parse_single_range: {problem} `{piece}'\n"
+            elif rest[:1] == "[":
+                said = ""
+            else:
+                return
+            raise Refused(f"{said}{self.program}: fatal: Invalid node list specified\n", 1) from None
 
     def _check_memory(self) -> None:
         """What was asked for on the line or in the script replaces the other one of the environment (measured)."""
@@ -168,12 +197,14 @@ class Wishes:
         return self.wrong("fakeslurm does not support heterogeneous jobs", 1)
 
     def count(self, name: str, text: str | None) -> int:
-        """A number of 1 or more; larger ones than an int holds wrap around, as in C."""
+        """A number of 1 or more; larger ones than an int holds wrap around, as in C, until 24.11 refuses them."""
         match = _INTEGER.fullmatch(text or "")
         number = int(match[1]) if match else 0
         if number <= 0:
             raise self.wrong(f'Invalid numeric value "{text}" for --{name}.', 1)
-        return number & 0x7FFFFFFF
+        if number > LARGEST and self.is_new:
+            raise self.wrong(f"Numeric argument ({text}) too large for --{name}.", 1)
+        return number & LARGEST
 
     def hosts(self, text: str) -> list[str]:
         """The nodes of a list; none for what is no list, which the controller refuses."""

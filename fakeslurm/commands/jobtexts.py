@@ -166,10 +166,15 @@ def most_nodes(job: Job, settings: Settings) -> int:
     asked = job.description
     if job.state is not JobState.PENDING and job.nodes:
         return 0
-    if asked.max_nodes or settings.profile.release != NEW or not asked.hold:
-        return asked.max_nodes or 0
-    # Of a job that was submitted with -H, and even when it has been released since.
-    return 0 if asked.cpus_per_task or asked.ntasks_per_node or asked.ntasks_per_core else job.num_nodes
+    most = asked.max_nodes or 0
+    if asked.spread_job and not most and asked.asks_for_tasks:
+        most = min(len(settings.nodes), asked.ntasks or asked.ntasks_per_node or 1)
+    most = min(most, asked.ntasks or NO_VAL)
+    if settings.profile.release == NEW and asked.hold:
+        # Of a job that was submitted with -H, and even when it has been released since.
+        guessed = not ((asked.cpus_per_task or 1) > 1 or asked.ntasks_per_node or asked.ntasks_per_core)
+        most = max(most, job.num_nodes) if guessed else most
+    return most
 
 
 def distribution_name(text: str) -> str:

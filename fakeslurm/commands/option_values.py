@@ -20,13 +20,20 @@ from slurmkit.slurm.durations import MAX_MINUTES, DurationError, parse_minutes
 if TYPE_CHECKING:
     from fakeslurm.commands.job_options import Wishes
 
-__all__ = ["HANDLERS", "Handler", "attribute"]
+__all__ = ["HANDLERS", "LARGEST", "Handler", "attribute"]
+
+LARGEST = 0x7FFFFFFF
+"""What an int holds."""
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
 _MEMORY = re.compile(r"([0-9]+)([KMGT]?)B?", re.IGNORECASE | re.ASCII)
 _MEGABYTES = {"": 1, "M": 1, "G": 1 << 10, "T": 1 << 20}
 _NODES = re.compile(r"[ \t]*([0-9]+)([km]?)", re.IGNORECASE | re.ASCII)
 _MULTIPLE = {"": 1, "k": 1 << 10, "m": 1 << 20}
+_NICEST = 2147483645
+"""NICE_OFFSET in slurm/slurm.h, less 3."""
+_NO_PRIORITY = 4294967294
+"""NO_VAL."""
 _DISTRIBUTION = re.compile(
     r"(?:(?P<nodes>block|cyclic|\*)(?P<inside>(?::(?:block|cyclic|fcyclic|\*)){0,2})|arbitrary|plane(?:=(?P<plane>[0-9]+)|.*))"
     r"(?P<pack>,(?:no)?pack)?",
@@ -96,7 +103,10 @@ def _node_count(wishes: Wishes, text: str) -> int:
     match = _NODES.fullmatch(text)
     if match is None:
         raise wishes.wrong(f'"{text}" is not a valid node count', 255)
-    return int(match[1]) * _MULTIPLE[match[2].lower()]
+    number = int(match[1]) * _MULTIPLE[match[2].lower()]
+    if number > LARGEST and (wishes.is_new or match[2] or number & (LARGEST + 1)):
+        raise wishes.wrong(f'"{text}" is not a valid node count', 255)
+    return number & LARGEST
 
 
 def _moment(wishes: Wishes, name: str, value: str | None) -> None:
@@ -154,11 +164,17 @@ def _requeue(wishes: Wishes, name: str, value: str | None) -> None:
 def _nice(wishes: Wishes, name: str, value: str | None) -> None:
     match = _INTEGER.match(value or "") if value is not None else None
     wishes.nice = 100 if value is None else int(match[1]) if match else 0
+    if abs(wishes.nice) > _NICEST:
+        raise wishes.wrong(f"Invalid --nice value, out of range (+/- {_NICEST})", 255)
 
 
 def _priority(wishes: Wishes, name: str, value: str | None) -> None:
     match = _INTEGER.match(value or "")
     wishes.priority = int(match[1]) if match else None
+    if (wishes.priority or 0) >= _NO_PRIORITY:
+        raise wishes.wrong(f"Priority must be < {_NO_PRIORITY}", 255)
+    if (wishes.priority or 0) < 0:
+        raise wishes.wrong("Priority must be >= 0", 255)
 
 
 def _open_mode(wishes: Wishes, name: str, value: str | None) -> None:

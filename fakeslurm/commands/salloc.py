@@ -37,7 +37,7 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     """The whole life of one salloc; its return code."""
 
     def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
-        wishes = AllocationWishes("salloc", invocation.environ, invocation.now)
+        wishes = AllocationWishes("salloc", invocation.environ, invocation.now, invocation.version)
         for name, value in [*environment_options(invocation.environ, "SALLOC"), *given]:
             wishes.apply(name, value)
         if operands[:1] == [":"]:

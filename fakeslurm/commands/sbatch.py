@@ -63,7 +63,7 @@ class _Line:
 
 def _read_line(argv: Sequence[str], invocation: Invocation) -> _Line:
     """Every value is looked at before the script is, one option after another. Raises `UsageError` and `Refused`."""
-    wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
+    wishes = Wishes(_PROGRAM, invocation.environ, invocation.now, invocation.version)
     parts: list[list[tuple[str, str | None]]] = []
     operands = [_SEPARATOR, *argv]
     while operands[:1] == [_SEPARATOR]:
@@ -146,7 +146,7 @@ def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) ->
     path, script = _script(line, invocation)
     directives, warnings = _directives(script, line, invocation)
     if len(line.given) == len(directives) == 1:
-        wishes = Wishes(_PROGRAM, invocation.environ, invocation.now)
+        wishes = Wishes(_PROGRAM, invocation.environ, invocation.now, invocation.version)
         components = [_apply_all(wishes, directives[0], line.given[0], line, invocation)]
     else:
         components = _components(directives, line, invocation)

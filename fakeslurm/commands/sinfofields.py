@@ -132,10 +132,12 @@ class GroupColumns:
         return "Unknown" if time is None else self.stamps(time)
 
     def reason_user(self, group: Group) -> str:
-        return group.nodes[0].reason_user if group.nodes else "Unknown"
+        return group.nodes[0].reason_user if group.nodes else "root"
 
     def reason_user_long(self, group: Group) -> str:
-        why = group.nodes[0].record.why if group.nodes else None
+        if not group.nodes:
+            return "root(0)"
+        why = group.nodes[0].record.why
         return "Unknown" if why is None else f"{why.user}({why.uid})"
 
     def size(self, group: Group) -> str:

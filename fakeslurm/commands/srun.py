@@ -49,7 +49,7 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     """The whole life of one srun; its return code."""
 
     def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
-        wishes = StepWishes("srun", invocation.environ, invocation.now)
+        wishes = StepWishes("srun", invocation.environ, invocation.now, invocation.version)
         names = {option.key for option in given}
         inherited = environment_options(invocation.environ, invocation.version, names)
         for name, value in [*inherited, *given]:
@@ -209,7 +209,7 @@ class _Srun(Conversation):
             raise unsupported(f"--{min(self.given - _OF_SEVERAL)} of a step in several components")
         runs = []
         for group in sorted(found):
-            wishes = StepWishes("srun", self.invocation.environ, self.invocation.now)
+            wishes = StepWishes("srun", self.invocation.environ, self.invocation.now, self.invocation.version)
             environ = variables_of_group(self.invocation.environ, group)
             options = found[group].options
             names = {one.key for one in options}

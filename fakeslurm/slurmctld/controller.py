@@ -54,10 +54,12 @@ class Controller:
     def __init__(self, settings: Settings) -> None:
         state = self._state = State(settings)
         self._running = Running(state)
+        self._obstacles = Obstacles(state)
         self._suspension = Suspension(state, self._running)
         self._gang = Gang(state, self._suspension)
-        self._scheduler = Scheduler(state, Preemption(state, self._running), self._gang, self._start)
-        self._obstacles = Obstacles(state)
+        self._scheduler = Scheduler(
+            state, Preemption(state, self._running), self._gang, self._start, self._obstacles.look
+        )
         self._waiting = Waiting(state, self._scheduler, self._obstacles)
         self._requests = Requests(state, self._waiting, self._running, self._suspension)
         self._nodes = Nodes(state, self._waiting, self._running)

@@ -39,6 +39,8 @@ class Demand:
     """Whether each node gets the CPUs of ``--ntasks-per-node`` tasks, though fewer may have been asked for."""
     tasks_need_nodes: int
     """How many nodes squeue believes to be needed for that many tasks on each; 1 without ``--ntasks-per-node``."""
+    whole_tasks: bool
+    """Whether CPUs that are too few for a task count for nothing."""
     whole_nodes: bool
     overcommit: bool
     contiguous: bool
@@ -75,29 +77,42 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     d = description
     required, names = node_mask(d.nodelist, nodes, settings)
     excluded, _ = node_mask(d.exclude, nodes, settings)
+    profile = settings.profile
+    min_nodes = max(len(set(names)), 1) if d.min_nodes is None else d.min_nodes
+    if not profile.nodelist_offers_nodes:
+        min_nodes = max(len(set(names)), min_nodes)
+    max_nodes = d.max_nodes or None
+    if d.ntasks is not None and d.ntasks < min_nodes:
+        # "can't run 1 processes on 2 nodes, setting nnodes to 1"
+        min_nodes = d.ntasks
+        max_nodes = None if max_nodes is None else d.ntasks
+        if not profile.nodelist_offers_nodes:
+            required, _ = node_mask(",".join(names[:min_nodes]), nodes, settings)
+    if profile.nodelist_offers_nodes and len(set(names)) > min_nodes:
+        excluded |= ~required & ((1 << len(nodes)) - 1)
+        required = 0
     if required & excluded:
         raise SlurmError(messages.INVALID_NODE_NAME)
     for record in nodes.values() if d.constraint else ():
         if not satisfies(d.constraint, record.node):
             excluded |= 1 << record.index
     cpus_per_task = d.cpus_per_task or 1
-    min_nodes = max(len(set(names)), 1 if d.min_nodes is None else d.min_nodes)
-    max_nodes = d.max_nodes
-    if d.ntasks is not None and d.ntasks < min_nodes:
-        # "can't run 1 processes on 2 nodes, setting nnodes to 1"
-        min_nodes = d.ntasks
-        max_nodes = None if max_nodes is None else d.ntasks
-        required, _ = node_mask(",".join(names[:min_nodes]), nodes, settings)
     per_node = d.ntasks_per_node
+    some_nodes = max_nodes not in (None, min_nodes)
     if d.ntasks is not None:
         num_tasks = d.ntasks
     elif per_node is not None:
         num_tasks = min_nodes * per_node
     elif d.sockets_per_node is not None and d.cores_per_socket is not None:
         num_tasks = min_nodes * d.sockets_per_node * d.cores_per_socket * (d.threads_per_core or 1)
+        some_nodes = False
     else:
-        num_tasks = min_nodes if max_nodes is None or max_nodes == min_nodes else 1
-    min_cpus = min_nodes * cpus_per_task if d.overcommit else num_tasks * cpus_per_task
+        num_tasks = min_nodes
+    min_cpus = min_nodes if d.overcommit else num_tasks * cpus_per_task
+    if d.ntasks is None and some_nodes and not d.overcommit and (per_node is None or num_tasks <= cpus_per_task):
+        # For all that it knows it gets by with one task (measured).
+        listed = 0 if profile.nodelist_offers_nodes or per_node is not None else len(set(names))
+        min_cpus = max(listed, min(num_tasks, 1) * cpus_per_task)
     tasks_on_a_node = per_node or 1 if num_tasks > 1 else 1
     min_cpus_per_node = max(d.mincpus or 1, tasks_on_a_node * cpus_per_task)
     counted = d.ntasks is not None
@@ -117,6 +132,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         cpus_per_task=cpus_per_task,
         ntasks_per_node=per_node,
         fills_nodes=d.ntasks is None or (settings.profile.tasks_per_node_fill_nodes and num_tasks > 1),
+        whole_tasks=profile.tasks_fit_nodes and d.ntasks is not None and not d.overcommit,
         tasks_need_nodes=_nodes_for_tasks(num_tasks, d, round_up=not settings.profile.tasks_per_node_fill_nodes),
         whole_nodes=d.exclusive,
         overcommit=d.overcommit,
@@ -165,9 +181,14 @@ def _nodes_for_tasks(num_tasks: int, description: JobDescription, *, round_up: b
     return -(-num_tasks // per_node) if round_up and description.min_nodes is None else num_tasks // per_node
 
 
-def pending_nodes(demand: Demand, largest_node: int) -> int:
-    """The number of nodes that squeue shows for a pending job: a guess from the CPUs of the partition's largest node, if it does not say."""
+def pending_nodes(demand: Demand, largest_node: int, *, round_down: bool) -> int:
+    """The number of nodes that squeue shows for a pending job: a guess from the CPUs of the partition's largest node, if it does not say.
+
+    `round_down`: where tasks need several CPUs.
+    """
     if demand.ntasks_per_node is not None:
         return max(demand.min_nodes, demand.tasks_need_nodes)
-    per_node = largest_node // demand.cpus_per_task
-    return max(demand.min_nodes, ceil(demand.num_tasks / per_node) if per_node else 1)
+    per_node = max(largest_node // demand.cpus_per_task, 1)
+    if round_down and demand.cpus_per_task > 1:
+        return max(demand.min_nodes, demand.num_tasks // per_node)
+    return max(demand.min_nodes, ceil(demand.num_tasks / per_node))

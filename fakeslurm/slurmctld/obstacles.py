@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
-from fakeslurm.model import JobDescription, Partition
+from fakeslurm.model import Job, JobDescription, Partition
 from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.selection import select
@@ -25,12 +25,12 @@ class Obstacles:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._fits_empty = lru_cache(maxsize=1024)(self._could_run)
+        self._nodes_on_empty = lru_cache(maxsize=1024)(self._nodes_if_alone)
         """The answer depends on nothing that changes but partitions, and most jobs are alike."""
 
     def partitions_changed(self) -> None:
         """Partitions have other limits or nodes than before."""
-        self._fits_empty.cache_clear()
+        self._nodes_on_empty.cache_clear()
 
     def problem(
         self, description: JobDescription, demand: Demand, partitions: Sequence[Partition]
@@ -66,10 +66,19 @@ class Obstacles:
             return reason in _OF_LIMITS and (misfit or too_big)
         return reason in _OF_STATES and (misfit or not self._fits_empty(demand, partition.name))
 
-    def _could_run(self, demand: Demand, partition: str) -> bool:
+    def look(self, job: Job, demand: Demand, partitions: Sequence[str]) -> None:
+        """Slurm has looked where a pending job could run: from now on it shows as many nodes as the job would get if it was alone."""
+        found = [self._nodes_on_empty(demand, one) for one in partitions]
+        job.num_nodes = next(filter(None, found), job.num_nodes)
+
+    def _fits_empty(self, demand: Demand, partition: str) -> bool:
         """Whether a job could run in the partition if nothing else ran."""
+        return self._nodes_on_empty(demand, partition) > 0
+
+    def _nodes_if_alone(self, demand: Demand, partition: str) -> int:
+        """How many nodes a job would get in the partition if nothing else ran; 0 when it could not run."""
         resources = self._state.resources
         mask = resources.partition_masks[partition]
         shares = select(demand, resources.candidates(demand, mask, empty=True))
         most = self._state.partitions[partition].max_nodes
-        return shares is not None and (most is None or len(shares) <= most)
+        return 0 if shares is None or (most is not None and len(shares) > most) else len(shares)

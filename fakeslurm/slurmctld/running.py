@@ -108,6 +108,8 @@ class Running:
             tasks = max(sum(room), 1)
         if demand.ntasks_per_node is not None and job.description.ntasks is None:
             job.num_tasks = tasks
+        if not demand.tasks_given:
+            job.shown_tasks = max(job.num_tasks, len(room))
         job.tasks_per_node = tuple(deal(room, tasks))
 
     def watch(self, job: Job) -> None:

@@ -72,7 +72,9 @@ class Scheduler:
         preemption: Preemption,
         gang: Gang,
         start: Callable[[int, str, Sequence[Share], Collection[int]], None],
+        look: Callable[[Job, Demand, Sequence[str]], None],
     ) -> None:
+        self._look = look
         self._resources = state.resources
         self._jobs: Mapping[int, Job] = state.jobs
         self._running: Mapping[int, Job] = state.running
@@ -192,6 +194,8 @@ class Scheduler:
                 continue
             if job_id in unlicensed or self._lacks_nodes(job, self._requests[job_id], partition):
                 continue
+            if reason is Reason.RESOURCES and job.reason != reason:
+                self._look(job, self._requests[job_id].demand, [partition])
             job.reason = reason
             if self._available == self._resources.available:
                 break

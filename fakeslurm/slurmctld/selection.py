@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fakeslurm.slurmctld.demand import Demand
 
@@ -35,6 +35,9 @@ class Share:
 def select(demand: Demand, candidates: Sequence[Candidate]) -> list[Share] | None:
     """The allocation, by ascending place, or None when these nodes are not enough. `candidates` ascend as well."""
     usable = [one for one in candidates if one.cpus >= demand.min_cpus_per_node]
+    if demand.whole_tasks:
+        each = demand.cpus_per_task
+        usable = [evolve(one, cpus=max(one.cpus // each * each, demand.min_cpus_per_node)) for one in usable]
     if len(usable) < demand.min_nodes:
         return None
     caps = _Selection(demand, usable).run()
@@ -44,6 +47,8 @@ def select(demand: Demand, candidates: Sequence[Candidate]) -> list[Share] | Non
             break
         usable = _without_small(demand, usable, smallest)
         caps = _Selection(demand, usable).run()
+    if caps is not None and demand.whole_nodes:
+        return [Share(one.index, one.cpus) for one in candidates if one.index in caps]
     return None if caps is None else _shares(demand, sorted(caps.items()))
 
 
@@ -177,8 +182,6 @@ def _consecutive(usable: Sequence[Candidate]) -> list[list[Candidate]]:
 
 def _shares(demand: Demand, caps: list[tuple[int, int]]) -> list[Share]:
     """The CPUs of each node: those of whole tasks dealt out in turn (src/plugins/select: dist_tasks_compute_c_b)."""
-    if demand.whole_nodes:
-        return [Share(index, cap) for index, cap in caps]
     each = demand.cpus_per_task
     if demand.overcommit:
         return [Share(index, min(cap, each)) for index, cap in caps]

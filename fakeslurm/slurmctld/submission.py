@@ -9,7 +9,7 @@ from attrs import evolve
 
 from fakeslurm import associations, messages
 from fakeslurm.messages import Reason, SlurmError
-from fakeslurm.model import Job, JobDescription, Partition
+from fakeslurm.model import NO_LIMIT, Job, JobDescription, Partition
 from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.demand import Demand, demand_of, pending_nodes
 from fakeslurm.slurmctld.state import State
@@ -25,6 +25,9 @@ def check(description: JobDescription, state: State) -> tuple[tuple[Partition, .
     partitions = admission.partitions_of(description, state.settings)
     admission.check_open(partitions)
     admission.check_names(description, state.settings)
+    unlimited = description.time_limit == NO_LIMIT and description.deadline is not None
+    if unlimited and state.settings.profile.refuses_unlimited_with_deadline:
+        raise SlurmError(messages.INVALID_TIME_LIMIT)
     latest = admission.latest_start(description)
     if latest is not None and description.deadline is not None:
         early = state.settings.profile.looks_at_deadlines_early
@@ -71,7 +74,9 @@ def renew(job: Job, state: State) -> None:
     job.start_time = job.end_time = None
     job.fits_nowhere = False
     job.nodes, job.cpus_per_node, job.cpu_ids, job.tasks_per_node = (), (), (), ()
+    as_it_ran = job.num_nodes
     partitions = resize(job, state)
+    job.num_nodes = as_it_ran
     job.time_limit = admission.time_limit_of(job.description, partitions[0])
     job.end_shift = 0.0
     if job.priority and state.settings.profile.requeue_renews_priority:
@@ -107,4 +112,5 @@ def postpone(job: Job, eligible: float | None) -> None:
 
 
 def _least_nodes(demand: Demand, partitions: Sequence[Partition], state: State) -> int:
-    return pending_nodes(demand, max(state.resources.largest[one.name] for one in partitions))
+    largest = max(state.resources.largest[one.name] for one in partitions)
+    return pending_nodes(demand, largest, round_down=state.settings.profile.tasks_fit_nodes)

@@ -81,6 +81,8 @@ class Waiting:
         job = submission.make_job(job_id, description, demand, partitions, state)
         if description.array:
             job.array = state.arrays[job_id] = job_array(job_id, description.array)
+        if not description.hold:
+            self._obstacles.look(job, demand, [one.name for one in partitions])
         state.add(job)
         if problem is not None:
             job.reason = Reason.BAD_CONSTRAINTS
