@@ -43,6 +43,8 @@ class Profile:
     """``--nodelist`` of more nodes than ``--nodes`` are those to choose from; before that it had to fit, and raised the minimum."""
     tasks_fit_nodes: bool
     """With ``--ntasks`` and ``--cpus-per-task`` only nodes that have room for whole tasks count; and waiting jobs show fewer nodes."""
+    features_need_no_id: bool
+    """A submission that is refused for its features uses up no job id."""
     refuses_unlimited_with_deadline: bool
     """``--time=UNLIMITED`` together with ``--deadline`` is refused."""
     refuses_more_than_there_is: bool
@@ -109,6 +111,7 @@ PROFILES: Mapping[str, Profile] = {
         tasks_per_node_fill_nodes=True,
         nodelist_offers_nodes=False,
         tasks_fit_nodes=False,
+        features_need_no_id=False,
         refuses_unlimited_with_deadline=False,
         refuses_more_than_there_is=False,
         makes_output_directories=False,
@@ -148,6 +151,7 @@ PROFILES: Mapping[str, Profile] = {
         tasks_per_node_fill_nodes=False,
         nodelist_offers_nodes=True,
         tasks_fit_nodes=True,
+        features_need_no_id=True,
         refuses_unlimited_with_deadline=True,
         refuses_more_than_there_is=True,
         makes_output_directories=True,

@@ -69,3 +69,19 @@ def test_who_gave_the_reason_of_no_nodes(slurm: SlurmUnderTest) -> None:
     """The row of a partition of which no node is left belongs to user 0."""
     done = slurm.run("sinfo", "-h", "-t", "down", "-o", "%P|%u|%U|%H|%E")
     assert done.stdout == "debug*|root|root(0)|Unknown|none\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "now"),
+    [
+        ("-n17 -C nope", 1, 0),
+        ("-H -C nope", 1, 0),
+        ("-N5 -w n9", 0, 0),
+        ("-n17 -w n1 -x n1", 0, 0),
+        ("--reservation=nope", 1, 1),
+    ],
+)
+def test_ids_that_refused_submissions_use_up(slurm: SlurmUnderTest, options: str, before: int, now: int) -> None:
+    first = int(slurm.sbatch("true", "--hold"))
+    assert slurm.run("sbatch", "--wrap=true", *options.split()).returncode == 1
+    assert int(slurm.sbatch("true", "--hold")) - first - 1 == (now if slurm.at_least("24.11") else before)

@@ -63,6 +63,16 @@ def test_output_directory_that_does_not_exist(slurm: SlurmUnderTest, option: str
     assert (slurm.workdir / "ran.txt").exists() == (slurm.workdir / "missing").exists() == slurm.at_least("24.11")
 
 
+@pytest.mark.parametrize("options", ["-i missing", "-o /etc/passwd/x", "-o out -e ."])
+def test_files_that_cannot_be_opened(slurm: SlurmUnderTest, options: str) -> None:
+    job_id = slurm.sbatch("true", *options.split())
+    fields = slurm.wait(job_id)
+    assert (fields["JobState"], fields["ExitCode"]) == ("FAILED", "0:53")
+    reason = "RaisedSignal:53(Real-time signal 19)" if slurm.at_least("24.11") else "JobLaunchFailure"
+    assert slurm.run("squeue", "-h", "-t", "all", "-j", job_id, "-o", "%r").stdout == f"{reason}\n"
+    assert fields["Reason"] == reason.replace(" ", "_")
+
+
 def test_interpreter_that_does_not_exist(slurm: SlurmUnderTest) -> None:
     script = slurm.script("true", shebang="#!/no/such/interpreter")
     done = slurm.run("sbatch", "--parsable", "--output=bad.out", script)

@@ -356,7 +356,9 @@ class Running:
         if job.state in (JobState.RUNNING, JobState.SUSPENDED) and job.batch is not None:
             job.wait_status = _LAUNCH_FAILED
             self.end_step(job, job.batch, (_LAUNCH_FAILED,))
-            self.terminate(job, JobState.FAILED, Reason.LAUNCH_FAILURE, messages.STEP_FAILED)
+            raised_signal = self._state.settings.profile.raised_signal_reason
+            reason = messages.ended_badly(_LAUNCH_FAILED, raised_signal=raised_signal)
+            self.terminate(job, JobState.FAILED, reason, messages.STEP_FAILED)
         else:
             self.batch_ended(job, _LAUNCH_FAILED)
 

@@ -12,6 +12,7 @@ from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import NO_LIMIT, Job, JobDescription, Partition
 from fakeslurm.slurmctld import admission
 from fakeslurm.slurmctld.demand import Demand, demand_of, pending_nodes
+from fakeslurm.slurmctld.features import check_known
 from fakeslurm.slurmctld.state import State
 
 __all__ = ["check", "make_job", "postpone", "renew", "resize"]
@@ -33,7 +34,10 @@ def check(description: JobDescription, state: State) -> tuple[tuple[Partition, .
         early = state.settings.profile.looks_at_deadlines_early
         if (latest if early else description.deadline) < state.now - 1:  # seconds, as Slurm counts
             raise SlurmError(messages.INVALID_TIME_LIMIT)
-    return partitions, demand_of(description, state.resources.nodes, state.settings)
+    demand = demand_of(description, state.resources.nodes, state.settings)
+    if state.settings.profile.features_need_no_id:
+        check_known(description.constraint, state.settings.nodes)
+    return partitions, demand
 
 
 def make_job(
