@@ -15,7 +15,17 @@ from attrs import define, field
 
 from slurmkit.slurm.jobid import parse_array_spec
 
-__all__ = ["ACCRUED_AFTER", "NO_TASK", "TEXT_LENGTH", "JobArray", "TaskSet", "index_text", "job_array", "range_text"]
+__all__ = [
+    "ACCRUED_AFTER",
+    "NO_TASK",
+    "TEXT_LENGTH",
+    "JobArray",
+    "TaskSet",
+    "index_text",
+    "job_array",
+    "range_text",
+    "stepped_text",
+]
 
 ACCRUED_AFTER = 1.0
 """Seconds that an element of an array waits in the queue before its age counts; one that starts at once has no AccrueTime (measured)."""
@@ -195,7 +205,7 @@ def job_array(job_id: int, text: str) -> JobArray:
 def index_text(indices: Iterable[int], limit: int | None = None, length: int = TEXT_LENGTH) -> str:
     """``1-3,7%2``, ``0-50:10``; a list that comes near `length` (0: none does) is cut to end in ``...``."""
     chosen = list(indices)
-    text = _stepped(chosen) or _cut(range_text(chosen), length)
+    text = stepped_text(chosen) or _cut(range_text(chosen), length)
     return f"{text}%{limit}" if limit else text
 
 
@@ -206,7 +216,7 @@ def _cut(text: str, length: int) -> str:
     return f"{text[: max(length - 4, 0)]}{'...'[: length - 1]}"
 
 
-def _stepped(indices: Sequence[int]) -> str:
+def stepped_text(indices: Sequence[int]) -> str:
     """``0-30:10``; empty for what is not a long enough range with a step of 2 or more."""
     if len(indices) <= _STEP_COUNT or indices[-1] - indices[0] <= _STEP_SPAN:
         return ""

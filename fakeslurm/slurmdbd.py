@@ -184,14 +184,16 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
     steps = [job.batch] if job.batch is not None else []
     steps += job.steps.values()
     ran = bool(job.nodes)
+    # 24.11 hears of what belongs together when it starts (measured).
+    het = job.het if ran or settings.profile.release < "24.11" else None
     return JobRecord(
         job_id=job.job_id,
         array_job_id=job.array_job_id,
         array_task_id=job.array_task_id,
         array_tasks=job.array.accounted() if job.array is not None and job.is_unsplit else None,
         array_limit=job.array.limit if job.array is not None else None,
-        het_job_id=None if job.het is None else job.het.job_id,
-        het_offset=job.het_offset,
+        het_job_id=None if het is None else het.job_id,
+        het_offset=None if het is None else job.het_offset,
         name=description.name,
         user=description.user,
         uid=description.uid,

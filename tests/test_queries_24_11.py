@@ -276,7 +276,7 @@ def test_configuration() -> None:
     ("program", "option"),
     [
         *(("squeue", f"--{option.name}") for option in squeue.NEW_OPTIONS),
-        *(("sacct", f"--{option.name}") for option in sacct.NEW_OPTIONS),
+        *(("sacct", f"--{option.name}") for option in sacct.NEW_OPTIONS if option.name != "array"),
         *(("sinfo", f"--{option.name}") for option in sinfo.NEW_OPTIONS if option.name != "future"),
         *((program, "--yaml=v1") for program in ("squeue", "sacct", "sinfo", "scontrol")),
         ("sinfo", "--json"),

@@ -240,7 +240,6 @@ def test_config() -> None:
         ["reconfigure"],
         ["show", "topology"],
         ["show", "hostlist", "/etc/hosts"],
-        ["show", "config", "MinJobAge"],
         ["-u", "root", "ping"],
         ["-v", "ping"],
         [],

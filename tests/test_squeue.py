@@ -238,7 +238,7 @@ def test_answers(arguments: list[str], answer: tuple[int, str, str]) -> None:
         (["-u", "no_such_user,root", "-t", "R"], None),
         (["-u", "", "-t", "R"], []),
         (["--me", "-t", "R"], [1, 16]),
-        (["-u", "4711", "--me", "-t", "R"], [1, 16]),
+        (["-u", "daemon", "--me", "-t", "R"], [1, 16]),
         (["-n", "two.sh,dep"], [8, 1]),
         (["-A", "root", "-q", "normal", "-p", "nope,debug", "-t", "R"], [1, 16]),
         (["-w", "n[1,4]", "-t", "all"], [11, 2, 4, 19, 12, 3, 10, 14, 1, 16]),

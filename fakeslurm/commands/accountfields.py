@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
+from fakeslurm.commands.columns import fit
 from fakeslurm.commands.jobtexts import NEW
 
 __all__ = [
@@ -92,7 +93,7 @@ class FieldError(ValueError):
 
 @frozen
 class AccountColumn:
-    """A field in its place; the width is the default one or that of ``name%width``."""
+    """A field in its place; the width, in bytes, is the default one or that of ``name%width``."""
 
     name: str
     width: int
@@ -108,36 +109,43 @@ class AccountColumn:
         text = self.get(row)
         return text[: abs(self.width)] if self.kind == "date" else text
 
-    def cell(self, row: Any) -> str:
+    def cell(self, row: Any, cuts_dates: bool) -> str:
         text, width = self.get(row), abs(self.width)
-        if self.kind != "number" and len(text) > width:
-            text = text[:width] if self.kind == "date" or not width else f"{text[: width - 1]}+"
+        if self.kind != "number" and len(text.encode("utf-8", "surrogateescape")) > width:
+            mark = "" if self.kind == "date" or not width else "+"
+            if self.kind == "date" and not cuts_dates and text[0].isdigit():
+                text = "#" * width
+            text = f"{_first_bytes(text, width - len(mark))}{mark}"
         return self._pad(text)
 
     def _pad(self, text: str) -> str:
-        return text.ljust(-self.width) if self.width < 0 else text.rjust(self.width)
+        return fit(text, abs(self.width), self.width > 0, cut=False)
+
+
+def _first_bytes(text: str, number: int) -> str:
+    return text.encode("utf-8", "surrogateescape")[:number].decode("utf-8", "surrogateescape")
 
 
 def columns(text: str, fields: Fields, getter: Callable[[str], Callable[[Any], str]]) -> list[AccountColumn]:
     """The columns of a ``--format``; a name may be cut short, the first that fits is meant; ``all`` is every field.
 
-    Reading ends at the first empty name, as in sacct. Raises `FieldError`.
+    A field has one width, wherever it stands: the last that was given (measured). Reading ends at the first empty name, as in
+    sacct. Raises `FieldError`.
     """
-    found = []
+    chosen: list[str] = []
+    widths: dict[str, int] = {}
     for item in text.split(","):
         name, percent, width = item.lstrip().partition("%")
         if not name and not percent:
             break
-        if "all".startswith(name.lower()):
-            for each, (default, kind) in fields.items():
-                found.append(AccountColumn(each, _width(width) if percent else default, kind, getter(each)))
-            continue
-        match = next((each for each in fields if each.lower().startswith(name.lower())), None)
-        if match is None:
+        every = "all".startswith(name.lower())
+        matches = [each for each in fields if every or each.lower().startswith(name.lower())][: None if every else 1]
+        if not matches:
             raise FieldError(f'Invalid field requested: "{name}"')
-        default, kind = fields[match]
-        found.append(AccountColumn(match, _width(width) if percent else default, kind, getter(match)))
-    return found
+        chosen += matches
+        if percent:
+            widths |= dict.fromkeys(matches, _width(width))
+    return [AccountColumn(each, widths.get(each, fields[each][0]), fields[each][1], getter(each)) for each in chosen]
 
 
 def _width(text: str) -> int:
@@ -156,7 +164,7 @@ class Sheet:
     trailing: bool = False
     """With a delimiter: one after the last field too (``--parsable``)."""
     cuts_dates: bool = False
-    """With a delimiter: dates are cut at the width all the same."""
+    """Dates are cut at the width, also with a delimiter. Otherwise they are not there, and ``#`` stands in a column that is too narrow."""
 
     def header(self) -> str:
         if self.delimiter is not None:
@@ -170,7 +178,7 @@ class Sheet:
             values = [column.value if self.cuts_dates else column.get for column in self.columns]
             return "".join([self._join([value(item) for value in values]) for item in items])
         cells = [column.cell for column in self.columns]
-        return "".join(["".join([f"{cell(item)} " for cell in cells]) + "\n" for item in items])
+        return "".join(["".join([f"{cell(item, self.cuts_dates)} " for cell in cells]) + "\n" for item in items])
 
     def _join(self, cells: Sequence[str]) -> str:
         assert self.delimiter is not None

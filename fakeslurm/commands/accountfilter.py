@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import grp
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from fakeslurm import associations
 from fakeslurm.commands import answers
 from fakeslurm.commands.accountrows import Row
-from fakeslurm.commands.answers import Stop, unsupported, words
+from fakeslurm.commands.accountsizes import Test, minutes, sizes
+from fakeslurm.commands.answers import Stop, words
 from fakeslurm.commands.moments import MomentError, parse_moment
 from fakeslurm.commands.stamps import Stamps, zone
-from slurmkit.slurm.durations import DurationError, parse_minutes
 from slurmkit.slurm.hostlist import HostlistError, expand
 from slurmkit.slurm.states import JobState
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
     from fakeslurm.slurmdbd import JobRecord, StepRecord
 
-__all__ = ["Selection", "Window", "selection"]
+__all__ = ["Selection", "Window", "check", "one_by_one", "selection"]
 
 _PROGRAM = "sacct"
 
@@ -53,12 +53,11 @@ _ACCOUNTED = frozenset(
     }
 )
 _STATES = {word: state for state in reversed(JobState) for word in (str(state), state.compact)}
-_JOB = re.compile(r"([0-9]+)(?:_([0-9]+)|\+([0-9]+))?(?:\.(.*))?", re.ASCII)
+_JOB = re.compile(r"([0-9]+)(?:_([0-9]+)|\+([0-9]+))?", re.ASCII)
 _SCHEDULERS = ("schedsubmit", "schedmain", "schedbackfill")
 
 _Key = tuple[int, int | None, int | None]
 """A job's id, or that of an array and an index, or that of the leader of a heterogeneous job and an offset."""
-Test = Callable[["JobRecord"], bool]
 
 
 @frozen
@@ -114,12 +113,15 @@ class Selection:
     """The steps asked for of a job, an array's element or a component; None: the job with all its steps. Empty: everything."""
     components: Mapping[int, Set[int]] = field(factory=dict)
     """The job ids of each heterogeneous job."""
+    jobs_alone: bool = False
+    """No steps: slurmdbd leaves them out when it is asked for pending jobs (measured)."""
     whole_hetjob: bool | None = None
     """--whole-hetjob: whether a component brings all others; None: the leader does."""
 
     def rows(self, records: Iterable[JobRecord], *, with_steps: bool) -> list[Row]:
         """The rows of the records that pass."""
         found: list[Row] = []
+        with_steps = with_steps and not self.jobs_alone
         for job in records:
             wanted = self._wanted(job)
             if wanted is _NOT_WANTED or not all(test(job) for test in self.tests):
@@ -170,6 +172,38 @@ class Selection:
 _NOT_WANTED: frozenset[StepId] = frozenset({-1})
 
 
+def one_by_one(rows: Iterable[Row]) -> list[Row]:
+    """``--array`` of 24.11: each element that waits in a row of its own, with the id of the array's record."""
+    found: list[Row] = []
+    for row in rows:
+        if row.job.array_tasks is None or row.job.array_task_id is not None:
+            found.append(row)
+        else:
+            found += [Row(evolve(row.job, array_task_id=task), row.step) for task in row.job.array_tasks]
+    return found
+
+
+def check(key: str, value: str, invocation: Invocation, controller: Controller) -> None:
+    """What sacct checks as soon as it reads an option: it complains about the first that is wrong. Raises `Stop`."""
+    match key:
+        case "jobs":
+            _steps(value)
+        case "state":
+            _states(value)
+        case "starttime" | "endtime":
+            _moment(value, invocation)
+        case "timelimit-min" | "timelimit-max":
+            minutes(value)
+        case "whole-hetjob" if value.lower() not in ("", *_WHOLE):
+            raise Stop(f'{_PROGRAM}: error: Invalid --whole-hetjob value "{value}". Valid values: [yes|no].\n')
+        case "uid" | "gid" | "qos" | "flags" | "nnodes" | "ncpus":
+            _filters({key: value}, controller)
+            if key == "uid":
+                _of_users(value, controller)
+        case _:
+            pass
+
+
 def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation, controller: Controller) -> Selection:
     """What the options select. Raises `Stop` in Slurm's words for what it does not understand."""
     steps = _steps(values.get("jobs", ""))
@@ -183,7 +217,7 @@ def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation
         tests.append(_submitted_in(window) if steps else _eligible_in(window))
     if "uid" in values:
         tests.append(_of_users(values["uid"], controller))
-    elif "allusers" not in flags and not steps and invocation.uid != 0:
+    elif "allusers" not in flags and not steps and "nodelist" not in values and invocation.uid != 0:
         tests.append(lambda job: job.uid == invocation.uid)
     tests += _filters(values, controller)
     job_ids = {key[0] for key in steps} if steps else None
@@ -191,29 +225,30 @@ def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation
     whole = _WHOLE.get(values["whole-hetjob"].lower()) if "whole-hetjob" in values else None
     if whole and job_ids is not None:
         job_ids = job_ids.union(*(ids for ids in components.values() if ids & job_ids))
-    return Selection(window, tests, job_ids, steps, components, whole)
+    alone = set(states) == {JobState.PENDING}
+    return Selection(window, tests, job_ids, steps, components, jobs_alone=alone, whole_hetjob=whole)
 
 
-_WHOLE = {"yes": True, "no": False}
+_WHOLE = {"yes": True, "y": True, "no": False, "n": False}
 
 
 def _steps(text: str) -> dict[_Key, Set[StepId] | None]:
     """The jobs and steps of ``--jobs``."""
     found: dict[_Key, Set[StepId] | None] = {}
     for word in words(text):
-        match = _JOB.fullmatch(word)
+        job, dot, step = word.partition(".")
+        if dot and job[:1].isdigit() and not (step.isdecimal() or step in ("batch", "extern", "interactive")):
+            raise Stop(f"{_PROGRAM}: fatal: Bad step specified: {job}\n")
+        match = _JOB.fullmatch(job)
         if match is None:
             array = re.match(r"([0-9]+)_", word)
             what = f"Bad job array element specified: {array[1]}" if array else f"Bad job/step specified: {word}"
             raise Stop(f"{_PROGRAM}: fatal: {what}\n")
         task, offset = (None if text is None else int(text) for text in match.group(2, 3))
         key = (int(match[1]), task, offset)
-        step = match[4]
-        if step is None or (key in found and found[key] is None):
+        if not dot or (key in found and found[key] is None):
             found[key] = None
             continue
-        if not (step.isdecimal() or step in ("batch", "extern", "interactive")):
-            raise Stop(f"{_PROGRAM}: fatal: Bad step specified: {match[1]}\n")
         number: StepId = "batch" if step == "batch" else int(step) if step.isdecimal() else -1
         found[key] = (found.get(key) or frozenset()) | {number}
     if words(text) and not found:
@@ -238,11 +273,8 @@ def _window(values: Mapping[str, str], of_jobs: bool, of_states: bool, invocatio
     now, here = int(invocation.now), zone(invocation.environ)
     given = {}
     for key in ("starttime", "endtime"):
-        if key in values:
-            try:
-                given[key] = int(parse_moment(values[key], invocation.now, here, past=True))
-            except MomentError as error:
-                raise Stop(f"{error}\n") from None
+        if values.get(key):
+            given[key] = _moment(values[key], invocation)
     midnight = datetime.fromtimestamp(now, here).replace(hour=0, minute=0, second=0, microsecond=0)
     start = given.get("starttime", 0 if of_jobs else now if of_states else int(midnight.timestamp()))
     end = given.get("endtime", start if of_states and "starttime" in given else now)
@@ -250,6 +282,14 @@ def _window(values: Mapping[str, str], of_jobs: bool, of_states: bool, invocatio
         stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
         raise Stop(f"{_PROGRAM}: error: Start time ({stamps(start)}) requested is after end time ({stamps(end)}).\n")
     return Window(start, end + 1 if end in (start, now) else end)
+
+
+def _moment(text: str, invocation: Invocation) -> int:
+    """Epoch seconds; 0 for an empty text, which is as good as none (measured)."""
+    try:
+        return int(parse_moment(text, invocation.now, zone(invocation.environ), past=True)) if text else 0
+    except MomentError as error:
+        raise Stop(f"{error}\n") from None
 
 
 def _of_users(text: str, controller: Controller) -> Test:
@@ -278,14 +318,14 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
     settings = controller.settings
     tests: list[Test] = []
     if "name" in values:
-        names = frozenset(words(values["name"]))
-        tests.append(lambda job: job.name in names)
+        names = _alike(values["name"])
+        tests.append(lambda job: job.name.lower() in names)
     if "partition" in values:
-        partitions = frozenset(words(values["partition"]))
-        tests.append(lambda job: job.partition in partitions)
+        partitions = _alike(values["partition"])
+        tests.append(lambda job: job.partition.lower() in partitions)
     if "accounts" in values:
-        accounts = frozenset(words(values["accounts"]))
-        tests.append(lambda job: associations.account(job.uid, job.account, settings) in accounts)
+        accounts = _alike(values["accounts"])
+        tests.append(lambda job: (associations.account(job.uid, job.account, settings) or "").lower() in accounts)
     if "gid" in values:
         tests.append(_of_groups(values["gid"]))
     if "qos" in values:
@@ -300,11 +340,11 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
         root = "2" in words(values["associations"])
         tests.append(lambda job: root and job.uid == 0)
     if "clusters" in values:
-        here = bool({settings.cluster_name, "all"} & set(words(values["clusters"])))
+        here = bool({settings.cluster_name.lower(), "all", "-1"} & _alike(values["clusters"]))
         tests.append(lambda _job: here)
     if "wckeys" in values:
-        wckeys = words(values["wckeys"])
-        tests.append(lambda job: job.wckey in wckeys)
+        wckeys = _alike(values["wckeys"])
+        tests.append(lambda job: (job.wckey or "").lower() in wckeys)
     if "constraints" in values:
         tests.append(lambda _job: False)  # no job has any
     if "flags" in values:
@@ -312,7 +352,12 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
     if "nodelist" in values:
         nodes = _nodes(values["nodelist"])
         tests.append(lambda job: not nodes.isdisjoint(job.nodes))
-    return tests + _sizes(values)
+    return tests + sizes(values)
+
+
+def _alike(text: str) -> frozenset[str]:
+    """The elements of a list in small letters: the database does not tell them from large ones (measured)."""
+    return frozenset(words(text.lower()) or [""])
 
 
 def _by_scheduler(text: str) -> Test:
@@ -328,42 +373,3 @@ def _nodes(text: str) -> frozenset[str]:
         return frozenset(expand(text))
     except HostlistError:
         return frozenset()
-
-
-def _sizes(values: Mapping[str, str]) -> list[Test]:
-    tests: list[Test] = []
-    for key, name, size in (
-        ("nnodes", "node", lambda job: len(job.nodes)),
-        ("ncpus", "cpu", lambda job: job.allocated_cpus if job.nodes else 0),
-    ):
-        if key in values:
-            least, most = _range(values[key], name)
-            if least or most:
-                tests.append(_between(size, least, most))
-    if "timelimit-min" in values:
-        least, most = _minutes(values["timelimit-min"]), _minutes(values.get("timelimit-max", values["timelimit-min"]))
-        tests.append(lambda job: job.time_limit is not None and least <= job.time_limit <= most)
-    return tests
-
-
-def _between(size: Callable[[JobRecord], int], least: int, most: int) -> Test:
-    return lambda job: least <= size(job) <= most
-
-
-def _range(text: str, name: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", text, re.ASCII)
-    if match is None:
-        raise Stop(f'{_PROGRAM}: error: Invalid numeric value "{text}" for requested {name} range.\n')
-    return int(match[1]), int(match[2] or match[1])
-
-
-def _minutes(text: str) -> int:
-    try:
-        minutes = parse_minutes(text)
-    except DurationError:
-        minutes = 0
-    if minutes is None:
-        raise unsupported(_PROGRAM, "--timelimit-min and --timelimit-max without a number")
-    if not minutes:
-        raise Stop(f"{_PROGRAM}: fatal: Invalid time limit specification\n")
-    return minutes

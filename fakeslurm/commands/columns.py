@@ -25,10 +25,10 @@ __all__ = [
 ]
 
 Getter = Callable[[Any], str]
-Overflow = Literal["", "time", "nodes", "head", "mark"]
+Overflow = Literal["", "time", "nodes", "head", "mark", "left"]
 """What is not cut when it is right-justified: durations, lists of nodes (not reasons) with their headers, a header alone.
 
-``mark`` is always cut, but keeps the star at its end: the default partition's."""
+``mark`` is always cut, but keeps the star at its end: the default partition's. ``left``: the header is left-justified all the same."""
 _NULL = "(null)"
 Found = tuple[str, Getter, Overflow] | None
 """A field's header, getter and overflow; None for a field that does not exist."""
@@ -46,7 +46,10 @@ class Token(NamedTuple):
 
 
 class LongToken(NamedTuple):
-    """One ``type[:[.][size][suffix]]`` of a long format; `width` is 20 when nothing follows the type."""
+    """One ``type[:[.][size][suffix]]`` of a long format; `width` is 20 when nothing follows the type.
+
+    It may be negative, which squeue and sinfo take each in its way.
+    """
 
     field: str
     width: int
@@ -55,7 +58,7 @@ class LongToken(NamedTuple):
 
 
 _TOKEN = re.compile(r"(\.?)([0-9]*)(.?)(.*)", re.DOTALL)
-_LONG = re.compile(r"(\.?)([0-9]*)(.*)", re.DOTALL)
+_LONG = re.compile(r"(\.?)(\s*[+-]?[0-9]+|)(.*)", re.DOTALL)
 
 
 def parse_format(text: str) -> tuple[str, list[Token]]:
@@ -103,7 +106,7 @@ class Column:
     def head(self) -> str:
         """The header in its place."""
         spill = self.right and self.overflow in ("nodes", "head")
-        return fit(self.header, self.width, self.right, cut=not spill) + self.suffix
+        return fit(self.header, self.width, self.right and self.overflow != "left", cut=not spill) + self.suffix
 
     def cell(self, row: Any) -> str:
         """The value in its place."""
@@ -196,15 +199,27 @@ def _column(token: Token, found: Found, complain: Callable[[str], None]) -> Colu
     return Column(header, getter, token.width, token.right, token.suffix, overflow)
 
 
-def long_format_table(text: str, find: Callable[[str], Found], complain: Callable[[str], None]) -> Table:
-    """The table of a ``-O`` format. Of a field that `find` does not know nothing but its suffix is printed."""
+def long_format_table(
+    text: str, find: Callable[[str], Found], complain: Callable[[str], None], negative: Callable[[str], str]
+) -> Table:
+    """The table of a ``-O`` format. Of a field that `find` does not know nothing but its suffix is printed.
+
+    `negative` makes what is printed of a header or a value whose width is below 0.
+    """
     columns = []
     for token in parse_long_format(text):
         found = find(token.field)
         if found is None:
             complain(token.field)
             columns.append(Column("", lambda _row: "", suffix=token.suffix))
+        elif token.width < 0:
+            header, getter, _ = found
+            columns.append(Column(negative(header), _applied(negative, getter), suffix=token.suffix))
         else:
             header, getter, overflow = found
             columns.append(Column(header, getter, token.width, token.right, token.suffix, overflow))
     return Table(columns)
+
+
+def _applied(function: Callable[[str], str], getter: Getter) -> Getter:
+    return lambda row: function(getter(row))

@@ -63,7 +63,7 @@ def tasks(job: Job) -> int | None:
 def min_cpus_per_node(job: Job) -> int:
     """``MinCPUsNode``: CPUs of one task, or of as many tasks as each node has to take."""
     asked = job.description
-    tasks_there = 1 if asked.ntasks == 1 else asked.ntasks_per_node or 1
+    tasks_there = 1 if asked.ntasks == 1 or asked.overcommit else asked.ntasks_per_node or 1
     return max((asked.cpus_per_task or 1) * tasks_there, asked.mincpus or 0)
 
 

@@ -63,6 +63,19 @@ class ShownNode:
         return self.record.node.name
 
     @property
+    def total_cpus(self) -> int:
+        return self.record.node.cpus
+
+    @property
+    def total_memory(self) -> int:
+        """In MB, as `tmp_disk`."""
+        return self.record.node.real_memory
+
+    @property
+    def tmp_disk(self) -> int:
+        return self.record.node.tmp_disk
+
+    @property
     def completing(self) -> bool:
         return bool(self.record.completing)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from copy import copy
 
 from fakeslurm.commands.arrayjobs import as_element
-from fakeslurm.jobarray import range_text
+from fakeslurm.jobarray import range_text, stepped_text
 from fakeslurm.model import Job
 from slurmkit.slurm.states import JobState
 
@@ -56,11 +56,12 @@ def _reasons(jobs: Sequence[Job]) -> str:
 
 
 def one_by_one(jobs: Sequence[Job]) -> list[Job]:
-    """Every element that waits on a line of its own."""
+    """Every element that waits on a line of its own; but of indices that are written as a range with a step the last (measured)."""
     found: list[Job] = []
     for job in jobs:
         if job.array is None or not job.is_unsplit or not job.array.pending:
             found.append(job)
         else:
-            found += [as_element(job, (task,)) for task in job.array.pending]
+            tasks = list(job.array.pending)
+            found += [as_element(job, (task,)) for task in (tasks[:-1] if stepped_text(tasks) else tasks)]
     return found

@@ -113,8 +113,10 @@ def step_choices(text: str) -> StepChoices:
     for word in words(text):
         job_text, _, step_text = word.partition(".")
         number = _LEADING_NUMBER.match(job_text)
-        if not step_text or number is None:
-            raise Stop(f"{_PROGRAM}: error: Invalid job_step id: {number[1] if number else job_text or 0}.??\n")
+        if not step_text:
+            raise Stop(f"{_PROGRAM}: error: Invalid job_step id: {job_text or 0}.??\n")
+        if number is None:
+            raise Stop(f"{_PROGRAM}: error: Invalid job_step id: {word}\n")
         step = _LEADING_NUMBER.match(step_text)
         choices.append((job_choices(job_text), int(step[1]) if step else 0))
     return StepChoices(tuple(choices))
@@ -154,36 +156,37 @@ def node_names(text: str, controller: Controller) -> frozenset[str]:
     return frozenset(names)
 
 
-def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool) -> tuple[list[Predicate], str]:
-    """Tests that a job has to pass to be shown, and what squeue says about them.
+def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool) -> list[Predicate]:
+    """Tests that a job has to pass to be shown. Names are compared as squeue does: those of partitions and licenses exactly.
 
     `steps`: for ``--steps``, which looks at partitions and users alone. Raises `Stop`.
     """
     tests: list[Predicate] = []
-    complaints = ""
     if "partitions" in values:
         partitions = frozenset(words(values["partitions"]))
         tests.append(lambda job: not partitions.isdisjoint(job.partition.split(",")))
     if "users" in values:
-        uids, complaints = users(values["users"], controller)
+        uids, _ = users(values["users"], controller)
         tests.append(lambda job: job.description.uid in uids)
     if steps:
-        return tests, complaints
+        return tests
     shown = states(values["states"], controller.settings) if "states" in values else _SHOWN_BY_DEFAULT
     if shown is not None:
         tests.append(lambda job: job.shown_state in shown)
     if "name" in values:
-        names = frozenset(words(values["name"]))
-        tests.append(lambda job: job.description.name in names)
+        names = frozenset(words(values["name"].lower()))
+        tests.append(lambda job: job.description.name.lower() in names)
     settings = controller.settings
     if "accounts" in values:
-        accounts = frozenset(words(values["accounts"]))
+        accounts = frozenset(words(values["accounts"].lower()))
         tests.append(
-            lambda job: associations.account(job.description.uid, job.description.account, settings) in accounts
+            lambda job: (
+                (associations.account(job.description.uid, job.description.account, settings) or "").lower() in accounts
+            )
         )
     if "qos" in values:
-        qos = frozenset(words(values["qos"]))
-        tests.append(lambda job: associations.qos(job.description.qos, settings) in qos)
+        qos = frozenset(words(values["qos"].lower()))
+        tests.append(lambda job: (associations.qos(job.description.qos, settings) or "").lower() in qos)
     if "licenses" in values:
         licenses = frozenset(words(values["licenses"]))
         tests.append(lambda job: not licenses.isdisjoint(license_names(job.description.licenses)))
@@ -192,7 +195,7 @@ def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool
     if "nodelist" in values:
         nodes = node_names(values["nodelist"], controller)
         tests.append(lambda job: job.shown_state is not JobState.PENDING and not nodes.isdisjoint(job.nodes))
-    return tests, complaints
+    return tests
 
 
 def select(jobs: Iterable[Job], tests: list[Predicate]) -> list[Job]:

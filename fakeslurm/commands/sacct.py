@@ -19,7 +19,6 @@ from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError
 from fakeslurm.commands.stamps import Stamps
 
 if TYPE_CHECKING:
-    from fakeslurm.model import Settings
     from fakeslurm.slurmctld import Controller
 
 __all__ = ["OPTIONS", "run"]
@@ -101,10 +100,16 @@ This is fakeslurm: an option of sacct is carried out as Slurm does, or refused w
 
 _REFUSED = frozenset(
     {"batch-script", "completion", "env-vars", "file", "yaml", "reason", "truncate", "verbose"}
-    | {option.identity for option in NEW_OPTIONS}
+    | {option.identity for option in NEW_OPTIONS if option.identity != "array"}
 )
-_NO_CHANGE = frozenset({"allclusters", "federation", "local", "use-local-uid"})
+_NO_CHANGE = frozenset({"federation", "local", "use-local-uid"})
 """One cluster: nothing to do."""
+_LISTS = frozenset(
+    {"accounts", "associations", "clusters", "constraints", "format", "gid", "jobs", "name", "partition", "qos"}
+    | {"state", "uid", "wckeys"}
+)
+"""Options that add to what was given before."""
+_TEXTS = {"help": HELP, "usage": USAGE}
 
 
 @define
@@ -112,10 +117,15 @@ class _Request:
     """What the arguments ask for."""
 
     values: dict[str, str] = field(factory=dict)
-    """Of options with an argument: the last one; of --format and --jobs all, joined by commas."""
+    """Of options with an argument: the last one; of those in `_LISTS` all, joined by commas."""
     flags: set[str] = field(factory=set)
     trailing: bool | None = None
     """The last of --parsable (true) and --parsable2 (false)."""
+
+    helps: list[str] = field(factory=list)
+    """--help, --helpformat, --usage: the last one counts."""
+    complaints: str = ""
+    """What does not end the command."""
 
     def append(self, key: str, value: str) -> None:
         self.values[key] = f"{self.values[key]},{value}" if self.values.get(key) else value
@@ -124,63 +134,75 @@ class _Request:
 def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
     """Print the accounting records of jobs and their steps."""
     try:
-        release = controller.settings.profile.release
         table = answers.option_table(OPTIONS, NEW_OPTIONS, controller.settings)
-        given, operands = parse_options(_PROGRAM, argv, table, suggest_help=False)
         request = _Request()
+        try:
+            given, operands = parse_options(_PROGRAM, argv, table, suggest_help=False)
+        except UsageError as error:
+            for option in error.given:
+                _apply(request, option, invocation, controller)
+            return error.reply(1)
         for option in given:
-            _apply(request, option, invocation, controller.settings)
-        if operands:
-            lines = "".join(f"{_PROGRAM}: error:  {operand}\n" for operand in operands)
-            raise Stop(f"{_PROGRAM}: error: Unknown arguments:\n{lines}")
+            _apply(request, option, invocation, controller)
         if not controller.settings.accounting:
             raise Stop("Slurm accounting storage is disabled\n")
-        if "helpformat" in request.flags:
-            return Reply(help_text(FIELDS[release]))
-        return _print(request, invocation, controller, [_PROGRAM, *argv])
-    except UsageError as error:
-        return error.reply(1)
+        return _print(request, operands, invocation, controller, [_PROGRAM, *argv])
     except Stop as stop:
         return stop.reply
 
 
-def _apply(request: _Request, option: Given, invocation: Invocation, settings: Settings) -> None:
+def _apply(request: _Request, option: Given, invocation: Invocation, controller: Controller) -> None:
+    """Note one option; its value is looked at at once. Raises `Stop`."""
     key, value = option.key, option.value or ""
     if key in _NO_CHANGE:
         return
     if key in _REFUSED:
         raise unsupported(_PROGRAM, f"--{key}")
     match key:
-        case "help":
-            raise Stop(stdout=HELP, returncode=0)
-        case "usage":
-            raise Stop(stdout=USAGE, returncode=0)
+        case "help" | "helpformat" | "usage":
+            request.helps.append(key)
         case "version":
             raise answers.version(invocation)
         case "json":
-            jsonshape.check_parser(_PROGRAM, option.value, settings)
-            request.flags.add(key)
-        case "brief":
-            request.flags.add(key)
-        case "format" | "jobs":
-            request.append(key, value)
+            jsonshape.check_parser(_PROGRAM, option.value, controller.settings)
             request.flags.add(key)
         case "parsable" | "parsable2":
             request.trailing = key == "parsable"
         case "whole-hetjob":
             request.values[key] = "yes" if option.value is None else value
         case "units":
-            if len(value) != 1 or value not in "KMGTP":
+            unit = value[:1].upper()
+            if not unit or unit not in "KMGTP":
                 shown = f"'{value}'. Possible options are 'KMGTP'" if value else "'"
                 raise Stop(f"{_PROGRAM}: error: Invalid unit type {shown}\n{_PROGRAM}: fatal: Invalid unit type\n")
-            request.values[key] = value
+            request.values[key] = unit
+        case "nodelist" if key in request.values:
+            request.complaints += f"{_PROGRAM}: error: Already asked for nodes '{request.values[key]}'\n"
+        case "allclusters":
+            request.values["clusters"] = "all"
+        case "clusters" if value.lower() in ("all", "-1") or request.values.get(key) == "all":
+            request.values[key] = "all" if value.lower() in ("all", "-1") else value
+        case "allusers":
+            request.values.pop("uid", None)
+            request.flags.add(key)
+        case "uid" if value == "-1":
+            request.values.pop(key, None)
+            request.flags.add("allusers")
+            return
+        case _ if key in _LISTS:
+            request.append(key, value)
+            request.flags.add(key)
         case _ if option.value is None:
             request.flags.add(key)
         case _:
             request.values[key] = value
+    accountfilter.check(key, value, invocation, controller)
 
 
-def _print(request: _Request, invocation: Invocation, controller: Controller, words: list[str]) -> Reply:
+def _print(
+    request: _Request, operands: list[str], invocation: Invocation, controller: Controller, words: list[str]
+) -> Reply:
+    """The answer, once every option has been read: what is wrong then is looked for in this order (measured)."""
     stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
     if "long" in request.flags:
         if "format" in request.values:
@@ -201,16 +223,24 @@ def _print(request: _Request, invocation: Invocation, controller: Controller, wo
         unit=request.values.get("units", ""),
         index_length=text_length(invocation.environ),
     )
-    records = controller.accounting.records(invocation.now, selection.job_ids, duplicates="duplicates" in request.flags)
-    rows = selection.rows(records, with_steps="allocations" not in request.flags)
-    if "json" in request.flags:
-        return Reply(accountjson.report(rows, texts, invocation, words))
     text = request.values.get("format", invocation.environ.get("SACCT_FORMAT", DEFAULT))
+    fields = FIELDS[controller.settings.profile.release]
     try:
-        chosen = columns(text, FIELDS[controller.settings.profile.release], texts.getter)
+        chosen = columns(text, fields, texts.getter)
     except FieldError as error:
         raise Stop(f"{_PROGRAM}: error: {error}\n") from None
+    if operands:
+        lines = "".join(f"{_PROGRAM}: error:  {operand}\n" for operand in operands)
+        raise Stop(f"{_PROGRAM}: error: Unknown arguments:\n{lines}")
+    for key in request.helps[-1:]:
+        return Reply(help_text(fields) if key == "helpformat" else _TEXTS[key])
+    records = controller.accounting.records(invocation.now, selection.job_ids, duplicates="duplicates" in request.flags)
+    rows = selection.rows(records, with_steps="allocations" not in request.flags)
+    if "array" in request.flags:
+        rows = accountfilter.one_by_one(rows)
+    if "json" in request.flags:
+        return Reply(accountjson.report(rows, texts, invocation, words), request.complaints)
     delimiter = None if request.trailing is None else request.values.get("delimiter", "|")
     sheet = Sheet(chosen, delimiter, bool(request.trailing), controller.settings.profile.sacct_cuts_dates)
     header = "" if "noheader" in request.flags else sheet.header()
-    return Reply(header + sheet.rows(rows), stamps.complaint)
+    return Reply(header + sheet.rows(rows), request.complaints + stamps.complaint)

@@ -18,7 +18,7 @@ from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse
 from fakeslurm.commands.scontrol_call import PROGRAM, USAGE, Call, update_keys
 from fakeslurm.commands.scontrol_jobs import hold, release, requeue, requeuehold, resume, suspend, uhold, update
 from fakeslurm.commands.scontrol_scripts import notify, wait_job, write
-from fakeslurm.commands.scontrol_show import show, shows_jobs
+from fakeslurm.commands.scontrol_show import show, shows_hosts, shows_jobs
 
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
@@ -98,19 +98,23 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         if not operands:
             raise unsupported(PROGRAM, "its interactive mode")
         name, action = _keyword(operands[0])
-        quiet = "quiet" in options
+        quiet = "quiet" in options and action not in _NEVER_QUIET and not shows_hosts(operands[1:])
         if "json" in options and (action is not show or not shows_jobs(operands[1:])):
             raise unsupported(PROGRAM, f"--json of {' '.join(operands[:2])}")
-        quiet = quiet and action not in (notify, wait_job, write)
         return _silenced(action(Call(name, operands[1:], options, invocation, controller)), quiet)
     except UsageError as error:
         return error.reply(1)
     except Stop as stop:
-        return _silenced(stop.reply, quiet)
+        return _silenced_stop(stop.reply, quiet)
 
 
 def _silenced(reply: Reply, quiet: bool) -> Reply:
     return Reply(reply.stdout, "", reply.returncode) if quiet else reply
+
+
+def _silenced_stop(reply: Reply, quiet: bool) -> Reply:
+    """Also what is not found, which scontrol says on stdout."""
+    return Reply("" if reply.returncode else reply.stdout, "", reply.returncode) if quiet else reply
 
 
 def _keyword(word: str) -> tuple[str, Callable[[Call], Reply]]:
@@ -151,9 +155,14 @@ def _ping(call: Call) -> Reply:
 
 
 def _version(call: Call) -> Reply:
+    shown = answers.version(call.invocation).reply
     if call.arguments:
-        raise Stop(f"too many arguments for {call.keyword} keyword\n")
-    return answers.version(call.invocation).reply
+        return Reply(shown.stdout, f"too many arguments for {call.keyword} keyword\n", 1)
+    return shown
+
+
+_NEVER_QUIET = (notify, wait_job, write, _version)
+"""What ``--quiet`` does not reach."""
 
 
 # Changing.

@@ -69,6 +69,10 @@ class Call:
     def oneliner(self) -> bool:
         return "oneliner" in self.options
 
+    @property
+    def quiet(self) -> bool:
+        return "quiet" in self.options
+
     def reporter(self, stamps: Stamps) -> Reporter:
         return Reporter(
             self.controller.settings,

@@ -31,6 +31,8 @@ _ENTITIES = """
     aliases assoc_mgr bbstat burstbuffer config daemons dwstat federation frontends hostlist hostlistsorted hostnames
     jobs jobid licenses nodes partitions reservations slurmd steps topology users
 """
+_LEAST = {"partitions": 2, "steps": 2, "hostlist": 5, "hostnames": 5}
+"""How many letters of an entity are needed; of others one."""
 _NO_TASK = "Job Array ID must not be an empty string"
 _NO_STEPS = "scontrol: error: scontrol_print_step: slurm_get_job_steps({}) failed: {}\n"
 
@@ -53,8 +55,7 @@ def show(call: Call) -> Reply:
         "reservations": _show_reservations,
         "steps": _show_steps,
     }
-    least = {"partitions": 2, "steps": 2, "hostlist": 5, "hostnames": 5}
-    if entity is None or len(name) < least.get(entity, 1):
+    if entity is None or len(name) < _LEAST.get(entity, 1):
         raise Stop(f"invalid entity:{word} for keyword:{call.keyword} \n")
     if entity not in shown:
         raise unsupported(PROGRAM, f"show {entity}")
@@ -67,9 +68,14 @@ def shows_jobs(arguments: Sequence[str]) -> bool:
     return bool(entity) and ("jobs".startswith(entity) or "jobid".startswith(entity))
 
 
-def _show_config(call: Call, which: str | None) -> Reply:
-    if which is not None:
-        raise unsupported(PROGRAM, "show config of one parameter")
+def shows_hosts(arguments: Sequence[str]) -> bool:
+    """Whether a list of hosts is to be worked on, which is not about this cluster."""
+    entity = arguments[0].partition("=")[0].lower() if arguments else ""
+    return len(entity) >= _LEAST["hostlist"] and any(one.startswith(entity) for one in ("hostlistsorted", "hostnames"))
+
+
+def _show_config(call: Call, _which: str | None) -> Reply:
+    """Everything, whatever parameter is named (measured)."""
     stamps = call.stamps()
     return Reply(clusterreport.config_report(call.controller.settings, stamps, call.invocation.now), stamps.complaint)
 
@@ -96,7 +102,7 @@ def _show_jobs(call: Call, which: str | None) -> Reply:
         words = [call.keyword, *call.arguments]
         return Reply(jobjson.report(jobs, call.controller.settings, call.invocation, words))
     if not jobs:
-        return Reply("No jobs in the system\n")
+        return Reply("" if call.quiet else "No jobs in the system\n")
     stamps = call.stamps()
     reporter = call.reporter(stamps)
     return Reply("".join([reporter.job(job) for job in jobs]), stamps.complaint)
@@ -112,6 +118,8 @@ def _show_steps(call: Call, which: str | None) -> Reply:
     if new and match is not None and match[2] == "_":
         problem = "JobID includes unexpected non-numeric characters" if match.end() < len(match.string) else _NO_TASK
         raise Stop(_NO_STEPS.format(which, problem))
+    if new and match is not None and match[3] == "":
+        raise Stop(_NO_STEPS.format(which, "StepID must not be an empty string"))
     jobs = list(call.controller.jobs.values())
     if match is not None:
         jobs = [job for job in jobs if is_meant(job, int(match[1]))]
@@ -120,6 +128,8 @@ def _show_steps(call: Call, which: str | None) -> Reply:
                 _NO_STEPS.format(which, INVALID_JOB_ID) if new else f"slurm_get_job_steps error: {INVALID_JOB_ID}\n"
             )
             raise Stop(problem)
+    elif not new:  # those of elements of arrays have to be asked for (measured)
+        jobs = [job for job in jobs if job.array_task_id is None]
     steps = [shown for job in jobs for shown in stepfields.running_steps(job)]
     task = "" if match is None or match[2] is None else match[2][1:] or "0"
     wanted = None if match is None or (task and not new) else match[3]  # 22.05: all steps of an element (measured)
@@ -129,7 +139,7 @@ def _show_steps(call: Call, which: str | None) -> Reply:
         steps = [shown for shown in steps if f"{shown.step.step_id}" == (wanted or "0")]
     if not steps:
         if match is None:
-            return Reply("No job steps in the system\n")
+            return Reply("" if call.quiet else "No job steps in the system\n")
         step = "" if wanted is None else wanted or "0"
         raise Stop(stdout=f"Job step {match[1]}{task and f'_{task}'}.{step} not found\n")
     return Reply("".join([reporter.step(shown) for shown in steps]), stamps.complaint)
@@ -137,10 +147,9 @@ def _show_steps(call: Call, which: str | None) -> Reply:
 
 def _show_nodes(call: Call, which: str | None) -> Reply:
     records, settings = call.controller.nodes, call.controller.settings
-    try:
-        names = list(records) if which is None else hostlist.expand(which)
-    except HostlistError:
-        names = [which or ""]
+    names = list(records) if which is None else _node_names(which, settings.profile.release)
+    if names is None:
+        raise Stop(f"unable to parse node list {which}\n{PROGRAM}: error: hostlist_shift_dims: no hostlist given\n")
     text, returncode = "", 0
     stamps = call.stamps()
     for name in names:
@@ -150,9 +159,20 @@ def _show_nodes(call: Call, which: str | None) -> Reply:
                 shown, settings, stamps, oneliner=call.oneliner, detail="details" in call.options
             )
         else:
-            text += f"Node {name} not found\n"
+            text += "" if call.quiet else f"Node {name} not found\n"
             returncode = 1
     return Reply(text, stamps.complaint, returncode)
+
+
+def _node_names(text: str, release: str) -> list[str] | None:
+    """The nodes that are named; None for what 24.11 cannot read. 22.05 reads an open bracket in a way of its own (measured)."""
+    try:
+        return hostlist.expand(text)
+    except HostlistError:
+        prefix, bracket, rest = text.partition("[")
+        if "]" in rest or not bracket:
+            return [text]
+        return None if release == NEW else [f"{prefix}]" if prefix else ""]
 
 
 def _show_licenses(call: Call, which: str | None) -> Reply:
@@ -170,9 +190,9 @@ def _show_licenses(call: Call, which: str | None) -> Reply:
     )
 
 
-def _show_reservations(_call: Call, which: str | None) -> Reply:
+def _show_reservations(call: Call, which: str | None) -> Reply:
     if which is None:
-        return Reply("No reservations in the system\n")
+        return Reply("" if call.quiet else "No reservations in the system\n")
     raise Stop(stdout=f"Reservation {which} not found\n")
 
 

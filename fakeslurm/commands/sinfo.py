@@ -11,9 +11,10 @@ from fakeslurm.commands import answers, sinfofields
 from fakeslurm.commands.answers import Stop, unsupported, words
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.columns import Found, Table, format_table, long_format_table
-from fakeslurm.commands.jobtexts import NEW, host_order
+from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.nodetexts import ShownNode, shown_node
 from fakeslurm.commands.sinfofields import Field, Group, GroupColumns
+from fakeslurm.commands.sinfoorder import order_groups
 from fakeslurm.commands.stamps import Stamps
 from slurmkit.slurm.hostlist import HostlistError, expand
 
@@ -70,9 +71,7 @@ Usage: sinfo [-abdelNRrsTv] [-i seconds] [-t states] [-p partition] [-n nodes]
              [-S fields] [-o format] [-O Format] [--federation] [--local]
 """
 
-_REFUSED = frozenset(
-    {"dead", "exact", "iterate", "json", "sort", "verbose", "yaml", "helpformat", "helpFormat", "helpstate"}
-)
+_REFUSED = frozenset({"iterate", "json", "verbose", "yaml", "helpformat", "helpFormat", "helpstate"})
 _NO_CHANGE = frozenset({"all", "federation", "future", "hide", "local", "noconvert", "responding"})
 """One cluster in no federation, no hidden partition, no future node, every node responds: nothing to do."""
 
@@ -169,11 +168,9 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
 
 
 def _before(request: _Request, environ: Mapping[str, str], controller: Controller) -> None:
-    for variable, key in (("SINFO_PARTITION", "partition"), ("SINFO_FORMAT", "environment")):
+    for variable, key in (("SINFO_PARTITION", "partition"), ("SINFO_FORMAT", "environment"), ("SINFO_SORT", "sort")):
         if variable in environ:
             request.values[key] = environ[variable]
-    if "SINFO_SORT" in environ:
-        raise unsupported(_PROGRAM, "SINFO_SORT")
     if "SLURM_CLUSTERS" in environ:
         answers.check_clusters(_PROGRAM, environ["SLURM_CLUSTERS"], "SLURM_CLUSTERS", controller)
         request.flags.add("clusters")
@@ -190,8 +187,6 @@ def _apply(request: _Request, option: Given, invocation: Invocation, controller:
             raise Stop(stdout=USAGE, returncode=0)
         case "version":
             raise answers.version(invocation)
-        case "reservation":
-            raise Stop(stdout="No reservations in the system\n", returncode=0)
         case "clusters":
             answers.check_clusters(_PROGRAM, value, "--cluster", controller)
             request.flags.add(key)
@@ -260,9 +255,13 @@ def _print(request: _Request, invocation: Invocation, controller: Controller) ->
         "node": max(_LEAST_WIDTH, *map(len, controller.nodes)),
     }
     table = _table(request, found, faults, widths, controller.settings.profile.release)
+    if "reservation" in request.flags:
+        raise Stop("".join(faults), 0, "No reservations in the system\n")
     groups = _groups(request, used, controller)
-    if "list-reasons" in request.flags:
+    if "list-reasons" in request.flags and "summarize" not in request.flags:
         groups = [group for group in groups if group.nodes]
+    order = request.values.get("sort", "N" if "Node" in request.flags else "#P,-t")
+    groups = order_groups(groups, order, controller.settings, columns)
     head = ""
     if "noheader" not in request.flags:
         head += f"{stamps.ctime()}\n" if "long" in request.flags else ""
@@ -294,7 +293,9 @@ def _table(
                 raise unsupported(_PROGRAM, f"the field {name}") from None
 
         complain = f"{_PROGRAM}: error: Invalid job format specification: "
-        return long_format_table(values["format"], by_name, lambda name: faults.append(f"{complain}{name}\n"))
+        return long_format_table(
+            values["format"], by_name, lambda name: faults.append(f"{complain}{name}\n"), negative=lambda _text: ""
+        )
     if "format" in values:
         text = values["format"]
     elif "environment" in values and not {"summarize", "list-reasons", "Node", "long"} & flags:
@@ -312,10 +313,10 @@ def _own_format(flags: set[str], release: str) -> str:
     long = "long" in flags
     if "summarize" in flags:
         return _SUMMARY
-    if "list-reasons" in flags:
-        return _LONG_REASONS if long else _REASONS
     if "Node" in flags:
         return _LONG_NODES if long else _NODES
+    if "list-reasons" in flags:
+        return _LONG_REASONS if long else _REASONS
     if long:
         return _NEW_LONG if release == NEW else _LONG
     return _DEFAULT
@@ -328,10 +329,11 @@ def _groups(request: _Request, used: Sequence[Field], controller: Controller) ->
     partitions = [one for one in settings.partitions if names is None or one.name in names]
     shown = {name: shown_node(record, controller.jobs, settings) for name, record in controller.nodes.items()}
     shown = {name: node for name, node in shown.items() if _chosen(request, node, settings)}
-    attributes = sorted({one.splits for one in used} - {"", "partition"})
+    exactly = {one.exactly for one in used} if "exact" in request.flags else set()
+    attributes = sorted(({one.splits for one in used} | exactly) - {"", "partition"})
     by_partition = any(one.splits == "partition" for one in used)
     if "Node" in request.flags:
-        return _single(partitions, shown, by_partition)
+        return [Group(one, [node]) for name, node in shown.items() for one in partitions if _has(one, name)]
     if not by_partition:
         merged = [node for name, node in shown.items() if any(_has(one, name) for one in partitions)]
         return [Group(partitions[0], nodes) for nodes in _alike(merged, attributes)]
@@ -345,16 +347,18 @@ def _groups(request: _Request, used: Sequence[Field], controller: Controller) ->
 
 
 def _chosen(request: _Request, node: ShownNode, settings: Settings) -> bool:
-    if "nodes" in request.values:
+    if request.values.get("nodes"):  # an empty list is as good as none (measured)
         try:
             names = expand(request.values["nodes"])
         except HostlistError:
             names = []
         if node.name not in names:
             return False
-    if "list-reasons" in request.flags and node.record.available:
+    if "dead" in request.flags:  # every node of the fake responds
         return False
-    states = _states(request.values["states"], settings) if "states" in request.values else None
+    if "states" not in request.values:
+        return not node.record.available if "list-reasons" in request.flags else True
+    states = _states(request.values["states"], settings)
     return states is None or _is_in(node, states, settings.profile.release)
 
 
@@ -362,18 +366,9 @@ def _has(partition: Partition, name: str) -> bool:
     return partition.nodes is None or name in partition.nodes
 
 
-def _single(partitions: Sequence[Partition], shown: Mapping[str, ShownNode], by_partition: bool) -> list[Group]:
-    """``-N``: every node by itself, by name, and once for each of its partitions when these are shown."""
-    groups = []
-    for name in sorted(shown, key=host_order):
-        homes = [one for one in partitions if _has(one, name)]
-        groups += [Group(one, [shown[name]]) for one in (homes if by_partition else homes[:1])]
-    return groups
-
-
 def _alike(nodes: Sequence[ShownNode], attributes: Sequence[str]) -> list[list[ShownNode]]:
-    """Groups of nodes that have the same values of these attributes, by state (Slurm's ``-t``)."""
+    """Groups of nodes that have the same values of these attributes."""
     groups: dict[tuple[object, ...], list[ShownNode]] = {}
     for node in nodes:
         groups.setdefault(tuple(getattr(node, name) for name in attributes), []).append(node)
-    return sorted(groups.values(), key=lambda group: -group[0].order)
+    return list(groups.values())

@@ -39,6 +39,8 @@ class Field(NamedTuple):
     overflow: Overflow = ""
     splits: str = ""
     """What has to be alike in a group when the field is shown: ``partition``, or the name of a node's attribute."""
+    exactly: str = ""
+    """The same, with ``--exact`` alone."""
 
 
 @frozen
@@ -179,11 +181,11 @@ _FIELDS: Mapping[str, Field] = {
     "cluster": Field("CLUSTER", constant="N/A"),
     "comment": Field("COMMENT", constant=NULL),
     "cores": Field("CORES", "one"),
-    "cpus": Field("CPUS", "cpus"),
+    "cpus": Field("CPUS", "cpus", exactly="total_cpus"),
     "cpusload": Field("CPU_LOAD", "unknown"),
     "cpusstate": Field("CPUS(A/I/O/T)", "cpus_by_state"),
     "defaulttime": Field("DEFAULTTIME", "default_time", splits="partition"),
-    "disk": Field("TMP_DISK", "disk"),
+    "disk": Field("TMP_DISK", "disk", exactly="tmp_disk"),
     "extra": Field("EXTRA", constant=NULL),
     "features": Field("AVAIL_FEATURES", "features", splits="features"),
     "features_act": Field("ACTIVE_FEATURES", "features", splits="features"),
@@ -192,7 +194,7 @@ _FIELDS: Mapping[str, Field] = {
     "gresused": Field("GRES_USED", "gres_used", splits="gres_in_use"),
     "groups": Field("GROUPS", constant="all", splits="partition"),
     "maxcpuspernode": Field("MAX_CPUS_PER_NODE", constant="UNLIMITED", splits="partition"),
-    "memory": Field("MEMORY", "memory"),
+    "memory": Field("MEMORY", "memory", exactly="total_memory"),
     "nodeaddr": Field("NODE_ADDR", "hosts", splits="name"),
     "nodeai": Field("NODES(A/I)", "nodes_used"),
     "nodeaiot": Field("NODES(A/I/O/T)", "nodes_by_state"),
@@ -208,8 +210,8 @@ _FIELDS: Mapping[str, Field] = {
     "reason": Field("REASON", "reason", splits="reason"),
     "root": Field("ROOT", constant="no", splits="partition"),
     "size": Field("JOB_SIZE", "size", splits="partition"),
-    "socketcorethread": Field("S:C:T", "sockets_cores_threads"),
-    "sockets": Field("SOCKETS", "cpus"),
+    "socketcorethread": Field("S:C:T", "sockets_cores_threads", exactly="total_cpus"),
+    "sockets": Field("SOCKETS", "cpus", exactly="total_cpus"),
     "statecompact": Field("STATE", "state_compact", splits="word"),
     "statelong": Field("STATE", "state", splits="word"),
     "threads": Field("THREADS", "one"),

@@ -33,7 +33,6 @@ OPTIONS = (
     Option("accounts", "A", "required"),
     Option("all", "a"),
     Option("array", "r"),
-    Option("array-unique"),
     Option("Format", "O", "required"),
     Option("format", "o", "required"),
     Option("federation"),
@@ -73,6 +72,8 @@ OPTIONS = (
     Option("", "U", "required", key="accounts"),
 )
 
+OLD_OPTIONS = (Option("array-unique"),)
+"""Of 22.05."""
 NEW_OPTIONS = (
     Option("expand-patterns"),
     Option("helpformat"),
@@ -136,25 +137,31 @@ class _Request:
     index_length: int = TEXT_LENGTH
     """How much is shown of the indices of an array."""
     complaints: str = ""
+    """About options whose value does not end the command."""
 
 
 def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
     """Print jobs, or with ``--steps`` the steps that run."""
+    request = _Request()
     try:
-        table = answers.option_table(OPTIONS, NEW_OPTIONS, controller.settings)
-        given, operands = parse_options(_PROGRAM, argv, table)
-        request = _Request()
+        new = controller.settings.profile.release == NEW
+        table = answers.option_table(OPTIONS if new else (*OPTIONS, *OLD_OPTIONS), NEW_OPTIONS, controller.settings)
+        wrong: UsageError | None = None
+        try:
+            given, operands = parse_options(_PROGRAM, argv, table)
+        except UsageError as error:
+            given, operands, wrong = list(error.given), [], error
         _before(request, invocation.environ, controller)
         for option in given:
             _apply(request, option, invocation, controller)
-        _after(request, operands, invocation.environ)
+        if wrong is not None:
+            raise Stop(wrong.stderr)
+        _after(request, operands, invocation.environ, controller)
         if request.json:
-            return Reply(_json(request, invocation, controller, [_PROGRAM, *argv]))
+            return Reply(_json(request, invocation, controller, [_PROGRAM, *argv]), request.complaints)
         return _steps(request, invocation, controller) if request.of_steps else _jobs(request, invocation, controller)
-    except UsageError as error:
-        return error.reply(1)
     except Stop as stop:
-        return stop.reply
+        return Reply(stop.reply.stdout, request.complaints + stop.reply.stderr, stop.reply.returncode)
 
 
 def _before(request: _Request, environ: Mapping[str, str], controller: Controller) -> None:
@@ -220,6 +227,8 @@ def _check(request: _Request, key: str, value: str, controller: Controller) -> N
     """What Slurm checks as soon as it reads the option."""
     if key == "states":
         queuefilter.states(value, controller.settings)
+    elif key == "users":
+        request.complaints += queuefilter.users(value, controller)[1]
     elif key == "clusters":
         answers.check_clusters(_PROGRAM, value, "--cluster", controller)
     elif key == "Format" and "format" in request.values:
@@ -228,7 +237,7 @@ def _check(request: _Request, key: str, value: str, controller: Controller) -> N
         raise Stop(f"{_PROGRAM}: error: -o (--format) is incompatible with -O (--Format)\n")
 
 
-def _after(request: _Request, operands: list[str], environ: Mapping[str, str]) -> None:
+def _after(request: _Request, operands: list[str], environ: Mapping[str, str], controller: Controller) -> None:
     """What can be decided once every option has been read."""
     values = request.values
     if request.long and "format" in values:
@@ -250,8 +259,9 @@ def _after(request: _Request, operands: list[str], environ: Mapping[str, str]) -
     if request.of_jobs and request.of_steps and request.jobs is None:
         raise Stop(f"{_PROGRAM}: error: Incompatible options --jobs and --steps\n")
     for variable, key in _STAND_INS.items():
-        if variable in environ:
-            values.setdefault(key, environ[variable])
+        if variable in environ and key not in values:
+            _check(request, key, environ[variable], controller)
+            values[key] = environ[variable]
     if request.start and not request.of_steps:
         if "Format" not in values:
             values.setdefault("format", _START)
@@ -266,7 +276,7 @@ def _json(request: _Request, invocation: Invocation, controller: Controller, wor
     if settings.profile.release == NEW:
         if request.of_steps:
             raise unsupported(_PROGRAM, "--json with --steps")
-        tests, _ = queuefilter.predicates(request.values, controller, steps=False)
+        tests = queuefilter.predicates(request.values, controller, steps=False)
         jobs = queuefilter.select(_asked_for(request, controller), tests)
     return jobjson.report(jobs, settings, invocation, words)
 
@@ -291,7 +301,7 @@ def _asked_for(request: _Request, controller: Controller) -> list[Job]:
 
 
 def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
-    tests, complaints = queuefilter.predicates(request.values, controller, steps=False)
+    tests = queuefilter.predicates(request.values, controller, steps=False)
     jobs = _asked_for(request, controller)
     stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
     jobs = queuefilter.select(jobs, tests)
@@ -307,14 +317,14 @@ def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> 
         rows, notes = order_jobs(jobs, sort, invocation.now)
     except Stop as stop:
         header = _reply(request, controller, stamps, table, [], "").stdout
-        raise Stop(stop.reply.stderr, stop.reply.returncode, header) from None
+        raise Stop(faults + stop.reply.stderr, stop.reply.returncode, header) from None
     if request.one_by_one:
         rows = one_by_one(rows)
-    return _reply(request, controller, stamps, table, rows, complaints + faults + notes)
+    return _reply(request, controller, stamps, table, rows, request.complaints + faults + notes)
 
 
 def _steps(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
-    tests, complaints = queuefilter.predicates(request.values, controller, steps=True)
+    tests = queuefilter.predicates(request.values, controller, steps=True)
     jobs = queuefilter.select(controller.jobs.values(), tests)
     shown = [step for job in jobs for step in stepfields.running_steps(job)]
     if "nodelist" in request.values:
@@ -326,10 +336,11 @@ def _steps(request: _Request, invocation: Invocation, controller: Controller) ->
         shown = [step for step in shown if request.steps.names(step)]
     stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
     columns = StepColumns(controller.settings, invocation.now, stamps)
-    fields = (stepfields.LETTERS.get, stepfields.find, columns.getter)
+    release = controller.settings.profile.release
+    fields = (stepfields.LETTERS.get, lambda name: stepfields.find(name, release), columns.getter)
     table, faults = _table(request, "job step", _STEPS, stepfields.ALL_FORMAT, *fields)
     rows, notes = order_steps(shown, request.values.get("sort", "P,i"), invocation.now)
-    return _reply(request, controller, stamps, table, rows, complaints + faults + notes)
+    return _reply(request, controller, stamps, table, rows, request.complaints + faults + notes)
 
 
 def _table(
@@ -357,7 +368,7 @@ def _table(
             raise unsupported(_PROGRAM, f"the field {name}") from None
 
     if "Format" in request.values:
-        table = long_format_table(request.values["Format"], by_name, complain)
+        table = long_format_table(request.values["Format"], by_name, complain, negative=lambda text: f"{text} ")
     else:
         text = request.values.get("format", default)
         table = format_table(everything if text == "%all" else text, lambda name: found(find_letter(name)), complain)

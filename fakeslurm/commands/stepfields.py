@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import frozen
 
 from fakeslurm.commands.jobcolumns import Field
-from fakeslurm.commands.jobtexts import NULL, nodelist, short_time, step_label
+from fakeslurm.commands.jobtexts import NEW, NULL, nodelist, short_time, step_label
 from fakeslurm.model import BATCH
 from slurmkit.slurm.states import JobState
 
@@ -113,6 +113,7 @@ FIELDS: Mapping[str, Field] = {
     "arraytaskid": Field("ARRAY_TASK_ID", "array_task_id"),
     "cluster": Field("CLUSTER", "cluster"),
     "container": Field("CONTAINER", constant=NULL),
+    "containerid": Field("CONTAINER", constant=NULL),
     "cpufreq": Field("CPU_FREQ", "cpu_frequency"),
     "cpus-per-tres": Field("CPUS_PER_TRES", constant=NULL),
     "gres": Field("TRES_PER_JOB", constant=NULL),
@@ -124,7 +125,7 @@ FIELDS: Mapping[str, Field] = {
     "numtasks": Field("TASKS", "num_tasks"),
     "partition": Field("PARTITION", "partition"),
     "resvports": Field("RESERVED_PORTS", constant=NULL),
-    "starttime": Field("START_TIME", "start_time"),
+    "starttime": Field("START_TIME", "start_time", overflow="left"),
     "stepid": Field("STEPID", "step_id"),
     "stepname": Field("NAME", "name"),
     "stepstate": Field("STATE", "state"),
@@ -140,6 +141,9 @@ FIELDS: Mapping[str, Field] = {
     "userid": Field("UID", "user_id"),
     "username": Field("USER", "user_name"),
 }
+
+_CONTAINER_ID = Field("CONTAINERID", constant=NULL)
+"""Of 24.11; 22.05 has another header."""
 
 LETTERS: Mapping[str, Field] = {
     "A": FIELDS["numtasks"],
@@ -159,6 +163,7 @@ ALL_FORMAT = "%b|%i|%j|%l|%u|%A|%M|%N|%P|%S|%U|"
 """What ``-o %all`` stands for."""
 
 
-def find(name: str) -> Field | None:
+def find(name: str, release: str) -> Field | None:
     """The field of this ``-O`` name, in any case."""
-    return FIELDS.get(name.lower())
+    name = name.lower()
+    return _CONTAINER_ID if name == "containerid" and release == NEW else FIELDS.get(name)

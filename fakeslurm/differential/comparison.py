@@ -34,8 +34,8 @@ def _pieces(duration: str) -> re.Pattern[str]:
 
 # sacct and scontrol write durations with hours; two numbers with one colon are an exit code there.
 _MOMENTS = {
-    "squeue": _pieces(rf"(?<![\w:.-]){_SHORT}(?![\w:])"),
-    "sinfo": _pieces(rf"(?<![\w:.-]){_SHORT}(?![\w:])"),
+    "squeue": _pieces(rf"(?<![\w.-])(?<!\d:){_SHORT}(?![\d:])"),
+    "sinfo": _pieces(rf"(?<![\w.-])(?<!\d:){_SHORT}(?![\d:])"),
 }
 _OTHER = _pieces(rf"(?<![\w:.-]){_LONG}(?![\w:])")
 

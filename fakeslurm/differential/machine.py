@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fakeslurm.differential.rules import CommonRules
+from fakeslurm.differential.rules_queries import QueryRules
 from fakeslurm.differential.session import Arena
 
 __all__ = ["machine"]
 
 
-class Machine(CommonRules):
+class Machine(CommonRules, QueryRules):
     """The rules of all areas."""
 
 

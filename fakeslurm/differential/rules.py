@@ -1,4 +1,4 @@
-"""The commands that are chosen: of submitting and ending jobs, and of asking about them."""
+"""The commands that are chosen: of submitting and ending jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from fakeslurm.differential.grammar import Submission, submissions
-from fakeslurm.differential.questions import questions, with_ids
 from fakeslurm.differential.session import Session
 
 __all__ = ["CommonRules"]
@@ -32,7 +31,7 @@ _OTHERS = ["", "", "", ",999999", " 999999", ",abc"]
 
 
 class CommonRules(Session):
-    """Submission, cancellation, holding, and questions."""
+    """Submission, cancellation, holding."""
 
     @rule(submission=submissions(gated=False))
     def run_to_its_end(self, submission: Submission) -> None:
@@ -99,11 +98,3 @@ class CommonRules(Session):
             return
         self.both(["scontrol", verb, *f"{target}{other}".split()])
         self.settle()
-
-    @rule(data=st.data(), command=st.sampled_from(sorted(questions)))
-    def query(self, data: st.DataObject, command: str) -> None:
-        words = data.draw(questions[command])
-        ids = [str(job.job_id) for job in self.jobs] or ["999999"]
-        one = self.one(data) if self.jobs else "999999"
-        argv = with_ids(words, ids, one)
-        self.until_agreed(argv)

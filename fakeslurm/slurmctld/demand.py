@@ -56,6 +56,11 @@ class Demand:
     tasks_given: bool
     """Whether the number of tasks was asked for: SLURM_NTASKS."""
 
+    @property
+    def requested_cpus(self) -> int:
+        """What is shown while it waits: with ``--overcommit`` one of each node (measured)."""
+        return self.min_nodes if self.overcommit else self.min_cpus
+
 
 def node_mask(text: str, nodes: Mapping[str, NodeRecord], settings: Settings) -> tuple[int, list[str]]:
     """The nodes of a hostlist, as a mask and as names in the order written. Raises SlurmError for what is no node."""

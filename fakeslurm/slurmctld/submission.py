@@ -55,10 +55,10 @@ def make_job(
         direct_priority=description.priority is not None and not description.hold,
         time_limit=admission.time_limit_of(description, partitions[0]),
         num_nodes=_least_nodes(demand, partitions, state),
-        num_cpus=demand.min_cpus,
+        num_cpus=demand.requested_cpus,
         num_tasks=demand.num_tasks,
         requested_nodes=demand.min_nodes,
-        requested_cpus=demand.min_cpus,
+        requested_cpus=demand.requested_cpus,
         account=associations.account(description.uid, description.account, state.settings),
         qos=associations.qos(description.qos, state.settings) or None,
     )
@@ -103,7 +103,7 @@ def resize(job: Job, state: State) -> Sequence[Partition]:
     state.demands[job.job_id] = demand
     job.partition = ",".join(one.name for one in partitions)
     job.num_nodes = _least_nodes(demand, partitions, state)
-    job.num_cpus = demand.min_cpus
+    job.num_cpus = demand.requested_cpus
     job.num_tasks, job.shown_tasks = demand.num_tasks, None
     return partitions
 

@@ -1,0 +1,364 @@
+"""What the differential machine found out by asking much: formats, filters, orders and complaints of the query commands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+
+GATE = "until [ -e go ]; do sleep 0.05; done"
+
+
+def said(slurm: SlurmUnderTest, *argv: str) -> tuple[int, str, str]:
+    done = slurm.run(*argv)
+    return done.returncode, done.stdout, done.stderr
+
+
+def stderr(slurm: SlurmUnderTest, *argv: str) -> str:
+    return slurm.run(*argv).stderr
+
+
+# squeue
+
+
+def test_widths_of_squeue(slurm: SlurmUnderTest) -> None:
+    """A sign counts; below 0 there is one blank behind the text, and in sinfo no text."""
+    job_id = slurm.sbatch("true", "--hold", "-J", "named")
+    widths = {"-8": "named ", "-8x": "named x", "x9": "namedx9", "8x9": "named   x9", ".-8": "named ", "+8": "named   "}
+    widths |= {" 8": "named   ", "8-9": "named   -9", "..8": "named.8", "  ": "named  "}
+    found = {
+        width: slurm.run("squeue", "-h", "-j", job_id, "-O", f"Name:{width}").stdout.rstrip("\n") for width in widths
+    }
+    assert found == widths
+    assert slurm.run("sinfo", "-h", "-O", "Partition:-8x,Nodes:5").stdout == "x4    \n"
+    slurm.run("scancel", job_id)
+
+
+def test_what_squeue_complains_about_first(slurm: SlurmUnderTest) -> None:
+    nobody = "squeue: error: Invalid user: nosuchuser\n\n"
+    assert stderr(slurm, "squeue", "-j", "999999", "-u", "nosuchuser") == (
+        f"{nobody}slurm_load_jobs error: Invalid job id specified\n"
+    )
+    assert stderr(slurm, "squeue", "-u", "nosuchuser", "-t", "nope").startswith(
+        f"{nobody}squeue: error: Invalid job state specified: nope\n"
+    )
+    assert "nosuchuser" not in stderr(slurm, "squeue", "-t", "nope", "-u", "nosuchuser")
+    assert stderr(slurm, "squeue", "-u", "nosuchuser", "abc") == f"{nobody}squeue: error: Unrecognized option: abc\n"
+    assert stderr(slurm, "squeue", "-u", "nosuchuser", "--bogus") == (
+        f"{nobody}squeue: unrecognized option '--bogus'\nTry \"squeue --help\" for more information\n"
+    )
+    assert stderr(slurm, "squeue", "-o", "%_i", "-S", "E") == (
+        "squeue: error: Invalid job format specification: _\nsqueue: error: Invalid sort specification: E\n"
+    )
+
+
+def test_names_of_squeue_in_any_case(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "-J", "named")
+    asked = ("squeue", "-h", "-o", "%i", "-j", job_id)
+    for option in ("-n", "NAMED"), ("-q", "NORMAL,nope"), ("-A", "ROOT"):
+        assert slurm.run(*asked, *option).stdout == f"{job_id}\n"
+    assert slurm.run(*asked, "-p", "DEBUG").stdout == ""
+    slurm.run("scancel", job_id)
+
+
+@pytest.mark.parametrize(
+    ("indices", "text", "shown"),
+    [
+        ("1-7:2", "1,3,5,7", "1 3 5 7"),
+        ("1-13:2", "1-13:2", "1 3 5 7 9 11"),
+        ("10-60:10", "10-60:10", "10 20 30 40 50"),
+        ("1-11:2", "1,3,5,7,9,11", "1 3 5 7 9 11"),
+    ],
+)
+def test_each_element_of_stepped_indices(slurm: SlurmUnderTest, indices: str, text: str, shown: str) -> None:
+    """Of a range that is written with its step, the last one is not shown."""
+    job_id = slurm.sbatch("true", "--hold", f"--array={indices}")
+    assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%K").stdout == f"{text}\n"
+    assert slurm.run("squeue", "-h", "-r", "-j", job_id, "-o", "%K").stdout.split() == shown.split()
+    slurm.run("scancel", job_id)
+
+
+def test_unique_arrays(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--array=1-7:2%2")
+    done = said(slurm, "squeue", "--array-unique", "-h", "-j", job_id, "-o", "%i|%r")
+    if slurm.at_least("24.11"):
+        text = "squeue: unrecognized option '--array-unique'\nTry \"squeue --help\" for more information\n"
+        assert done == (1, "", text)
+    else:
+        assert done == (0, f"{job_id}_[1,3,5,7%2]|JobHeldUser\n", "")
+    slurm.run("scancel", job_id)
+
+
+def test_bits_of_an_array_that_are_shown(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--array=1,3,5,8,11,14,19,24%2")
+
+    def label(command: str, *argv: str) -> str:
+        return slurm.run(command, *argv, env={"SLURM_BITSTR_LEN": "12"}).stdout.strip()
+
+    assert label("squeue", "-h", "-j", job_id, "-o", "%K") == "1,3,5,8,...%2"
+    argv = ("-n", "-X", "-P", "-j", job_id, "-o", "JobID")
+    until(lambda: label("sacct", *argv) == f"{job_id}_[1,3,5,8,...%2]", what="the array in accounting", interval=0.1)
+    slurm.run("scancel", job_id)
+
+
+def test_steps_of_squeue(slurm: SlurmUnderTest) -> None:
+    faults = {"abc": "abc.??", "abc.d": "abc.d", "12": "12.??", "12.": "12.??", "Name:.300": "Name:.300"}
+    for text, shown in faults.items():
+        assert stderr(slurm, "squeue", "-s", text) == f"squeue: error: Invalid job_step id: {shown}\n"
+    for text in ("12.x3", "12.batch", "12_1.3"):
+        assert said(slurm, "squeue", "-h", "-s", text) == (0, "", "")
+    assert slurm.run("squeue", "-s", "-o", "%.20S|%.20l|").stdout.splitlines()[0] == (
+        "START_TIME          |          TIME_LIMIT|"
+    )
+    header = "CONTAINERID" if slurm.at_least("24.11") else "CONTAINER"
+    assert slurm.run("squeue", "-s", "-O", "ContainerID:12").stdout.splitlines()[0] == f"{header:12}"
+
+
+# sacct
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["-j", "abc", "--units=x"], "sacct: fatal: Bad job/step specified: abc"),
+        (["--units=x", "-j", "abc"], "sacct: error: Invalid unit type 'x'. Possible options are 'KMGTP'"),
+        (["-j", "1", "-j", "abc"], "sacct: fatal: Bad job/step specified: abc"),
+        (["-s", "nope", "-j", "abc"], "sacct: fatal: unrecognized job state value 'nope'"),
+        (["-h", "-j", "abc"], "sacct: fatal: Bad job/step specified: abc"),
+        (["-h", "extra"], "sacct: error: Unknown arguments:"),
+        (["-e", "-o", "bogus"], 'sacct: error: Invalid field requested: "bogus"'),
+        (["extra", "-o", "bogus"], 'sacct: error: Invalid field requested: "bogus"'),
+        (["-o", "bogus", "-E", "2001-01-01"], "sacct: error: Start time ("),
+        (["-l", "-o", "jobid", "-E", "2001-01-01"], "sacct: fatal: Options -o(--format) and -l(--long)"),
+        (["-K", "foo"], "sacct: fatal: Invalid time limit specification"),
+        (["-i", "2-"], 'sacct: error: Invalid numeric value "2-" for requested node range.'),
+        (["--whole-hetjob=foo"], 'sacct: error: Invalid --whole-hetjob value "foo". Valid values: [yes|no].'),
+        (["-j", "8_[1-3].foo"], "sacct: fatal: Bad step specified: 8_[1-3]"),
+        (["-j", "abc", "--bogus"], "sacct: fatal: Bad job/step specified: abc"),
+    ],
+)
+def test_what_sacct_complains_about_first(slurm: SlurmUnderTest, argv: list[str], complaint: str) -> None:
+    done = slurm.run("sacct", *argv)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(complaint)
+
+
+def accounted(slurm: SlurmUnderTest, *options: str, body: str = "true") -> str:
+    """The id of a job that has ended, once accounting has all of it."""
+    job_id = slurm.sbatch(body, *options)
+    slurm.wait(job_id)
+    slurm.accounted(job_id, "JobID")
+    argv = ("sacct", "-n", "-P", "-X", "-j", job_id, "-o", "JobName,State")
+    until(lambda: slurm.run(*argv).stdout == "named|COMPLETED\n", what="the whole record", interval=0.1)
+    return job_id
+
+
+def test_filters_of_sacct(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named", "-t", "5", "-N2", "-n2")
+    rows = {
+        **{"--name=NAMED": True, "--name=other --name=named": True, "-r DEBUG": True, "-r nope": False},
+        **{"-A ROOT": True, "-A nope -A root": True, "-q NORMAL": True, "-W ''": True, "-s ''": True, "-S ''": True},
+        **{"-i 0": True, "-i 2-1": False, "-I 1-2-3": True, "-i 1k": False, "-K 1": True, "-k 5": True, "-k 1": False},
+        **{
+            "-M THROWAWAY -M nope": slurm.kind != "real",
+            "-M all": True,
+            "-M nope -L": True,
+            "-u -1": True,
+            "-u ''": False,
+        },
+    }
+    rows.pop("-M THROWAWAY -M nope")
+    found = {}
+    for options in rows:
+        words = [word.strip("'") for word in options.split()]
+        found[options] = slurm.run("sacct", "-nXP", "-j", job_id, "-o", "jobid", *words).stdout == f"{job_id}\n"
+    assert found == rows
+
+
+def test_a_field_has_one_width(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named", "--wckey=ünïc")
+    argv = ("sacct", "-n", "-X", "-j", job_id, "-o")
+    assert slurm.run(*argv, "jobname%20,jobname,jobname%4").stdout == "nam+ nam+ nam+ \n"
+    assert slurm.run(*argv, "alloccpus,alloccpus%0").stdout == "1 1 \n"
+    assert slurm.run(*argv, "jobname%-7,state%").stdout == "named    \n"
+    # Bytes are counted.
+    submit_line = slurm.run(*argv, "submitline%60").stdout
+    assert "ünïc" in submit_line
+    assert len(submit_line.encode()) == 62
+
+
+def test_dates_that_are_too_wide(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named")
+    year = slurm.accounted(job_id, "Submit", "-X")[0]["Submit"][:4]
+    done = slurm.run("sacct", "-n", "-X", "-j", job_id, "-o", "submit%4,end%-5")
+    assert done.stdout == ("#### ##### \n" if slurm.at_least("24.11") else f"{year} {year}- \n")
+
+
+def test_jobs_that_were_pending_have_no_steps(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named", "-b", "now+2")
+    argv = ("sacct", "-n", "-P", "-j", job_id, "-o", "JobID")
+    assert slurm.run(*argv, "-s", "PD").stdout == f"{job_id}\n"
+    assert slurm.run(*argv, "-s", "PD,R").stdout.split() in ([job_id], [job_id, f"{job_id}.batch"])
+
+
+def test_array_of_sacct(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--array=1-7:2%2")
+    argv = ("sacct", "-n", "-X", "-P", "-j", job_id, "-o", "JobID,JobIDRaw,State")
+    whole = f"{job_id}_[1,3,5,7%2]|{job_id}|PENDING\n"
+    until(lambda: slurm.run(*argv).stdout == whole, what="the array in accounting", interval=0.1)
+    done = slurm.run(*argv, "--array")
+    if slurm.at_least("24.11"):
+        assert done.stdout == "".join(f"{job_id}_{task}|{job_id}|PENDING\n" for task in (1, 3, 5, 7))
+    else:
+        assert (done.returncode, done.stderr) == (1, "sacct: unrecognized option '--array'\n")
+    slurm.run("scancel", job_id)
+
+
+def test_fields_of_the_environment(slurm: SlurmUnderTest) -> None:
+    """SACCT_FORMAT stands in for --format."""
+    job_id = accounted(slurm, "-J", "named")
+    done = slurm.run("sacct", "-X", "-P", "-j", job_id, env={"SACCT_FORMAT": "jobid,state"})
+    assert done.stdout == f"JobID|State\n{job_id}|COMPLETED\n"
+
+
+def test_a_het_job_that_waits(slurm: SlurmUnderTest) -> None:
+    """24.11 does not know of a job that has not started what it belongs to."""
+    script = slurm.script("true", shebang="#!/bin/sh\n#SBATCH -H -n1\n#SBATCH hetjob\n#SBATCH -n2")
+    done = slurm.run("sbatch", "--parsable", script)
+    leader = int(done.stdout)
+
+    def labels(asked: str) -> list[str]:
+        return slurm.run("sacct", "-nXP", "-o", "JobID", "-j", asked).stdout.split()
+
+    new = slurm.at_least("24.11")
+    expected = [f"{leader}"] if new else [f"{leader}+0", f"{leader}+1"]
+    until(lambda: labels(f"{leader}") == expected, what=f"sacct shows {expected}", interval=0.1)
+    assert labels(f"{leader + 1}") == [f"{leader + 1}" if new else f"{leader}+1"]
+    assert labels(f"{leader}+1") == ([] if new else [f"{leader}+1"])
+    slurm.run("scancel", f"{leader}")
+
+
+# scontrol
+
+
+def test_quiet(slurm: SlurmUnderTest) -> None:
+    """It hides what is not found, too; but not what is said of lists of hosts, nor of words that mean nothing."""
+    for words in ("show step 999999", "show node n9", "show partition nope", "show reservation nope", "show bogus"):
+        assert said(slurm, "scontrol", "-Q", *words.split()) == (1, "", "")
+    assert said(slurm, "scontrol", "-Q", "bogus") == (1, "", "invalid keyword: bogus\n")
+    assert said(slurm, "scontrol", "-Q", "show", "hostnames", "n[3-2]") == (
+        *(0, ""),
+        "scontrol: error: _parse_single_range: Invalid range: `3-2'\nInvalid hostlist: n[3-2]\n",
+    )
+    done = said(slurm, "scontrol", "-Q", "version", "extra")
+    assert done == (1, f"slurm-wlm {slurm.version}\n", "too many arguments for version keyword\n")
+
+
+def test_quiet_about_what_there_is_none_of(slurm: SlurmUnderTest) -> None:
+    assert said(slurm, "scontrol", "-Q", "show", "reservations") == (0, "", "")
+    assert said(slurm, "scontrol", "-Q", "show", "steps") == (0, "", "")
+
+
+def test_nodes_of_an_open_bracket(slurm: SlurmUnderTest) -> None:
+    for text, name in (("n[1-", "n]"), ("a[1-2", "a]"), ("[", "")):
+        done = said(slurm, "scontrol", "show", "node", text)
+        if slurm.at_least("24.11"):
+            complaint = f"unable to parse node list {text}\nscontrol: error: hostlist_shift_dims: no hostlist given\n"
+            assert done == (1, "", complaint)
+        else:
+            assert done == (1, f"Node {name} not found\n", "")
+
+
+def test_one_parameter(slurm: SlurmUnderTest) -> None:
+    """There is no such thing: all are shown."""
+    done = slurm.run("scontrol", "show", "config", "MinJobAge")
+    assert done.returncode == 0
+    assert "\nClusterName " in done.stdout
+
+
+def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
+    """22.05 shows them when they are asked for."""
+    job_id = slurm.sbatch(GATE, "--array=3")
+    slurm.wait(job_id, ["RUNNING"])
+    label = f"StepId={job_id}_3.batch "
+    until(lambda: label in slurm.run("scontrol", "show", "step", job_id).stdout, what="the step")
+    assert (label in slurm.run("scontrol", "show", "steps").stdout) == slurm.at_least("24.11")
+    (slurm.workdir / "go").touch()
+    slurm.wait(job_id)
+
+
+def test_licenses(slurm: SlurmUnderTest) -> None:
+    for words in (), ("nope",):
+        done = said(slurm, "scontrol", "show", "licenses", *words)
+        assert done == (0, "No licenses configured in Slurm.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "cpus", "least", "memory"),
+    [
+        ("-O -c3", "1", "3", "2000M"),
+        ("-O -n4 -c2", "1", "2", "2000M"),
+        ("-O -N2 -c2", "2", "2", "4000M"),
+        ("-O --ntasks-per-node=2 -c2", "1", "2", "2000M"),
+        ("-O -c3 --mem-per-cpu=100", "1", "3", "100M"),
+    ],
+)
+def test_overcommitted_cpus(slurm: SlurmUnderTest, options: str, cpus: str, least: str, memory: str) -> None:
+    """While it waits: one CPU of each node."""
+    job_id = slurm.sbatch("true", "--hold", *options.split())
+    fields = slurm.wait(job_id, ["PENDING"])
+    tres = fields["ReqTRES" if slurm.at_least("24.11") else "TRES"]
+    assert (fields["NumCPUs"], fields["MinCPUsNode"]) == (cpus, least)
+    assert tres.split(",")[:2] == [f"cpu={cpus}", f"mem={memory}"]
+    slurm.run("scancel", job_id)
+
+
+# sinfo
+
+
+@pytest.mark.slurm_conf(
+    "ReturnToService=0",
+    "NodeName=n2 TmpDisk=100",
+    "NodeName=n3 RealMemory=1000",
+    "PartitionName=alpha Nodes=n[1-2] MaxTime=10",
+)
+def test_orders_and_reasons_of_sinfo(slurm: SlurmUnderTest) -> None:
+    slurm.run("scontrol", "update", "nodename=n4", "state=drain", "reason=bad disk")
+
+    def rows(*argv: str) -> list[str]:
+        return slurm.run("sinfo", "-h", *argv).stdout.splitlines()
+
+    by_state = ["debug* idle n[1-3]", "debug* drain n4", "alpha idle n[1-2]"]
+    try:
+        assert rows("-o", "%P %t %N", "-S", "#P,t") == by_state
+        assert rows("-o", "%P %t %N", "-S", "P,t") == [by_state[2], *by_state[:2]]
+        assert rows("-o", "%P %t %N", "-S", "-P,-t") == [by_state[1], by_state[0], by_state[2]]
+        assert rows("-o", "%P %t %N", "-S", "Q?") != []
+        assert rows("-N", "-o", "%N", "-S", "-N") == ["n4", "n3", "n2", "n2", "n1", "n1"]
+        assert rows("-N", "-p", "debug", "-o", "%N %m", "-S", "m,-N") == ["n3 1000", "n4 2000", "n2 2000", "n1 2000"]
+        assert rows("-p", "debug", "-n", "n[1-3]", "-o", "%m %d %N") == ["1000+ 0+ n[1-3]"]
+        exactly = rows("-p", "debug", "-n", "n[1-3]", "-e", "-o", "%m %d %N", "-S", "N")
+        assert exactly == ["2000 0 n1", "2000 100 n2", "1000 0 n3"]
+        assert (
+            slurm.run("sinfo", "-h", "-o", "%P %N", env={"SINFO_SORT": "P"}).stdout == "alpha n[1-2]\ndebug* n[1-4]\n"
+        )
+        reasons = ["bad disk root n4", "none Unknown n[1-3]"]
+        assert rows("-R", "-p", "debug", "-o", "%E %u %N") == reasons[:1]
+        assert rows("-R", "-p", "debug", "-t", "idle", "-o", "%E %u %N") == reasons
+        assert rows("-R", "-p", "debug", "-t", "drain", "-o", "%E %u %N") == reasons[:1]
+        assert rows("-RN", "-p", "debug") == ["n4             1    debug* drain "]
+        assert rows("-p", "debug", "-R", "-t", "draining") == []
+        assert slurm.run("sinfo", "-T", "-o", "%_N").stderr == "Invalid node format specification: _\n"
+        assert rows("-n", "", "-o", "%N") == ["n[1-4]"]
+        assert rows("-d", "-p", "debug") == ["debug*       up   infinite      0    n/a "]
+    finally:
+        slurm.run("scontrol", "update", "nodename=n4", "state=resume")
+
+
+def test_json_is_still_a_document(slurm: SlurmUnderTest) -> None:
+    """Complaints do not hinder it."""
+    done = slurm.run("squeue", "--json", "-u", "nosuchuser")
+    assert done.stderr == "squeue: error: Invalid user: nosuchuser\n\n"
+    assert "jobs" in json.loads(done.stdout)

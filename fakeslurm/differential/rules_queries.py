@@ -1,0 +1,33 @@
+"""The rules that ask: everything the query commands can be asked."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from fakeslurm.differential.questions import questions, with_ids
+from fakeslurm.differential.session import Session
+
+__all__ = ["QueryRules"]
+
+_QUESTION = st.one_of([questions[command] for command in sorted(questions)])
+
+
+class QueryRules(Session):
+    """Some questions now and then, and many about several jobs at rest."""
+
+    @rule(data=st.data(), asked=st.lists(_QUESTION, min_size=1, max_size=8))
+    def ask(self, data: st.DataObject, asked: list[list[str]]) -> None:
+        self._ask(data, asked)
+
+    @precondition(lambda self: len(self.jobs) > 1)
+    @rule(data=st.data(), asked=st.lists(_QUESTION, min_size=8, max_size=20))
+    def ask_much(self, data: st.DataObject, asked: list[list[str]]) -> None:
+        self.settle()
+        self._ask(data, asked)
+
+    def _ask(self, data: st.DataObject, asked: list[list[str]]) -> None:
+        ids = [str(job.job_id) for job in self.jobs] or ["999999"]
+        for words in asked:
+            one = self.one(data) if self.jobs else "999999"
+            self.until_agreed(with_ids(words, ids, one))
