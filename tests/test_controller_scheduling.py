@@ -447,19 +447,24 @@ def test_dependency_and_begin() -> None:
 # The parts
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 5)), max_size=300))
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "return"]), st.integers(0, 5)), max_size=300))
 def test_queue(operations: list[tuple[str, int]]) -> None:
     queue, members, count = Queue(), dict[int, tuple[int, tuple[int, int], int]](), 0
+    left: list[tuple[int, tuple[int, int], int]] = []
     for what, number in operations:
         if what == "add":
             count += 1
             turn = (count - number % 2, number)  # some come before those that are older
             queue.add(count, number, turn)
             members[count] = (-number, turn, count)
-        elif members:
+        elif what == "remove" and members:
             gone = sorted(members)[number % len(members)]
             queue.remove(gone)
-            del members[gone]
+            left.append(members.pop(gone))
+        elif what == "return" and left:
+            priority, turn, again = key = left.pop(number % len(left))
+            queue.add(again, -priority, turn)
+            members[again] = key
         expected = sorted(members.values())
         assert list(queue) == expected
         assert queue.head == (expected[0][-1] if expected else None)

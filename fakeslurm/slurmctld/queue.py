@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Iterator
 
 __all__ = ["Queue"]
@@ -36,7 +36,9 @@ class Queue:
     def add(self, job_id: int, priority: int, turn: tuple[int, int]) -> None:
         """`turn`: `Job.turn`."""
         key = self._members[job_id] = (-priority, turn, job_id)
-        insort(self._keys, key, lo=self._start)
+        place = bisect_left(self._keys, key, lo=self._start)
+        if self._keys[place : place + 1] != [key]:  # it may still be there, from before it was removed
+            self._keys.insert(place, key)
 
     def remove(self, job_id: int) -> None:
         del self._members[job_id]
