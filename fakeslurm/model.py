@@ -325,6 +325,10 @@ class Job:
     """Whether --signal has been sent."""
     may_preempt_at: float | None = None
     """While it waits: when it may preempt others at the earliest, once that is known."""
+    preempts_in: str = ""
+    """While it waits: the partition in which it has preempted others for the last time."""
+    elsewhere_at: float = 0.0
+    """From when on it may start in its other partitions after that."""
     preempt_time: float | None = None
     """When it was preempted, or its grace time began."""
     grace_end: float | None = None

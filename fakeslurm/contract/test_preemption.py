@@ -235,6 +235,25 @@ def test_a_job_for_several_partitions(slurm: SlurmUnderTest, names: str) -> None
     until(lambda: preempted(slurm, jobs) == jobs[:1], what="the first is preempted")
 
 
+@pytest.mark.slurm_conf(
+    "PreemptType=preempt/partition_prio",
+    "PreemptMode=CANCEL",
+    "PartitionName=high Nodes=n1,n2 PriorityTier=10",
+)
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_job_that_preempts_waits_for_a_moment(slurm: SlurmUnderTest, stubborn: bool) -> None:
+    """What it preempts it will have, but when that takes longer than a round of backfill it starts in another of its partitions."""
+    slurm.wait_idle()
+    jobs = [running(slurm, "-w", node, "-n4", body=STUBBORN if stubborn else LONG) for node in ("n1", "n2")]
+    fields = slurm.wait(slurm.sbatch("true", "-p", "debug,high", "-N1"))
+    began = (fields["JobState"], fields["Partition"], fields["NodeList"])
+    elsewhere = ("COMPLETED", "debug", "n3")
+    # How long the preempted one takes is chance on the real one.
+    assert began in ([elsewhere] if stubborn else [("COMPLETED", "high", "n1"), *[elsewhere] * slurm.is_real])
+    assert slurm.wait(jobs[0])["JobState"] == "PREEMPTED"
+    assert slurm.wait(jobs[1], ["RUNNING"])["JobState"] == "RUNNING"
+
+
 def test_higher_tiers_start_first(slurm: SlurmUnderTest) -> None:
     slurm.wait_idle()
     busy = running(slurm, "-p", "off", "-N4", "--exclusive")

@@ -354,7 +354,7 @@ class Controller:
             match what:
                 case "begin" | "depend" | "deadline":
                     self._waiting.consider(job)
-                case "preempt":
+                case "preempt" | "elsewhere":
                     self._scheduler.look_again()
                 case "limit":
                     self._running.time_out(job)

@@ -108,6 +108,9 @@ class Preemption:
         graces = [victim.grace_end or 0.0 for victim in victims if not victim.completing]
         job.may_preempt_at = max([state.now + patience, *graces])
         state.timers.set("preempt", job.job_id, job.may_preempt_at)
+        job.preempts_in, job.elsewhere_at = partition, state.now + _BACKFILL
+        if "," in job.partition:
+            state.timers.set("elsewhere", job.job_id, job.elsewhere_at)
 
     def _wait_for_exempted(self, job: Job, partition: str) -> None:
         """Look again when one more job has run for PreemptExemptTime."""

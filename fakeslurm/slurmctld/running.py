@@ -64,7 +64,7 @@ class Running:
         job.wait_status = 0
         job.partition = partition
         job.may_preempt_at = job.preempt_time = job.grace_end = None
-        job.shadowed = False
+        job.preempts_in, job.elsewhere_at, job.shadowed = "", 0.0, False
         job.time_limit = admission.time_limit_of(job.description, state.partitions[partition])
         if job.description.deadline is not None:
             left = int(job.description.deadline - int(state.now)) // 60

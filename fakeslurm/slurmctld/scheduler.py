@@ -151,6 +151,8 @@ class Scheduler:
             if request is None:
                 continue  # it was in another partition's queue, and has started
             job = self._jobs[job_id]
+            if now < job.elsewhere_at and name != job.preempts_in:
+                continue  # it has just preempted others, and may have their nodes soon
             if job.het is not None:
                 reservation = self._try_het(job.het, reservations.values(), now)
                 if reservation is not None:

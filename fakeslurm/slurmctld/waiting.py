@@ -282,7 +282,8 @@ class Waiting:
 
     def _leave_queue(self, job: Job) -> None:
         self._scheduler.remove(job.job_id)
-        self._state.timers.clear("preempt", job.job_id)
+        for what in ("preempt", "elsewhere"):
+            self._state.timers.clear(what, job.job_id)
         if job.array is not None:
             job.array.waiting.discard(job.job_id)
 
