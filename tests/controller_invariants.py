@@ -32,9 +32,12 @@ class Invariants(Machine):
                     and not completing
                     and not job.nodes
                 )
-                # Started and over in the course of one event.
+                # Started and over, or preempted, in the course of one event.
                 at_once = bool(job.nodes) and state in TERMINAL_STATES
-                assert after == RUNNING or never_ran or at_once, (before, after)
+                preempted = (after == REQUEUED and job.restart_count > restarts) or (
+                    after == SUSPENDED and job.shadowed
+                )
+                assert after == RUNNING or never_ran or at_once or preempted, (before, after)
             elif before in (RUNNING, SUSPENDED):
                 assert state in TERMINAL_STATES or after in (RUNNING, SUSPENDED, REQUEUED), (before, after)
             elif before == REQUEUED:
@@ -86,7 +89,7 @@ class Invariants(Machine):
         licenses = dict.fromkeys(LICENSES, 0)
         held = dict.fromkeys(self.controller.nodes, 0)
         for job in self.controller.jobs.values():
-            if job.state is not JobState.RUNNING and not job.completing:
+            if job.state not in (JobState.RUNNING, JobState.SUSPENDED) and not job.completing:
                 continue
             demand = demand_of(job.description, self.controller.nodes, self.controller.settings)
             for name, count in demand.licenses:
@@ -183,15 +186,27 @@ class Invariants(Machine):
             for job in self.controller.jobs.values()
             if job.state is JobState.PENDING and job.reason in (Reason.RESOURCES, Reason.PRIORITY, Reason.LICENSES)
         ]
-        first = min(queued, key=lambda job: (-job.priority, job.turn, job.job_id), default=None)
+        pending = [job for job in self.controller.jobs.values() if job.state is JobState.PENDING]
+        if not all(one.available for one in self.controller.nodes.values()) and any(
+            "," in one.partition for one in pending
+        ):
+            return  # a job that lacks nodes in one of its partitions and waits in another has the reason of one of them
+        first = min(queued, key=lambda job: (-self.tier(job), -job.priority, job.turn, job.job_id), default=None)
         if first is not None and first.reason != Reason.LICENSES:
             assert first.reason == Reason.RESOURCES
-            demand = demand_of(first.description, self.controller.nodes, self.controller.settings)
-            resources = self.controller._state.resources
-            for name in first.partition.split(","):
-                if self.is_open(first, name):
-                    free = resources.candidates(demand, resources.partition_masks[name])
-                    assert select(demand, free) is None, first
+            for name in first.partition.split(",") if first.het is None else ():
+                assert not self.is_open(first, name) or not self.fits(first, name), first
+
+    def tier(self, job: Job) -> int:
+        """The highest of those in whose queues the job is."""
+        names = [name for name in job.partition.split(",") if self.is_open(job, name)]
+        return max((self.controller.partitions[name].priority_tier for name in names), default=-1)
+
+    def fits(self, job: Job, name: str) -> bool:
+        """Whether there is room for the job in the partition."""
+        demand = demand_of(job.description, self.controller.nodes, self.controller.settings)
+        resources = self.controller._state.resources
+        return select(demand, resources.candidates(demand, resources.partition_masks[name])) is not None
 
     def is_open(self, job: Job, name: str) -> bool:
         """Whether the job can be in the queue of the partition."""
@@ -199,14 +214,19 @@ class Invariants(Machine):
         limit = time_limit_of(job.description, partition)
         in_time = partition.max_time is None or (limit is not None and limit <= partition.max_time)
         small = partition.max_nodes is None or (job.description.min_nodes or 1) <= partition.max_nodes
-        return partition.state in ("UP", "DRAIN") and in_time and small
+        demand, resources = (
+            demand_of(job.description, self.controller.nodes, self.controller.settings),
+            self.controller._state.resources,
+        )
+        empty = resources.candidates(demand, resources.partition_masks[name], empty=True)
+        return partition.state in ("UP", "DRAIN") and in_time and small and select(demand, empty) is not None
 
     @invariant()
     def accounting_agrees(self) -> None:
         records = {record.job_id: record for record in self.controller.accounting.records(self.now)}
         for job in self.controller.jobs.values():
             over = records[job.job_id].state
-            if over != job.state and over in (JobState.REQUEUED, JobState.NODE_FAIL):
+            if over != job.state and over in (JobState.REQUEUED, JobState.NODE_FAIL, JobState.PREEMPTED):
                 assert job.completing or not job.nodes or job.state is JobState.CANCELLED
                 continue
             assert records[job.job_id].state == job.state

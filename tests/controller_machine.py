@@ -153,7 +153,7 @@ class Machine(RuleBasedStateMachine):
         try:
             self.controller.cancel(job.job_id, self.now, uid=0, signal=signal, scope=scope)
         except SlurmError:
-            assert phase != RUNNING
+            assert phase != RUNNING or job.het is not None
         self.carry_out()
 
     @rule(number=numbers, release=st.booleans())
@@ -336,7 +336,8 @@ class Machine(RuleBasedStateMachine):
                 case SignalStep(job_id, step_id, signal):
                     step = job.step(step_id)
                     assert step is not None
-                    assert step.running
+                    # It may have been signalled for its limit, and have ended by itself, in the course of one event.
+                    assert step.running or step.end_time == self.now
                     if signal == SIGTERM and job.completing:
                         self.terminated.setdefault((job_id, step_id), self.now)
                     if signal == SIGKILL and job.completing:
@@ -358,6 +359,10 @@ class Machine(RuleBasedStateMachine):
     def started(self, job: Job) -> None:
         """A job starts for the first time."""
         assert self.fates.may_start(job, self.now), job
+
+    def is_stuck(self, job: Job) -> bool:
+        """Whether a job that waits for its turn may never have it."""
+        return False
 
     @staticmethod
     def pick(candidates: Iterable[Any], number: int) -> Any:
@@ -398,7 +403,7 @@ class Machine(RuleBasedStateMachine):
                 self.time_passes(700.0)
         for job in self.controller.jobs.values():
             if job.state is JobState.PENDING and job.priority != 0:
-                assert job.reason in STUCK or job.reason == Reason.DEPENDENCY, job
+                assert job.reason in STUCK or job.reason == Reason.DEPENDENCY or self.is_stuck(job), job
                 if job.reason == Reason.DEPENDENCY:
                     assert self.fates.waits_for_somebody(job, self.controller), job
             else:
