@@ -128,6 +128,8 @@ class JobDescription:
     other_gpus: str = ""
     """An option about GPUs that only Slurm carries out, with its value: ``gpus-per-task=1``."""
     licenses: str = ""
+    licenses_cleared: bool = False
+    """Whether an update to none has left an empty text to be shown, not ``(null)``."""
     reservation: str = ""
     output: str | None = None
     error: str | None = None

@@ -312,7 +312,7 @@ class JobColumns:
         return job.description.constraint or NULL
 
     def licenses(self, job: Job) -> str:
-        return job.description.licenses or NULL
+        return jobtexts.licenses(job.description)
 
     def tres_per_job(self, job: Job) -> str:
         return grestexts.tres_per_job(job.description, self.settings) or "N/A"

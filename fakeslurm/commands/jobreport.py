@@ -163,7 +163,7 @@ class Reporter:
             f"MinTmpDiskNode={memory_text(asked.tmp_disk or 0)}",
             f"Features={asked.constraint or NULL} DelayBoot=00:00:00",
             f"OverSubscribe={jobtexts.over_subscribe(job)} Contiguous={asked.contiguous:d} "
-            f"Licenses={asked.licenses or NULL} Network=(null)",
+            f"Licenses={jobtexts.licenses(asked)} Network=(null)",
         ]
 
     def _allocation(self, job: Job) -> list[str]:

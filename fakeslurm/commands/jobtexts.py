@@ -31,6 +31,7 @@ __all__ = [
     "host_order",
     "job_label",
     "last_evaluation",
+    "licenses",
     "most_nodes",
     "nodelist",
     "over_subscribe",
@@ -108,6 +109,10 @@ def command_line(asked: JobDescription, release: str) -> str | None:
     if not asked.argv:
         return None
     return asked.argv[0] if asked.script is None or release == NEW else " ".join(asked.argv)
+
+
+def licenses(asked: JobDescription) -> str:
+    return asked.licenses or ("" if asked.licenses_cleared else NULL)
 
 
 def expected_start(job: Job, now: float) -> float | None:

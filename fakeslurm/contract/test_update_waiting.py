@@ -261,6 +261,14 @@ def test_licenses(slurm: SlurmUnderTest) -> None:
     assert slurm.wait(job_id, ["RUNNING"])["Licenses"] == "foo:1"
 
 
+def test_no_licenses(slurm: SlurmUnderTest) -> None:
+    job_id = held(slurm)
+    assert update(slurm, f"jobid={job_id}", "Licenses=") == ""
+    shows = "(null)" if slurm.at_least("24.11") else ""
+    assert f" Licenses={shows} Network" in slurm.run("scontrol", "show", "job", job_id).stdout
+    assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%W").stdout == f"{shows}\n"
+
+
 def queue(slurm: SlurmUnderTest, array: str, text: str) -> list[str]:
     return sorted(slurm.run("squeue", "-h", "-j", array, "-o", text).stdout.split())
 

@@ -143,7 +143,8 @@ class JobUpdates:
             self._waiting.depend(job, update.dependency)
         self._begin(job, update)
         if update.licenses is not None:
-            self._describe(job, licenses=update.licenses)
+            cleared = not update.licenses and self._state.settings.profile.release < "24.11"
+            self._describe(job, licenses=update.licenses, licenses_cleared=cleared)
         if update.mail_type is not None:
             self._describe(job, mail_type=update.mail_type)
         if update.mail_user is not None:
