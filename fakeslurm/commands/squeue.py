@@ -93,6 +93,17 @@ Usage: squeue [-A account] [--clusters names] [-i seconds] [--job jobid]
 \t      [-ahjlrsv]
 """
 
+NEW_USAGE = """\
+Usage: squeue [-A account] [--clusters names] [-i seconds] [--job jobid]
+              [-n name] [-o format] [--only-job-state] [-p partitions]
+              [--qos qos] [--reservation reservation] [--sort fields] [--start]
+              [--step step_id] [-t states] [-u user_name] [--usage]
+              [-L licenses] [-w nodes] [--federation] [--local] [--sibling]
+              [--expand-patterns] [--json=data_parser] [--yaml=data_parser]
+              [-ahjlrsv]
+"""
+"""Of 24.11."""
+
 _DEFAULT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
 _LONG = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
 _START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
@@ -164,6 +175,10 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         return Reply(stop.reply.stdout, request.complaints + stop.reply.stderr, stop.reply.returncode)
 
 
+def _usage(controller: Controller) -> str:
+    return NEW_USAGE if controller.settings.profile.release == NEW else USAGE
+
+
 def _before(request: _Request, environ: Mapping[str, str], controller: Controller) -> None:
     if "SQUEUE_SORT" in environ:
         request.values["sort"] = environ["SQUEUE_SORT"]
@@ -186,7 +201,7 @@ def _apply(request: _Request, option: Given, invocation: Invocation, controller:
         raise unsupported(_PROGRAM, f"--{key}")
     match key:
         case "help" | "usage":
-            raise Stop(stdout=USAGE, returncode=0)
+            raise Stop(stdout=_usage(controller), returncode=0)
         case "version":
             raise answers.version(invocation)
         case "iterate":
@@ -255,7 +270,7 @@ def _after(request: _Request, operands: list[str], environ: Mapping[str, str], c
     elif operands and request.of_steps:
         request.steps = queuefilter.step_choices(operands.pop(0))
     if operands:
-        raise Stop(f"{_PROGRAM}: error: Unrecognized option: {operands[0]}\n", 1, USAGE)
+        raise Stop(f"{_PROGRAM}: error: Unrecognized option: {operands[0]}\n", 1, _usage(controller))
     if request.of_jobs and request.of_steps and request.jobs is None:
         raise Stop(f"{_PROGRAM}: error: Incompatible options --jobs and --steps\n")
     for variable, key in _STAND_INS.items():

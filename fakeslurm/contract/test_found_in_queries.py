@@ -54,6 +54,22 @@ def test_what_squeue_complains_about_first(slurm: SlurmUnderTest) -> None:
     )
 
 
+def test_usage(slurm: SlurmUnderTest) -> None:
+    code, usage, err = said(slurm, "squeue", "--usage")
+    assert (code, err) == (0, "")
+    assert usage.startswith("Usage: squeue [-A account] [--clusters names] [-i seconds] [--job jobid]\n")
+    last = usage.splitlines()[-1]
+    assert last == ("              [-ahjlrsv]" if slurm.at_least("24.11") else "\t      [-ahjlrsv]")
+    assert ("[--only-job-state]" in usage, len(usage.splitlines())) == (
+        slurm.at_least("24.11"),
+        6 + slurm.at_least("24.11"),
+    )
+    assert said(slurm, "squeue", "extra") == (1, usage, "squeue: error: Unrecognized option: extra\n")
+    first = "Usage: sinfo [-abdelNRrsTv] [-i seconds] [-t states] [-p partition] [-n nodes]\n"
+    second = "             [-S fields] [-o format] [-O Format] [--federation] [--local]\n"
+    assert said(slurm, "sinfo", "--usage") == (0, first + second, "")
+
+
 def test_names_of_squeue_in_any_case(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch("true", "--hold", "-J", "named")
     asked = ("squeue", "-h", "-o", "%i", "-j", job_id)
