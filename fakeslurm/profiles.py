@@ -45,6 +45,8 @@ class Profile:
     """With ``--ntasks`` and ``--cpus-per-task`` only nodes that have room for whole tasks count; and waiting jobs show fewer nodes."""
     features_need_no_id: bool
     """A submission that is refused for its features uses up no job id."""
+    counted_tasks_in_blocks: bool
+    """The tasks of a step that has as many as CPUs allow (``srun -c``) are in blocks, however few they are."""
     refuses_unlimited_with_deadline: bool
     """``--time=UNLIMITED`` together with ``--deadline`` is refused."""
     refuses_more_than_there_is: bool
@@ -111,6 +113,7 @@ PROFILES: Mapping[str, Profile] = {
         tasks_per_node_fill_nodes=True,
         nodelist_offers_nodes=False,
         tasks_fit_nodes=False,
+        counted_tasks_in_blocks=False,
         features_need_no_id=False,
         refuses_unlimited_with_deadline=False,
         refuses_more_than_there_is=False,
@@ -151,6 +154,7 @@ PROFILES: Mapping[str, Profile] = {
         tasks_per_node_fill_nodes=False,
         nodelist_offers_nodes=True,
         tasks_fit_nodes=True,
+        counted_tasks_in_blocks=True,
         features_need_no_id=True,
         refuses_unlimited_with_deadline=True,
         refuses_more_than_there_is=True,

@@ -160,3 +160,24 @@ def test_preserve_env(slurm: SlurmUnderTest) -> None:
 def test_begin_is_ignored_in_a_job(slurm: SlurmUnderTest) -> None:
     lines = _run(slurm, "srun -n1 --begin=now echo x", "-n1")
     assert lines == ["srun: error: --begin is ignored because nodes are already allocated.", "x"]
+
+
+@pytest.mark.parametrize(
+    ("job", "step", "before", "now"),
+    [
+        ("-N2", "-c4", "cyclic 2 2", "block 2 2"),
+        ("-N1", "-c4", "cyclic 1 1", "block 1 1"),
+        ("-N2", "-c1", "block 8 2", "block 8 2"),
+        ("-N2 -n2", "-c4", "cyclic 2 2", "cyclic 2 2"),
+        ("-N2", "-c2 --ntasks-per-node=1", "cyclic 2 2", "cyclic 2 2"),
+        ("-N2 -n2", "-c2 -N1", "block 2 1", "block 2 1"),
+    ],
+)
+def test_distribution_of_tasks_that_are_counted_by_cpus(
+    slurm: SlurmUnderTest, job: str, step: str, before: str, now: str
+) -> None:
+    """Steps that do not say how many tasks they have: on 24.11 their tasks are in blocks, also when each has a node of its own."""
+    text = "echo $SLURM_DISTRIBUTION $SLURM_NTASKS $SLURM_NNODES"
+    job_id = slurm.sbatch(f"srun {step} sh -c '{text}'", "-o", "out", "--exclusive", *job.split())
+    slurm.wait(job_id)
+    assert set(slurm.output_of_steps("out").splitlines()) == {now if slurm.at_least("24.11") else before}

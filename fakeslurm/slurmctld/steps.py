@@ -76,7 +76,9 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     if sum(room) < needed:
         return None
     asked = min(request.min_nodes or count, count)
-    distribution = request.distribution or ("block" if ntasks > asked else "cyclic")
+    counted = request.cpus_per_task is not None and request.ntasks is None and request.ntasks_per_node is None
+    in_blocks = ntasks > asked or (counted and settings.profile.counted_tasks_in_blocks)
+    distribution = request.distribution or ("block" if in_blocks else "cyclic")
     if request.hosts:
         tasks = lay_out_arbitrary([one.name for one in chosen], request.hosts)
     else:
