@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="seconds until both sides have to say the same (default %(default)g)",
     )
     parser.add_argument("--no-arrays", action="store_true", help="submit no job arrays")
+    parser.add_argument("--updates", action="store_true", help="scontrol update of jobs as well")
     parser.add_argument("--no-shrink", action="store_true", help="print the first failing example as it is")
     parser.add_argument("--keep-going", action="store_true", help="go on with the next seed after a disagreement")
     chosen = parser.parse_args(argv)
@@ -71,7 +72,9 @@ def _shards(chosen: argparse.Namespace, first: int) -> int:
         f"--patience={chosen.patience}",
     ]
     words += [
-        f"--{name.replace('_', '-')}" for name in ("no_arrays", "no_shrink", "keep_going") if getattr(chosen, name)
+        f"--{name.replace('_', '-')}"
+        for name in ("no_arrays", "no_shrink", "keep_going", "updates")
+        if getattr(chosen, name)
     ]
     words += [] if chosen.version is None else [f"--version={chosen.version}"]
     with ExitStack() as stack:
@@ -108,6 +111,7 @@ def _run(chosen: argparse.Namespace, first: int) -> int:
             lambda: max(next_job_id(real), next_job_id(other)),
             patience=chosen.patience,
             arrays=not chosen.no_arrays,
+            updates=chosen.updates,
         )
         phases = [Phase.generate] if chosen.no_shrink else [Phase.generate, Phase.shrink]
         for number in range(-(-chosen.examples // _ROUND)):

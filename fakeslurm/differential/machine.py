@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fakeslurm.differential.rules import CommonRules
 from fakeslurm.differential.rules_queries import QueryRules
+from fakeslurm.differential.rules_update import UpdateRules
 from fakeslurm.differential.session import Arena
 
 __all__ = ["machine"]
@@ -15,4 +16,5 @@ class Machine(CommonRules, QueryRules):
 
 def machine(arena: Arena) -> type[Machine]:
     """The machine on these two sides."""
-    return type("DifferentialMachine", (Machine,), {"arena": arena})
+    bases = (Machine, UpdateRules) if arena.updates else (Machine,)
+    return type("DifferentialMachine", bases, {"arena": arena})

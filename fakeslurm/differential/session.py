@@ -47,6 +47,8 @@ class Arena:
     patience: float = PATIENCE
     arrays: bool = True
     """Whether job arrays are submitted."""
+    updates: bool = False
+    """Whether jobs are updated."""
 
 
 @frozen
