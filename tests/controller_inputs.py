@@ -29,6 +29,22 @@ array_specs = st.sampled_from(["0-3", "1-3%1", "1-9:4", "2,5-6,9%2", "0-11%5", "
 limits = st.sampled_from([None, 1, 2, 5])
 
 
+_PLAIN: tuple[dict[str, Any], ...] = (
+    {},
+    {"mem_per_node": 100},
+    {"ntasks": 2, "mem_per_node": 100},
+    {"ntasks": 3, "mem_per_node": 100},
+    {"ntasks": 5, "mem_per_node": 0},
+    {"min_nodes": 2, "max_nodes": 2, "mem_per_node": 100},
+    {"gres": "gpu:1", "mem_per_node": 100},
+    {"gres": "gpu:2", "mem_per_node": 100},
+    {"licenses": "foo:2", "mem_per_node": 100},
+    {"exclusive": True},
+)
+crowds = st.lists(st.sampled_from(_PLAIN), min_size=2, max_size=8)
+"""Jobs that can run, more than there is room for: without them most examples have nothing that runs beside something else."""
+
+
 @st.composite
 def sizes(draw: st.DrawFn) -> dict[str, Any]:
     """How large a job is; often small, so that many run."""

@@ -7,7 +7,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1
 from typing import Any
 
 from controller_fates import Fates
-from controller_inputs import LICENSES, NODES, PARTITIONS, dependencies, numbers, sizes, statuses
+from controller_inputs import LICENSES, NODES, PARTITIONS, crowds, dependencies, numbers, sizes, statuses
 from controllers import NOW, cluster
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -63,9 +63,12 @@ class Machine(RuleBasedStateMachine):
         """When a step was asked to end."""
 
     @initialize(
-        consumed=st.booleans(), version=st.sampled_from(["22.05", "24.11"]), age=st.sampled_from([0.0, 20.0, 300.0])
+        consumed=st.booleans(),
+        version=st.sampled_from(["22.05", "24.11"]),
+        age=st.sampled_from([0.0, 20.0, 300.0]),
+        crowd=crowds,
     )
-    def configure(self, consumed: bool, version: str, age: float) -> None:
+    def configure(self, consumed: bool, version: str, age: float, crowd: list[dict[str, Any]]) -> None:
         self.controller = cluster(
             nodes=NODES,
             partitions=PARTITIONS,
@@ -75,8 +78,14 @@ class Machine(RuleBasedStateMachine):
             version=version,
             min_job_age=age,
         )
+        self.submit_several(crowd)
 
     # What users do
+
+    @rule(crowd=crowds)
+    def submit_several(self, crowd: list[dict[str, Any]]) -> None:
+        for size in crowd:
+            self.enter(JobDescription(script=b"#!/bin/sh\n", name="a", **size))
 
     @rule(
         size=sizes(),
