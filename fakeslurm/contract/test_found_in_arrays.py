@@ -197,3 +197,21 @@ def test_nothing_starts_in_the_place_of_elements_that_are_killed(slurm: SlurmUnd
     rest = [f"{array}_5 RUNNING"] if new else [f"{array} CANCELLED"]
     assert listed(slurm, array, "%i %T", "-r") == sorted([f"{array}_1 CANCELLED", f"{array}_3 RUNNING", *rest])
     slurm.run("scancel", array)
+
+
+def test_elements_correspond_by_their_index_whichever_was_named(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch(_SCRIPT.format(first="") + "; exit $SLURM_ARRAY_TASK_ID", "--array=0-2")
+    until(lambda: (slurm.workdir / "at_2").exists(), what="the elements")
+    other = slurm.sbatch("true", "--array=0-3", f"--dependency=aftercorr:{array}_2", "--kill-on-invalid-dep=no")
+    (slurm.workdir / "go_1").touch()
+    never = f"aftercorr:{array}_2(failed)"
+    waits = f"aftercorr:{array}_2(unfulfilled)"
+    until(lambda: f"{other}_1 PENDING {never}" in listed(slurm, other, "%i %T %E", "-r"), what="the fate of 1")
+    (slurm.workdir / "go_0").touch()
+    until(lambda: f"{other}_0 COMPLETED (null)" in listed(slurm, other, "%i %T %E", "-r"), what="the end of 0")
+    rest = [f"{other}_{task} PENDING {waits}" for task in (2, 3)]
+    assert listed(slurm, other, "%i %T %E", "-r")[2:] == rest
+    (slurm.workdir / "go_2").touch()
+    rest = [f"{other}_{task} PENDING {never}" for task in (2, 3)]
+    until(lambda: listed(slurm, other, "%i %T %E", "-r")[2:] == rest, what="the fate of 2 and 3")
+    slurm.run("scancel", other)

@@ -69,3 +69,32 @@ def test_every_node_has_to_have_room_for_all_of_them(slurm: SlurmUnderTest) -> N
     slurm.wait(runs, ["RUNNING"])
     assert slurm.wait(waits, ["PENDING"])["NumNodes"].startswith("2")
     slurm.run("scancel", blocker, runs, waits)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--ntasks-per-node=5", "1 1 5 1"),
+        ("-n5 --ntasks-per-node=5", "1 1 5 1"),
+        ("-N2 --ntasks-per-node=5", "2 2 10 1"),
+        ("-c5", "1 1 1 5"),
+        ("-c2 --ntasks-per-node=3", "1 1 3 2"),
+        ("-c3 -n2 --ntasks-per-node=2", "1 1 2 3"),
+        ("--mincpus=5", "1 1 1 5"),
+    ],
+)
+def test_of_a_job_that_waits_and_overcommits(slurm: SlurmUnderTest, options: str, expected: str) -> None:
+    """CPUs: one for each node; on each node those of one task."""
+    job_id = slurm.sbatch("true", "--hold", "--overcommit", *options.split())
+    done = slurm.run("squeue", "-h", "-j", job_id, "-O", f"{SIZES},MinCpus:.6")
+    assert " ".join(done.stdout.split()) == expected
+
+
+def test_memory_before_cpus_when_these_are_overcommitted(slurm: SlurmUnderTest) -> None:
+    (slurm.workdir / "s.sh").write_text("#!/bin/sh\ntrue\n")
+    done = slurm.run("sbatch", "--overcommit", "--mem=1T", "--ntasks-per-node=5", "s.sh")
+    lines = [
+        "Memory specification can not be satisfied",
+        "Batch job submission failed: Requested node configuration is not available",
+    ]
+    assert (done.returncode, done.stderr) == (1, "".join(f"sbatch: error: {line}\n" for line in lines))

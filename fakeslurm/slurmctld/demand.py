@@ -118,7 +118,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         # For all that it knows it gets by with one task (measured).
         listed = 0 if profile.nodelist_offers_nodes or per_node is not None else len(set(names))
         min_cpus = max(listed, min(num_tasks, 1) * cpus_per_task)
-    tasks_on_a_node = per_node or 1 if num_tasks > 1 else 1
+    tasks_on_a_node = per_node or 1 if num_tasks > 1 and not d.overcommit else 1
     min_cpus_per_node = max(d.mincpus or 1, tasks_on_a_node * cpus_per_task)
     counted = d.ntasks is not None
     if per_node is not None and (d.spread_job or settings.profile.tasks_per_node_limit_nodes):

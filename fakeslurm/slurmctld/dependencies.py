@@ -201,10 +201,10 @@ class Dependencies:
     def _verdict(self, term: Term, task: int | None, now: float) -> Verdict:
         if term.kind == "singleton":
             return Verdict.SATISFIED if all(map(self._gone, term.others)) else Verdict.WAITING
-        if term.kind == "aftercorr" and term.task is None and task is not None:
+        if term.kind == "aftercorr" and task is not None:
             other = self._jobs.element((term.job_id, task))
             if other is not None:
-                # Of those that correspond to none the whole array has to succeed (measured).
+                # Those that correspond to none wait for what was named: the whole array, or one element (measured).
                 term = evolve(term, task=task)
         if term.kind == "after":
             start = self._begun(term)
