@@ -85,8 +85,9 @@ def act(
     to the others.
     """
     array = controller.arrays.get(one.job_id)
+    known = array is not None or one.job_id in controller.jobs
     if not one.valid:
-        return _plain(one, INVALID_JOB_ID)
+        return _plain(one, INVALID_JOB_ID if known or not one.job_id else unknown)
     if one.offset is not None and part:
         return _plain(one, part)
     if one.offset is not None:
@@ -103,7 +104,7 @@ def act(
             return _plain(one, problems[0])
         number = jobs[0].array_job_id
         answers = [(_tasks(job), _problem(job, None, uid, change)) for job in jobs]
-    elif array is None and one.job_id not in controller.jobs and unknown != INVALID_JOB_ID:
+    elif not known and unknown != INVALID_JOB_ID:
         return _plain(one, unknown)
     else:
         number = one.job_id

@@ -51,6 +51,7 @@ def test_lists(slurm: SlurmUnderTest, verb: str) -> None:
     assert key == (f"{INVALID} for job jobid={held}\n" if verb == "requeuehold" else pending)
     of_array = f"{strange} for job 99999999_1-2\n" if strange != INVALID else f"99999999_1-2: {INVALID}\n"
     assert answer(slurm, verb, "99999999_[1-2]") == of_array
+    assert answer(slurm, verb, "99999999_[2-1]") == f"{strange} for job 99999999_2-1\n"
     part = answer(slurm, verb, f"{held}+0")
     whole = "Operation not permitted on individual component of heterogeneous job"
     assert part == f"{whole if strange != INVALID else INVALID} for job {held}+0\n"
