@@ -65,12 +65,12 @@ def _count(wishes: Wishes, name: str, value: str | None) -> None:
 
 
 def _minutes(wishes: Wishes, name: str, value: str | None) -> None:
-    """A limit; what does not fit is the longest one, and a negative one is none."""
+    """A limit; what does not fit is the longest one, and a negative one is none. ``1-`` is a day (measured)."""
     text = value or ""
     try:
         if text != text.strip():
             raise DurationError(text)
-        minutes = parse_minutes(text)
+        minutes = parse_minutes(f"{text}0" if re.fullmatch("[0-9]+-", text, re.ASCII) else text)
     except DurationError:
         if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
             raise wishes.specification(name) from None
