@@ -23,12 +23,13 @@ _STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d \d{4}"
 _LONG = r"(?:\d+-)?\d\d:\d\d:\d\d"
 _SHORT = r"(?:\d+-)?(?:\d+:)?\d?\d:\d\d"
+_SECONDS = r"(?<=SecsPreSuspend=)\d+"
 _PRIORITY = r"\b42949\d{5}\b|\b0\.9999\d{10}\b"
 
 
 def _pieces(duration: str) -> re.Pattern[str]:
     return re.compile(
-        f"(?:(?P<stamp>{_STAMP})|(?P<date>{_WEEKDAY})|(?P<priority>{_PRIORITY})|(?P<duration>{duration}))"
+        f"(?:(?P<stamp>{_STAMP})|(?P<date>{_WEEKDAY})|(?P<priority>{_PRIORITY})|(?P<seconds>{_SECONDS})|(?P<duration>{duration}))"
     )
 
 
@@ -82,6 +83,8 @@ def _same(kind: str, left: str, right: str, priorities: Priorities) -> bool:
 
 def _seconds(kind: str, text: str) -> float:
     """Of a stamp since some day, of a duration its length. A stamp that is no date counts as 0."""
+    if kind == "seconds":
+        return float(text)
     if kind == "duration":
         days, _, rest = text.rpartition("-")
         seconds = int(days or 0) * 86400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fakeslurm.differential.rules import CommonRules
+from fakeslurm.differential.rules_lifecycle import LifecycleRules
 from fakeslurm.differential.rules_queries import QueryRules
 from fakeslurm.differential.rules_update import UpdateRules
 from fakeslurm.differential.session import Arena
@@ -10,7 +11,7 @@ from fakeslurm.differential.session import Arena
 __all__ = ["machine"]
 
 
-class Machine(CommonRules, QueryRules):
+class Machine(CommonRules, LifecycleRules, QueryRules):
     """The rules of all areas."""
 
 

@@ -7,7 +7,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,10 +22,14 @@ from fakeslurm.differential.normalisation import Places, normalised
 from fakeslurm.differential.sides import Answer, Side, open_gate
 from slurmkit.slurm.jobid import parse_array_spec
 
-__all__ = ["PATIENCE", "Arena", "Disagreement", "Session", "Submitted"]
+__all__ = ["PATIENCE", "RUNS", "Arena", "Disagreement", "Session", "Submitted"]
 
+RUNS = 4
+"""How often a job may run: for so many there are gates."""
 PATIENCE = 5.0
 """Seconds after which the two sides have to say the same: the real one schedules once a second."""
+_LONGEST_DELAY = 12.0
+"""Seconds that a requeued job may take to start."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.16
 """Seconds between two looks; each starts a process of the real one's."""
 
@@ -68,13 +72,30 @@ class Submitted:
     tasks: tuple[int, ...] | None = None
     """The indices of an array."""
     gates: Mapping[str, str] = Factory(dict)
-    """By job id, or id of an element, the name of the gate at which it waits."""
+    """By job id, or id of an element, the name of its gates but for the number of the run."""
     opened: set[str] = Factory(set)
-    """Of `gates` those that are open."""
+    """Of `gates` those that are open, of the present run."""
+    runs: dict[str, int] = Factory(dict)
+    """By id, how often each has been requeued, if it has."""
 
     @property
     def closed(self) -> list[str]:
         return [label for label in self.gates if label not in self.opened]
+
+    def gate(self, label: str) -> str:
+        """The name of the gate at which the present run waits."""
+        return f"{self.gates[label]}.{self.runs.get(label, 0)}.gate"
+
+    @property
+    def labels(self) -> set[str]:
+        """Its id, or those of its elements."""
+        return {f"{self.job_id}"} if self.tasks is None else {f"{self.job_id}_{task}" for task in self.tasks}
+
+    def ran_again(self, label: str, runs: int) -> None:
+        """It has been requeued so often: if that is new, it comes to another gate, which is closed."""
+        if self.runs.get(label, 0) != runs:
+            self.runs[label] = runs
+            self.opened.discard(label)
 
 
 class Session(RuleBasedStateMachine):
@@ -107,12 +128,13 @@ class Session(RuleBasedStateMachine):
         tasks = None if submission.array is None else parse_array_spec(submission.array).indices
         place = str(self.submitted) if tasks is None else f"{self.submitted}.$SLURM_ARRAY_TASK_ID"
         suffixes = [""] if tasks is None else [f".{task}" for task in tasks]
-        gates = [f"{self.submitted}{suffix}.gate" for suffix in suffixes] if submission.gated else []
-        script = submission.script.replace(GATE, f'"$SLURM_SUBMIT_DIR"/{place}')
+        gates = [f"{self.submitted}{suffix}" for suffix in suffixes] if submission.gated else []
+        script = submission.script.replace(GATE, f'"$SLURM_SUBMIT_DIR"/{place}.${{SLURM_RESTART_COUNT:-0}}')
         name = f"s{self.submitted}.sh"
         for side in (self.arena.left, self.arena.right):
             for gate in gates:
-                os.mkfifo(side.workdir / gate)
+                for run in range(RUNS):
+                    os.mkfifo(side.workdir / f"{gate}.{run}.gate")
             if submission.way == "file":
                 (side.workdir / name).write_text(script, newline="")
         options = list(submission.options)
@@ -161,6 +183,18 @@ class Session(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Wait until both sides have come to rest, and say the same about every job."""
+        if any(job.runs for job in self.jobs):
+            self._wait_for_begin()
+        self.settle_but_for_begin()
+
+    def _wait_for_begin(self) -> None:
+        """A requeued job waits for some seconds (cred_expire) before it may start."""
+        deadline = time.monotonic() + _LONGEST_DELAY
+        while any(map(_starts_soon, (self.arena.left, self.arena.right))) and time.monotonic() < deadline:
+            time.sleep(_LONGEST_PAUSE)
+
+    def settle_but_for_begin(self) -> None:
+        """Like `settle`, but not so for a requeued job that will start in some seconds."""
         if not self.jobs:
             return
         left, right = self.arena.left, self.arena.right
@@ -217,7 +251,7 @@ class Session(RuleBasedStateMachine):
         for job in self.jobs:
             for label in job.opened:
                 for side in (self.arena.left, self.arena.right):
-                    open_gate(side.workdir / job.gates[label])
+                    open_gate(side.workdir / job.gate(label))
 
     def open(self, job: Submitted, label: str) -> None:
         """Let a job, or an element of an array, go on; elements one after the other, as what ends first is chance."""
@@ -243,13 +277,37 @@ class Session(RuleBasedStateMachine):
             label
             for job in self.jobs
             for label in job.closed
-            if (side.workdir / job.gates[label]).with_suffix(".at").exists()
+            if (side.workdir / job.gate(label)).with_suffix(".at").exists()
         }
         rows = [line.split("|") for line in listing.splitlines()]
         return all(
             state not in ("RUNNING", "COMPLETING") or (state == "RUNNING" and job_id in at_gates)
             for job_id, state, _, _ in rows
         ) and all(reason not in ("None", "Cleaning") or state != "PENDING" for _, state, reason, _ in rows)
+
+    def learn_runs(self) -> None:
+        """Something has been requeued: find out what, as it comes to other gates."""
+        if not self.jobs:
+            return
+        argv = ["squeue", "-h", "-r", "-t", "all", "-O", "JobArrayID:40,RestartCnt:10"]
+        rows = (line.split() for line in self.arena.left.run(argv, {}, None).stdout.splitlines())
+        runs = {row[0]: int(row[1]) for row in rows}
+        for job in self.jobs:
+            for label in runs.keys() & job.labels:
+                job.ran_again(label, runs[label])
+
+    def job_of(self, target: str) -> Submitted:
+        """Whose id, or whose element's, this is."""
+        return next(job for job in self.jobs if f"{job.job_id}" == target.partition("_")[0])
+
+    def in_states(self, states: str) -> set[str]:
+        """The ids of all jobs and elements of these states (as of squeue)."""
+        return set(self.arena.left.run(["squeue", "-h", "-r", "-t", states, "-o", "%i"], {}, None).stdout.split())
+
+    def reasons(self, job: Submitted) -> set[str]:
+        """Why it waits."""
+        argv = ["squeue", "-h", "-t", "PD", "-j", f"{job.job_id}", "-o", "%r"]
+        return set(self.arena.left.run(argv, {}, None).stdout.splitlines())
 
     def busy(self) -> bool:
         """Whether some job of the example runs: a further one would be placed by chance."""
@@ -304,3 +362,10 @@ class Session(RuleBasedStateMachine):
         found = differences(self.arena.left.workdir, self.arena.right.workdir, self.places)
         if found:
             raise Disagreement("\n".join(["different files", *self.transcript, *found]))
+
+
+def _starts_soon(side: Side) -> bool:
+    listed = side.run(["squeue", "-h", "-t", "PD", "-o", "%r|%S"], {}, None).stdout
+    starts = [line.partition("|")[2] for line in listed.splitlines() if line.startswith("BeginTime|")]
+    soon = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=_LONGEST_DELAY)
+    return any(datetime.fromisoformat(start) < soon for start in starts if start != "N/A")
