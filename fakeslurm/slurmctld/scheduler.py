@@ -119,7 +119,9 @@ class Scheduler:
         """A job that is not to start any more; nothing when it is not here."""
         request = self._requests.get(job_id)
         if request is not None:
-            self._changed |= any(self._queues[name].head == job_id for name in request.partitions)
+            first = any(self._queues[name].head == job_id for name in request.partitions)
+            # Those ahead may all lack nodes, and then it was as if it were the first.
+            self._changed |= first or self._resources.available != self._resources.all
             self._drop(job_id)
 
     def _drop(self, job_id: int) -> None:
