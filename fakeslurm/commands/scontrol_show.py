@@ -113,6 +113,8 @@ def _show_steps(call: Call, which: str | None) -> Reply:
     reporter = call.reporter(stamps)
     new = call.controller.settings.profile.release == NEW
     match = re.match(rf"([0-9]+)(_[0-9]*)?(?:\.({'batch|' if new else ''}[0-9]*))?", which or "", re.ASCII)
+    if not new and match is not None and int(match[1]) == 0:
+        match = None  # asks for all, as what is no number does (measured)
     if new and which and match is None:
         raise Stop(_NO_STEPS.format(which, "JobID can not be zero"))
     if new and match is not None and match[2] == "_":
@@ -138,6 +140,8 @@ def _show_steps(call: Call, which: str | None) -> Reply:
     if wanted is not None:
         steps = [shown for shown in steps if f"{shown.step.step_id}" == (wanted or "0")]
     if not steps:
+        if match is None and which is not None:
+            raise Stop(stdout="Job step 0.Invalid not found\n")
         if match is None:
             return Reply("" if call.quiet else "No job steps in the system\n")
         step = "" if wanted is None else wanted or "0"

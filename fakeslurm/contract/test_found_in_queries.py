@@ -378,3 +378,12 @@ def test_json_is_still_a_document(slurm: SlurmUnderTest) -> None:
     done = slurm.run("squeue", "--json", "-u", "nosuchuser")
     assert done.stderr == "squeue: error: Invalid user: nosuchuser\n\n"
     assert "jobs" in json.loads(done.stdout)
+
+
+def test_show_step_of_what_is_no_number(slurm: SlurmUnderTest) -> None:
+    """22.05 asks for all steps, and misses job 0 when there are none."""
+    if slurm.version < "24.11":
+        for word in ("abc", "abc.2", "0.1"):
+            done = slurm.run("scontrol", "show", "step", word)
+            assert (done.returncode, done.stdout, done.stderr) == (1, "Job step 0.Invalid not found\n", "")
+    assert slurm.run("scontrol", "show", "step").stdout == "No job steps in the system\n"

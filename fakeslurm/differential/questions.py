@@ -190,7 +190,7 @@ _sinfo = _together(
     ),
     _maybe(
         _calls(
-            "-n n1\n-n n[2-3]\n-n n9\n-n n4,n1\n-n ''\n-p debug\n-p nope\n-p nope,debug\n-t idle\n-t alloc,mix\n-t nope\n"
+            "-n n1\n-n n[2-3]\n-n n9\n-n n4,n1\n-p debug\n-p nope\n-p nope,debug\n-t idle\n-t alloc,mix\n-t nope\n"
             "-t down\n-t drain\n-t draining\n-t drained\n-t idle,alloc\n-t all\n-t ''\n-t mix\n-t a\n-t comp\n-t resp\n-t no_respond\n"
             "-t IDLE\n-t d\n-t idle -n n[1-2]"
         )
