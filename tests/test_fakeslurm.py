@@ -408,6 +408,8 @@ def test_views_stay_as_they_were(slurm: FakeSlurm, tmp_path: Path) -> None:
 
 def test_every_request_is_in_the_ledger(slurm: FakeSlurm, tmp_path: Path) -> None:
     run(slurm, tmp_path, "--wrap", "squeue > /dev/null; srun sh -c 'exit 3'; sbatch --bogus")
+    # The script, and with it the job, may be over before the last call's end is written down.
+    until(lambda: all(call.returncode is not None for call in slurm.calls), what="every call has ended")
     assert [(call.command, call.argv, call.returncode, call.via) for call in slurm.calls[1:]] == [
         ("squeue", (), 0, "shim"),
         ("srun", ("sh", "-c", "exit 3"), 3, "shim"),

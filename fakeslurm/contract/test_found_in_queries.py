@@ -367,7 +367,6 @@ def test_orders_and_reasons_of_sinfo(slurm: SlurmUnderTest) -> None:
         assert rows("-RN", "-p", "debug") == ["n4             1    debug* drain "]
         assert rows("-p", "debug", "-R", "-t", "draining") == []
         assert slurm.run("sinfo", "-T", "-o", "%_N").stderr == "Invalid node format specification: _\n"
-        assert rows("-n", "", "-o", "%N") == ["n[1-4]"]
         assert rows("-d", "-p", "debug") == ["debug*       up   infinite      0    n/a "]
     finally:
         slurm.run("scontrol", "update", "nodename=n4", "state=resume")
