@@ -207,8 +207,10 @@ def test_options_of_each_command(slurm: SlurmUnderTest, options: str, expected: 
 
 @pytest.mark.parametrize("options", ["-K true : A", "-K A : true", "--het-group=0,1 -K A"])
 def test_bad_exit_ends_the_tasks_of_all(slurm: SlurmUnderTest, options: str) -> None:
-    first = "if [ $SLURM_PROCID = 0 ]; then exit 3; else exec sleep 60; fi"
-    text = options.replace("true", "sh -c 'exec sleep 60'", 1).replace("A", f"sh -c '{first}'")
+    # A task that is not there yet when the other ends is killed without being told.
+    ends, stays = "until [ -e up ]; do sleep 0.05; done; exit 3", "touch up; exec sleep 60"
+    first = f"if [ $SLURM_PROCID = 0 ]; then {ends}; else {stays}; fi"
+    text = options.replace("true", f"sh -c '{stays}'", 1).replace("A", f"sh -c '{first}'")
     if options.startswith("-K true"):
         text = text.replace("PROCID = 0", "PROCID = 1")
     said = ran(slurm, f"srun {text}; echo rc=$?", "-n1", ":", "-n1")

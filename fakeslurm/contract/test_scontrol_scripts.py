@@ -110,6 +110,8 @@ def test_notes_for_a_script(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch("echo begun; srun -o step sleep 100", "-o", "out")
     until(lambda: (slurm.workdir / "step").exists(), what="the step runs")
     assert scontrol(slurm, "notify", job_id, "hello", "you") == (0, "", "")
+    # slurmctld passes each on from a thread of its own.
+    until(lambda: slurm.output("out") == "begun\nslurmstepd-n1: error: hello you\n", what="the note is there")
     assert scontrol(slurm, "notif", f"{job_id}.batch", "") == (0, "", "")
     lines = "slurmstepd-n1: error: hello you\nslurmstepd-n1: error: \n"
     until(lambda: slurm.output("out") == f"begun\n{lines}", what="both lines are there")
