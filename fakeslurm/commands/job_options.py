@@ -103,6 +103,8 @@ class Wishes:
     wait: bool = False
     wckey: str | None = None
     wrap: str | None = None
+    given: set[str] = Factory(set)
+    """The options that were given, by whatever."""
     from_environment: set[str] = Factory(set)
     """The options that were last given by a variable."""
 
@@ -124,6 +126,7 @@ class Wishes:
         if handler is None:
             raise self.unsupported(name)
         handler(self, name, value)
+        self.given.add(name)
         self.from_environment.discard(name)
 
     def own_handlers(self) -> Mapping[str, Handler]:
@@ -131,32 +134,67 @@ class Wishes:
         return {}
 
     def check(self) -> None:
-        """What is wrong with the options together, as the client sees it before it asks the controller."""
+        """What is wrong with the options together, as the client sees it before it asks the controller. It goes on behind some errors."""
         self._check_memory()
-        if self.is_new and self.nodelist:
-            self._check_nodelist(self.nodelist)
+        self._check_sharing()
+        if self._is_nodelist_read_early and (problem := self._nodelist_problem("fatal")):
+            raise Refused(problem, 1)
+        too_many = self._take_nodes_of_list()
+        errors = [self.wrong(too_many, 1).stderr] if too_many else []
         if self.begin is not None and self.deadline is not None and self.begin > self.deadline:
-            raise self.wrong("Incompatible begin and deadline time specification", 1)
-        if self.nodelist and not (self.is_new and self.min_nodes is not None):
-            count = len(set(self.hosts(self.nodelist)))
-            if self.max_nodes and count > self.max_nodes:
-                raise self.wrong(f"invalid number of nodes (-N {count}-{self.max_nodes})", 1)
-            self.min_nodes = max(count, self.min_nodes or 1)
-            if not self.is_new and self.ntasks is not None and self.ntasks < count:
-                hosts = expand(compress_sorted(self.hosts(self.nodelist)))
+            errors += [self.warning, self.wrong("Incompatible begin and deadline time specification", 1).stderr]
+        elif errors:
+            errors.append(self.warning)
+        if errors:
+            raise Refused("".join(errors), 1)
+        if self.nodelist and not self.is_new and self.ntasks is not None and self.min_nodes is not None:
+            hosts = expand(compress_sorted(self.hosts(self.nodelist)))
+            if self.ntasks < len(hosts):
                 self.nodelist = ",".join(hosts[: self.ntasks])
+
+    def _take_nodes_of_list(self) -> str:
+        """``--nodelist`` says how many nodes there are to be; what is wrong with that."""
+        if not self.nodelist or (self.is_new and self.min_nodes is not None):
+            return ""
+        count = len(set(self.hosts(self.nodelist)))
+        self.min_nodes = max(count, self.min_nodes or 1)
+        wrong = self.max_nodes and count > self.max_nodes
+        return f"invalid number of nodes (-N {count}-{self.max_nodes})" if wrong else ""
+
+    @property
+    def warning(self) -> str:
+        """What the client says of a job that has fewer tasks than nodes, if anything; salloc also with ``--quiet`` (measured)."""
+        is_silent = self.quiet and self.program != "salloc"
+        if is_silent or self.ntasks is None or self.ntasks >= (self.min_nodes or 1):
+            return ""
+        return (
+            f"{self.program}: {'warning' if self.is_new else 'Warning'}: can't run {self.ntasks} processes on "
+            f"{self.min_nodes} nodes, setting nnodes to {self.ntasks}\n"
+        )
+
+    def check_nodelist(self) -> None:
+        """What `check` has left to the moment when the controller is to be asked (measured). Raises `Refused`."""
+        if not self._is_nodelist_read_early and (problem := self._nodelist_problem("error")):
+            raise Refused(problem, 1)
+
+    @property
+    def _is_nodelist_read_early(self) -> bool:
+        """Whether it is the list that says how many nodes there are; srun reads it in any case (measured)."""
+        return self.min_nodes is None or self.program == "srun"
 
     @property
     def is_new(self) -> bool:
         """Whether the command is of 24.11."""
         return self.version >= "24.11"
 
-    def _check_nodelist(self, text: str) -> None:
-        """24.11 expands it before it asks the controller (measured). Raises `Refused` for what its hostlists do not understand."""
+    def _nodelist_problem(self, severity: str) -> str:
+        """24.11 expands the list before it asks the controller (measured): what it says of one that its hostlists do not understand."""
+        if not self.is_new or not self.nodelist:
+            return ""
         try:
-            expand(text)
+            expand(self.nodelist)
         except HostlistError as error:
-            rest, before = text[error.position :], text[: error.position]
+            rest, before = self.nodelist[error.position :], self.nodelist[: error.position]
             if before.rfind("[") > before.rfind("]"):
                 piece = re.split(r"[],]", rest)[0]
                 first, _, last = piece.partition("-")
@@ -166,8 +204,15 @@ class Wishes:
             elif rest[:1] == "[":
                 said = ""
             else:
-                return
-            raise Refused(f"{said}{self.program}: fatal: Invalid node list specified\n", 1) from None
+                return ""
+            return f"{said}{self.program}: {severity}: Invalid node list specified\n"
+        return ""
+
+    def _check_sharing(self) -> None:
+        """In 24.11 a job cannot be asked both to share its nodes and not to, but for what the environment says (measured)."""
+        if self.is_new and {"exclusive", "oversubscribe"} <= self.given - self.from_environment:
+            text = "--exclusive and --oversubscribe options are mutually exclusive"
+            raise Refused(f"{self.program}: fatal: {text}\n", 1)
 
     def _check_memory(self) -> None:
         """What was asked for on the line or in the script replaces the other one of the environment (measured)."""

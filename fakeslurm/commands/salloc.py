@@ -38,11 +38,15 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
 
     def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
         wishes = AllocationWishes("salloc", invocation.environ, invocation.now, invocation.version)
-        for name, value in [*environment_options(invocation.environ, "SALLOC"), *given]:
+        for name, value in environment_options(invocation.environ, "SALLOC"):
+            wishes.apply_variable(name, value)
+        for name, value in given:
             wishes.apply(name, value)
         if operands[:1] == [":"]:
             raise wishes.heterogeneous()
         wishes.check()
+        caller.print(2, wishes.warning)
+        wishes.check_nodelist()
         return _Salloc(caller, engine, invocation, tuple(operands), wishes).run()
 
     return converse(caller, invocation, "salloc", "[COMMAND [ARGS...]]", salloc_options(invocation.version), talk)

@@ -150,12 +150,13 @@ def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) ->
         components = [_apply_all(wishes, directives[0], line.given[0], line, invocation)]
     else:
         components = _components(directives, line, invocation)
-    wishes = components[-1]
-    cluster = controller.settings.cluster_name
-    if wishes.clusters is not None and wishes.clusters != cluster:
-        return unknown_cluster(_PROGRAM, wishes.clusters)
-    reply = _submit(path, script, line, components, argv, invocation, controller)
-    warnings += [_warning(one, invocation) for one in components]
+    try:
+        for one in components:
+            warnings.append(one.warning)
+            one.check_nodelist()
+        reply = _submit(path, script, line, components, argv, invocation, controller)
+    except Refused as refusal:
+        reply = Reply(stderr=refusal.stderr, returncode=refusal.returncode)
     return evolve(reply, stderr="".join(warnings) + reply.stderr)
 
 
@@ -191,15 +192,6 @@ def _apply_all(
     return wishes
 
 
-def _warning(wishes: Wishes, invocation: Invocation) -> str:
-    if wishes.quiet or wishes.ntasks is None or wishes.ntasks >= (wishes.min_nodes or 1):
-        return ""
-    return (
-        f"sbatch: {_warn(invocation)}: can't run {wishes.ntasks} processes on {wishes.min_nodes} nodes, "
-        f"setting nnodes to {wishes.ntasks}\n"
-    )
-
-
 def _warn(invocation: Invocation) -> str:
     return "warning" if invocation.version >= "24.11" else "Warning"
 
@@ -213,6 +205,10 @@ def _submit(
     invocation: Invocation,
     controller: Controller,
 ) -> Reply:
+    wishes = components[-1]
+    cluster = controller.settings.cluster_name
+    if wishes.clusters is not None and wishes.clusters != cluster:
+        return unknown_cluster(_PROGRAM, wishes.clusters)
     named = bool(line.operands) or line.wishes.wrap is not None
     descriptions = [
         evolve(
@@ -224,7 +220,6 @@ def _submit(
         )
         for wishes in components
     ]
-    wishes = components[-1]
     try:
         if wishes.test_only:
             return test_only(_PROGRAM, controller, descriptions[0], invocation.now)

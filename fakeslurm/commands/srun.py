@@ -51,8 +51,9 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
         wishes = StepWishes("srun", invocation.environ, invocation.now, invocation.version)
         names = {option.key for option in given}
-        inherited = environment_options(invocation.environ, invocation.version, names)
-        for name, value in [*inherited, *given]:
+        for name, value in environment_options(invocation.environ, invocation.version, names):
+            wishes.apply_variable(name, value)
+        for name, value in given:
             wishes.apply(name, value)
         return _Srun(caller, engine, invocation, tuple(operands), wishes, names, given).run()
 
@@ -213,7 +214,9 @@ class _Srun(Conversation):
             environ = variables_of_group(self.invocation.environ, group)
             options = found[group].options
             names = {one.key for one in options}
-            for name, value in [*environment_options(environ, self.invocation.version, names), *options]:
+            for name, value in environment_options(environ, self.invocation.version, names):
+                wishes.apply_variable(name, value)
+            for name, value in options:
                 wishes.apply(name, value)
             wishes.check()
             for name in filter(None, (wishes.output, wishes.error, wishes.input)):

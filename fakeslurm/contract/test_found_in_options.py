@@ -1,4 +1,4 @@
-"""What the differential machine has found about values of options and tables of sinfo."""
+"""What the differential machine has found about values of options."""
 
 from __future__ import annotations
 
@@ -52,6 +52,115 @@ def test_a_nodelist_that_is_none(slurm: SlurmUnderTest, command: str, text: str,
     done = slurm.run(command, "-w", text, "--begin=now+2hours", "--deadline=now+1hour", *tail)
     said = f"{command}: error: _parse_single_range: Invalid range: `{wrong}'\n" if wrong else ""
     assert (done.returncode, done.stderr) == (1, f"{said}{command}: {NO_LIST}")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("-N2 -w n[3-1] -M other", "{0}: error: _parse_single_range: Invalid range: `3-1'\n{0}: error: {1}\n"),
+        ("-N2 -n1 -w n[1-", "{0}: warning: can't run 1 processes on 2 nodes, setting nnodes to 1\n{0}: error: {1}\n"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sbatch", "salloc"])
+def test_a_nodelist_that_is_none_beside_a_number_of_nodes(
+    slurm: SlurmUnderTest, command: str, options: str, said: str
+) -> None:
+    """24.11 expands it later, and it is another error."""
+    if slurm.at_least("24.11"):
+        done = slurm.run(command, *options.split(), *(["--wrap=true"] if command == "sbatch" else ["true"]))
+        assert (done.returncode, done.stderr) == (1, said.format(command, "Invalid node list specified"))
+
+
+@pytest.mark.parametrize("command", ["sbatch", "salloc", "srun"])
+def test_fewer_tasks_than_nodes_and_another_mistake(slurm: SlurmUnderTest, command: str) -> None:
+    tail = ["--wrap=true"] if command == "sbatch" else ["true"]
+    done = slurm.run(command, "-N2", "-n1", "--begin=now+2hours", "--deadline=now+1hour", *tail)
+    warning = "warning" if slurm.at_least("24.11") else "Warning"
+    said = f"{command}: {warning}: can't run 1 processes on 2 nodes, setting nnodes to 1\n"
+    said += f"{command}: error: Incompatible begin and deadline time specification\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_more_nodes_listed_than_there_may_be_and_another_mistake(slurm: SlurmUnderTest) -> None:
+    """Before 24.11 sbatch goes on behind the first error."""
+    options = "-N2 -n1 -w n[1-3] --begin=now+2hours --deadline=now+1hour --wrap=true"
+    done = slurm.run("sbatch", *options.split())
+    said = ["error: Incompatible begin and deadline time specification"]
+    if slurm.at_least("24.11"):
+        said.insert(0, "warning: can't run 1 processes on 2 nodes, setting nnodes to 1")
+    else:
+        said.insert(0, "Warning: can't run 1 processes on 3 nodes, setting nnodes to 1")
+        said.insert(0, "error: invalid number of nodes (-N 3-2)")
+    assert (done.returncode, done.stderr) == (1, "".join(f"sbatch: {line}\n" for line in said))
+
+
+@pytest.mark.parametrize(
+    "options", ["--exclusive -s", "-s --exclusive=exclusive -w n[1-", "-s --exclusive --begin=now+9 --deadline=now+3"]
+)
+@pytest.mark.parametrize("command", ["sbatch", "salloc", "srun"])
+def test_nodes_that_are_shared_and_not(slurm: SlurmUnderTest, command: str, options: str) -> None:
+    """24.11 refuses that before it looks at nodes and times."""
+    if slurm.at_least("24.11"):
+        tail = ["-H", "--wrap=true"] if command == "sbatch" else ["true"]
+        done = slurm.run(command, *options.split(), *tail)
+        text = f"{command}: fatal: --exclusive and --oversubscribe options are mutually exclusive\n"
+        assert (done.returncode, done.stderr) == (1, text)
+
+
+@pytest.mark.parametrize(
+    ("directive", "variable", "options", "is_refused", "shown"),
+    [
+        ("--exclusive", None, "-s", True, "YES"),
+        ("-s", None, "--exclusive", True, "NO"),
+        ("-s", "", "", False, "NO"),
+        ("--exclusive", "", "-s", False, "YES"),
+        ("-s", "", "--exclusive", True, "NO"),
+    ],
+)
+def test_who_says_that_nodes_are_shared(
+    slurm: SlurmUnderTest, directive: str, variable: str | None, options: str, is_refused: bool, shown: str
+) -> None:
+    """The environment may contradict the script, and the line the environment: the last counts."""
+    script = slurm.script(f"#SBATCH {directive}\ntrue")
+    env = {} if variable is None else {"SBATCH_EXCLUSIVE": variable}
+    done = slurm.run("sbatch", "-H", "--parsable", *options.split(), script, env=env)
+    if is_refused and slurm.at_least("24.11"):
+        assert done.returncode == 1
+    else:
+        job_id = done.stdout.strip()
+        fields = slurm.show(job_id)
+        slurm.run("scancel", job_id)
+        assert fields is not None
+        assert fields["OverSubscribe"] == shown
+
+
+NO_PARTITION = "Invalid partition name specified"
+NO_ARRAY = "Invalid job array specification"
+NO_NODE = "Invalid node name specified"
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "now"),
+    [
+        ("-p nope -w n9", NO_NODE, NO_NODE),
+        ("-p nope -x n9", NO_PARTITION, NO_PARTITION),
+        ("-p nope -a foo -w n9", NO_ARRAY, NO_ARRAY),
+        ("-p nope -C nope", NO_PARTITION, "Invalid feature specification"),
+        ("-w n9 -C nope", NO_NODE, "Invalid feature specification"),
+        ("-w n9 --deadline=now+60 -t10", NO_NODE, NO_NODE),
+        ("-p nope --test-only -w n9", NO_NODE, NO_NODE),
+    ],
+)
+def test_which_mistake_is_found_first(slurm: SlurmUnderTest, options: str, before: str, now: str) -> None:
+    done = slurm.run("sbatch", *options.split(), "--wrap=true")
+    expected = now if slurm.at_least("24.11") else before
+    assert (done.returncode, done.stderr.splitlines()[-1].rpartition(": ")[2]) == (1, expected)
+
+
+def test_memory_that_variables_of_srun_ask_for_twice(slurm: SlurmUnderTest) -> None:
+    done = slurm.run("srun", "true", env={"SLURM_MEM_PER_CPU": "1", "SLURM_MEM_PER_NODE": "1"})
+    names = "SLURM_MEM_PER_CPU, SLURM_MEM_PER_GPU, and SLURM_MEM_PER_NODE"
+    assert (done.returncode, done.stderr) == (1, f"srun: fatal: {names} are mutually exclusive.\n")
 
 
 @pytest.mark.parametrize("text", ["n]", "^foo", "n9"])

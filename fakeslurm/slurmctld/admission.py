@@ -11,12 +11,13 @@ from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import NO_LIMIT, JobDescription, Partition, Settings
 from fakeslurm.slurmctld.demand import Demand
-from fakeslurm.slurmctld.features import check_known, check_supported
+from fakeslurm.slurmctld.features import check_known
 from fakeslurm.slurmctld.layout import check_distribution
 from fakeslurm.slurmctld.resources import Resources
 from slurmkit.slurm.jobid import JobIdError, parse_array_spec
 
 __all__ = [
+    "check_array",
     "check_features",
     "check_names",
     "check_open",
@@ -58,8 +59,8 @@ def check_open(partitions: Sequence[Partition]) -> None:
         raise SlurmError(messages.PARTITION_NOT_AVAILABLE)
 
 
-def check_names(description: JobDescription, settings: Settings) -> None:
-    """What is refused before a job id is used up. Raises SlurmError."""
+def check_array(description: JobDescription, settings: Settings) -> None:
+    """What is refused before anything else. Raises SlurmError."""
     if description.array:
         try:
             indices = parse_array_spec(description.array).indices
@@ -67,9 +68,12 @@ def check_names(description: JobDescription, settings: Settings) -> None:
             raise SlurmError(messages.INVALID_ARRAY) from None
         if indices[-1] >= settings.max_array_size:
             raise SlurmError(messages.INVALID_ARRAY)
+
+
+def check_names(description: JobDescription) -> None:
+    """What is refused before a job id is used up. Raises SlurmError."""
     if description.distribution is not None:
         check_distribution(description.distribution)
-    check_supported(description.constraint)
     if len(description.comment or "") > _LONGEST_COMMENT:
         raise SlurmError(messages.PATHNAME_TOO_LONG)
 

@@ -11,8 +11,8 @@ from fakeslurm import associations, messages
 from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import NO_LIMIT, Job, JobDescription, Partition
 from fakeslurm.slurmctld import admission
-from fakeslurm.slurmctld.demand import Demand, demand_of, pending_nodes
-from fakeslurm.slurmctld.features import check_known
+from fakeslurm.slurmctld.demand import Demand, demand_of, node_mask, pending_nodes
+from fakeslurm.slurmctld.features import check_known, check_supported
 from fakeslurm.slurmctld.state import State
 
 __all__ = ["check", "make_job", "postpone", "renew", "resize"]
@@ -22,10 +22,15 @@ _REQUEUE_SECOND = 1.0
 
 
 def check(description: JobDescription, state: State) -> tuple[tuple[Partition, ...], Demand]:
-    """What is refused before a job id is used up. Raises SlurmError."""
+    """What is refused before a job id is used up, in this order (measured). Raises SlurmError."""
+    admission.check_array(description, state.settings)
+    check_supported(description.constraint)
+    if state.settings.profile.features_need_no_id:
+        check_known(description.constraint, state.settings.nodes)
+    node_mask(description.nodelist, state.resources.nodes, state.settings)
     partitions = admission.partitions_of(description, state.settings)
     admission.check_open(partitions)
-    admission.check_names(description, state.settings)
+    admission.check_names(description)
     unlimited = description.time_limit == NO_LIMIT and description.deadline is not None
     if unlimited and state.settings.profile.refuses_unlimited_with_deadline:
         raise SlurmError(messages.INVALID_TIME_LIMIT)
@@ -34,10 +39,7 @@ def check(description: JobDescription, state: State) -> tuple[tuple[Partition, .
         early = state.settings.profile.looks_at_deadlines_early
         if (latest if early else description.deadline) < state.now - 1:  # seconds, as Slurm counts
             raise SlurmError(messages.INVALID_TIME_LIMIT)
-    demand = demand_of(description, state.resources.nodes, state.settings)
-    if state.settings.profile.features_need_no_id:
-        check_known(description.constraint, state.settings.nodes)
-    return partitions, demand
+    return partitions, demand_of(description, state.resources.nodes, state.settings)
 
 
 def make_job(
