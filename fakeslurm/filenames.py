@@ -88,7 +88,7 @@ class StandardFiles(NamedTuple):
 def of_batch_script(job: Job, host: str, release: str = "22.05") -> StandardFiles:
     """Where the batch script of `job` reads and writes; `host` and `release` as in `FileNames`.
 
-    Without --error, stderr goes where stdout goes. ``none`` is nowhere (measured).
+    Without --error, stderr goes where stdout goes.
     """
     asked = job.description
     in_array = job.array_job_id is not None
@@ -105,7 +105,7 @@ def of_batch_script(job: Job, host: str, release: str = "22.05") -> StandardFile
     )
 
     def path(pattern: str) -> str:
-        return "/dev/null" if pattern == "none" else posixpath.join(asked.work_dir, expand(pattern, names))
+        return posixpath.join(asked.work_dir, expand(pattern, names))
 
     output = "slurm-%A_%a.out" if in_array else "slurm-%j.out"
     output = output if asked.output is None else asked.output

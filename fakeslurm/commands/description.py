@@ -18,6 +18,7 @@ _LONGEST_SCRIPT = 4 << 20
 
 def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescription:
     """The options as the controller takes them; `name` is that of a job that was not given one."""
+    work_dir = _work_dir(invocation.cwd, wishes.chdir)
     return JobDescription(
         name=name if wishes.job_name is None else wishes.job_name,
         user=invocation.user,
@@ -66,11 +67,11 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         other_gpus=wishes.other_gpus or "",
         licenses=wishes.licenses or "",
         reservation=wishes.reservation or "",
-        output=wishes.output,
-        error=wishes.error,
-        input=wishes.input,
+        output=_file(wishes.output, work_dir),
+        error=_file(wishes.error, work_dir),
+        input=_file(wishes.input, work_dir),
         open_mode=wishes.open_mode,
-        work_dir=_work_dir(invocation.cwd, wishes.chdir),
+        work_dir=work_dir,
         submit_dir=invocation.cwd,
         environment=invocation.environ,
         export=wishes.export,
@@ -91,6 +92,13 @@ def _work_dir(cwd: str, chdir: str | None) -> str:
     if chdir is None:
         return cwd
     return chdir if chdir.startswith("/") else f"{cwd}/{chdir}"
+
+
+def _file(name: str | None, work_dir: str) -> str | None:
+    """A standard file's name: absolute from the start, so that it stays when the job gets another directory (measured)."""
+    if name is None or name.startswith("/"):
+        return name
+    return "/dev/null" if name.lower() == "none" else f"{work_dir}/{name}"
 
 
 def check_lengths(description: JobDescription) -> None:

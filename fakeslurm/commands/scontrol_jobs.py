@@ -67,15 +67,22 @@ def _each(call: Call, change: Change, *, unknown: str = INVALID_JOB_ID, part: st
     """Do something to every job of every list; `keyed`: there may be a ``jobid=`` before it. The others as of `act`."""
     call.wants(1, None)
     complaints: list[str] = []
-    for argument in call.arguments:
-        for one in named(without_key(argument) if keyed else argument):
-            complaints += act(call.controller, one, call.invocation.uid, change, unknown=unknown, part=part)[0]
+    with call.controller.one_command():
+        for argument in call.arguments:
+            for one in named(without_key(argument) if keyed else argument):
+                complaints += act(call.controller, one, call.invocation.uid, change, unknown=unknown, part=part)[0]
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
 
 
 def update(call: Call) -> Reply:
     """Every id has its own complaint; of an array's elements those that were changed are named as well, before 24.11."""
     wanted = jobupdate.read(call)
+    with call.controller.one_command():
+        complaints = _updated(call, wanted)
+    return Reply(stderr=wanted.complaints + "".join(complaints), returncode=1 if complaints else 0)
+
+
+def _updated(call: Call, wanted: jobupdate.Wanted) -> list[str]:
     controller, invocation = call.controller, call.invocation
     head_only = controller.settings.profile.throttles_arrays_only and wanted.update.throttle is not None
 
@@ -96,7 +103,7 @@ def update(call: Call) -> Reply:
         complaints += [
             line for line in lines if controller.settings.profile.updates_name_all or not _says_nothing(line)
         ]
-    return Reply(stderr=wanted.complaints + "".join(complaints), returncode=1 if complaints else 0)
+    return complaints
 
 
 def _says_nothing(line: str) -> bool:
@@ -125,14 +132,15 @@ def _change(call: Call, change: Change) -> Reply:
     """Do something to every job that is named; each argument that fails ends with a line of its own."""
     call.wants(1, None)
     complaints: list[str] = []
-    for argument in call.arguments:
-        failed = ""
-        for one in _named(call, argument):
-            lines, problem = act(call.controller, one, call.invocation.uid, change, splits=True, leader_alone=False)
-            complaints += lines
-            failed = problem or failed
-        if failed:
-            complaints.append(f"slurm_suspend error: {failed}\n")
+    with call.controller.one_command():
+        for argument in call.arguments:
+            failed = ""
+            for one in _named(call, argument):
+                lines, problem = act(call.controller, one, call.invocation.uid, change, splits=True, leader_alone=False)
+                complaints += lines
+                failed = problem or failed
+            if failed:
+                complaints.append(f"slurm_suspend error: {failed}\n")
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from fakeslurm.contract.harness import SlurmUnderTest, shown, until, wait_for_reason
-from fakeslurm.contract.test_update_job import held, minutes, moment, running, update
+from fakeslurm.contract.test_update_job import held, minutes, moment, update
 
 pytestmark = pytest.mark.slurm_conf(
     "PartitionName=two Nodes=n[1-2]",
@@ -269,45 +269,13 @@ def test_no_licenses(slurm: SlurmUnderTest) -> None:
     assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%W").stdout == f"{shows}\n"
 
 
-def queue(slurm: SlurmUnderTest, array: str, text: str) -> list[str]:
-    return sorted(slurm.run("squeue", "-h", "-j", array, "-o", text).stdout.split())
-
-
-def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
-    """One that is updated by itself is a job of its own."""
-    array = held(slurm, "-a", "1-4")
-    assert update(slurm, f"jobid={array}", "TimeLimit=5") == ""
-    assert update(slurm, f"jobid={array}_2", "TimeLimit=+1") == ""
-    assert update(slurm, f"jobid={array}_[3-4]", "Name=x") == ""
-    shows = queue(slurm, array, "%K|%l|%j")
-    assert shows == ["1|5:00|script1.sh", "2|6:00|script1.sh", "3|5:00|x", "4|5:00|x"]
-    assert update(slurm, f"jobid={array}_9", "Name=x") == f"{array}_9: Invalid job id specified\n"
-    named = "" if slurm.at_least("24.11") else f"{array}_1: No error\n"
-    said = update(slurm, f"jobid={array}_[1,9]", "Name=x")
-    assert said == f"{named}{array}_9: Invalid job id specified\n"
-    assert update(slurm, f"jobid={array}", "Partition=nope") == f"{array}_1-4: Invalid partition name specified\n"
-    several = "TimeLimit increment/decrement not supported for job arrays"
-    assert update(slurm, f"jobid={array}", "TimeLimit=+1") == f"scontrol: error: {several}\n"
-    assert "Job resizing not supported for job arrays" in update(slurm, f"jobid={array}", "ReqNodeList=n1")
-    slurm.run("scancel", f"{array}_1")
-    rest = "" if slurm.at_least("24.11") else f"{array}_2-4: No error\n"
-    until(lambda: slurm.wait(f"{array}_1"), what="an element is cancelled")
-    assert update(slurm, f"jobid={array}", "Comment=c") == f"{array}_1: Job has already finished\n{rest}"
-
-
-def test_how_many_elements_may_run(slurm: SlurmUnderTest) -> None:
-    array = slurm.sbatch("sleep 100", "-n1", "-a", "1-4%1")
-    until(lambda: queue(slurm, array, "%t").count("R") == 1, what="one runs")
-    assert update(slurm, f"jobid={array}", "ArrayTaskThrottle=3") == ""
-    until(lambda: queue(slurm, array, "%t").count("R") == 3, what="three run")
-    only = (
-        "Requested operation not supported on this system (Update of ArrayTaskThrottle is only allowed on ArrayJobId)"
-    )
-    said = update(slurm, f"jobid={array}_1", "ArrayTaskThrottle=1")
-    assert said == (f"{array}_1: {only}\n" if slurm.at_least("24.11") else "")
-    assert update(slurm, f"jobid={array}", "ArrayTaskThrottle=0") == ""
-    until(lambda: queue(slurm, array, "%t").count("R") == 4, what="all run")
-    alone = running(slurm)
-    words = "Update of ArrayTaskThrottle is only allowed on ArrayJobId"
-    no = f"scontrol: error: {words}\nRequested operation not supported on this system for job {alone}\n"
-    assert update(slurm, f"jobid={alone}", "ArrayTaskThrottle=1") == (no if slurm.at_least("24.11") else "")
+def test_files_that_were_named_stay_where_they_are(slurm: SlurmUnderTest) -> None:
+    """What sbatch is told is absolute from the start; the default goes along with the directory."""
+    named, default = held(slurm, "-o", "out-%j", "-e", "None", "-i", "sub/in"), held(slurm)
+    for job_id in (named, default):
+        assert update(slurm, f"jobid={job_id}", "WorkDir=/tmp") == ""
+    fields, expanded = shown(slurm, named), f"{slurm.workdir}/out-{named}"
+    assert [fields[name] for name in ("WorkDir", "StdErr", "StdIn", "StdOut")] == [
+        "/tmp", "/dev/null", f"{slurm.workdir}/sub/in", expanded
+    ]  # fmt: skip
+    assert shown(slurm, default)["StdOut"] == f"/tmp/slurm-{default}.out"

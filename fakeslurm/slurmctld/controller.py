@@ -63,6 +63,8 @@ class Controller:
         self._waiting = Waiting(state, self._scheduler, self._obstacles)
         self._requests = Requests(state, self._waiting, self._running, self._suspension)
         self._nodes = Nodes(state, self._waiting, self._running)
+        self._commands = 0
+        """How many are in the midst of what they change."""
 
     @property
     def settings(self) -> Settings:
@@ -322,6 +324,16 @@ class Controller:
         return effects
 
     @contextmanager
+    def one_command(self) -> Iterator[None]:
+        """What a command changes inside of this, it changes before the scheduler comes by: who may start starts at its end (measured)."""
+        self._commands += 1
+        try:
+            yield
+        finally:
+            self._commands -= 1
+            self._schedule()
+
+    @contextmanager
     def _event(self, now: float) -> Iterator[None]:
         """What is due happens before, and who may start then starts: also when what is refused has changed something."""
         self._advance(now)
@@ -370,6 +382,8 @@ class Controller:
                     self._gang.go_on(job)
 
     def _schedule(self) -> None:
+        if self._commands:
+            return
         state = self._state
         while state.freed_arrays:
             self._waiting.look_at_limit(state.freed_arrays.pop())

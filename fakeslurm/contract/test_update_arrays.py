@@ -1,0 +1,75 @@
+"""``scontrol update jobid=`` of arrays and their elements. Measured: docs/measured/update.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.test_update_job import held, running, update
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(slurm: SlurmUnderTest) -> Iterator[None]:
+    slurm.run("scancel", "--me")
+    slurm.wait_idle()
+    yield
+    slurm.run("scancel", "--me")
+
+
+def queue(slurm: SlurmUnderTest, array: str, text: str) -> list[str]:
+    return sorted(slurm.run("squeue", "-h", "-j", array, "-o", text).stdout.split())
+
+
+def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
+    """One that is updated by itself is a job of its own."""
+    array = held(slurm, "-a", "1-4")
+    assert update(slurm, f"jobid={array}", "TimeLimit=5") == ""
+    assert update(slurm, f"jobid={array}_2", "TimeLimit=+1") == ""
+    assert update(slurm, f"jobid={array}_[3-4]", "Name=x") == ""
+    shows = queue(slurm, array, "%K|%l|%j")
+    assert shows == ["1|5:00|script1.sh", "2|6:00|script1.sh", "3|5:00|x", "4|5:00|x"]
+    assert update(slurm, f"jobid={array}_9", "Name=x") == f"{array}_9: Invalid job id specified\n"
+    named = "" if slurm.at_least("24.11") else f"{array}_1: No error\n"
+    said = update(slurm, f"jobid={array}_[1,9]", "Name=x")
+    assert said == f"{named}{array}_9: Invalid job id specified\n"
+    assert update(slurm, f"jobid={array}", "Partition=nope") == f"{array}_1-4: Invalid partition name specified\n"
+    several = "TimeLimit increment/decrement not supported for job arrays"
+    assert update(slurm, f"jobid={array}", "TimeLimit=+1") == f"scontrol: error: {several}\n"
+    assert "Job resizing not supported for job arrays" in update(slurm, f"jobid={array}", "ReqNodeList=n1")
+    slurm.run("scancel", f"{array}_1")
+    rest = "" if slurm.at_least("24.11") else f"{array}_2-4: No error\n"
+    until(lambda: slurm.wait(f"{array}_1"), what="an element is cancelled")
+    assert update(slurm, f"jobid={array}", "Comment=c") == f"{array}_1: Job has already finished\n{rest}"
+
+
+def test_how_many_elements_may_run(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("sleep 100", "-n1", "-a", "1-4%1")
+    until(lambda: queue(slurm, array, "%t").count("R") == 1, what="one runs")
+    assert update(slurm, f"jobid={array}", "ArrayTaskThrottle=3") == ""
+    until(lambda: queue(slurm, array, "%t").count("R") == 3, what="three run")
+    only = (
+        "Requested operation not supported on this system (Update of ArrayTaskThrottle is only allowed on ArrayJobId)"
+    )
+    said = update(slurm, f"jobid={array}_1", "ArrayTaskThrottle=1")
+    assert said == (f"{array}_1: {only}\n" if slurm.at_least("24.11") else "")
+    assert update(slurm, f"jobid={array}", "ArrayTaskThrottle=0") == ""
+    until(lambda: queue(slurm, array, "%t").count("R") == 4, what="all run")
+    alone = running(slurm)
+    words = "Update of ArrayTaskThrottle is only allowed on ArrayJobId"
+    no = f"scontrol: error: {words}\nRequested operation not supported on this system for job {alone}\n"
+    assert update(slurm, f"jobid={alone}", "ArrayTaskThrottle=1") == (no if slurm.at_least("24.11") else "")
+
+
+@pytest.mark.parametrize(
+    "words", [("update", "jobid={0},{0}_4", "Nice=5"), ("release", "{0},{0}_4"), ("release", "{0}", "{0}_4")]
+)
+def test_the_scheduler_comes_by_after_all_of_a_command(slurm: SlurmUnderTest, words: tuple[str, ...]) -> None:
+    """The element that is named is split off before any has started."""
+    array = held(slurm, "-a", "1,3-4")
+    assert slurm.run("scontrol", *(word.format(array) for word in words)).stderr == ""
+    until(lambda: queue(slurm, array, "%t") == ["R"] * 3, what="all run")
+    rows = slurm.run("squeue", "-h", "-j", array, "-O", "JobArrayID,JobID").stdout.splitlines()
+    ids = {element: int(job_id) - int(array) for element, job_id in map(str.split, rows)}
+    assert ids[f"{array}_4"] == 1
