@@ -67,14 +67,16 @@ def batch_environment(
     """Of the batch script of a job that has started: what it asked to be exported, and Slurm's own on top.
 
     `components` are those of a heterogeneous job, of which `job` is the first. `login` is the environment of a fresh login of
-    the user, which jobs with an ``--export`` other than ALL get; by default `login_environment`.
+    the user, which jobs get that have SLURM_GET_USER_ENV=1, of ``--get-user-env`` or of the job that submitted them, and those with
+    an ``--export`` other than ALL; by default `login_environment`.
     """
     description = job.description
     export = description.export
     environment = exported(description.environment, export)
     if not exports_all(export):
-        fresh = login_environment(description.user) if login is None else login
-        environment = {**fresh, **environment, "SLURM_EXPORT_ENV": export or "", "SLURM_GET_USER_ENV": "1"}
+        environment |= {"SLURM_EXPORT_ENV": export or "", "SLURM_GET_USER_ENV": "1"}
+    if environment.get("SLURM_GET_USER_ENV") == "1":
+        environment = {**(login_environment(description.user) if login is None else login), **environment}
     node = job.nodes[0]
     environment |= _of_job(job, settings)
     environment |= _asked_for(job, "SLURM_CPUS_PER_TASK" in environment)

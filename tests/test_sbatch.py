@@ -221,7 +221,6 @@ def test_values_arrive(slurm: FakeSlurm, tmp_path: Path, argv: list[str], expect
         ["--container=x"],
         ["--uid=0"],
         ["--exclusive=user"],
-        ["--get-user-env"],
         ["--export-file=x"],
         ["--switches=1"],
         ["--core-spec=1"],

@@ -73,7 +73,7 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         open_mode=wishes.open_mode,
         work_dir=work_dir,
         submit_dir=invocation.cwd,
-        environment=invocation.environ,
+        environment={**invocation.environ, **({"SLURM_GET_USER_ENV": "1"} if wishes.get_user_env else {})},
         export=wishes.export,
         comment=wishes.comment,
         mail_type=wishes.mail_type,

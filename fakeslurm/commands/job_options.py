@@ -23,8 +23,9 @@ _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
 
 
 _KEPT = (
-    "account begin chdir clusters comment deadline dependency error exclude export hold input job_name kill_on_invalid_dep "
-    "mem nice open_mode output parsable priority qos quiet requeue test_only time verbose wait wckey wrap"
+    "account begin chdir clusters comment deadline dependency error exclude export get_user_env hold input job_name "
+    "kill_on_invalid_dep mem nice open_mode output parsable priority qos quiet requeue test_only time verbose wait wckey "
+    "wrap"
 )
 """What goes on from one component of a heterogeneous job to the next (measured: reset_each_pass in slurm_opt.c)."""
 
@@ -57,6 +58,7 @@ class Wishes:
     exclude: str | None = None
     exclusive: bool = False
     export: str | None = None
+    get_user_env: bool = False
     gpus: str | None = None
     gpus_per_node: str | None = None
     gres: str | None = None

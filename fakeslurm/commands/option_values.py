@@ -148,6 +148,15 @@ def _signal(wishes: Wishes, name: str, value: str | None) -> None:
         raise wishes.specification(name)
 
 
+def _get_user_env(wishes: Wishes, name: str, value: str | None) -> None:
+    """``[timeout][mode]``, of which nothing but the sign makes a difference: a negative timeout is no --get-user-env (measured)."""
+    match = _INTEGER.match(value or "")
+    rest = (value or "")[match.end() if match else 0 :]
+    if rest and rest[0] not in "sSlL":
+        raise wishes.specification(name)
+    wishes.get_user_env = not match or int(match[1]) >= 0
+
+
 def _extra_node_info(wishes: Wishes, name: str, value: str | None) -> None:
     """``-B sockets[:cores[:threads]]``; ``*`` leaves one open."""
     parts = (value or "").split(":")
@@ -268,6 +277,7 @@ HANDLERS: Mapping[str, Handler] = {
     "distribution": _distribution,
     "exclusive": _exclusive,
     "extra-node-info": _extra_node_info,
+    "get-user-env": _get_user_env,
     "hint": _hint,
     "kill-on-invalid-dep": _kill_on_invalid_dep,
     "mail-type": _mail_type,

@@ -47,7 +47,7 @@ def _no_shell(wishes: AllocationWishes, name: str, value: str | None) -> None:
     wishes.no_shell = True
 
 
-def _verbose(wishes: AllocationWishes, name: str, value: str | None) -> None:
+def _unsupported(wishes: AllocationWishes, name: str, value: str | None) -> None:
     raise wishes.unsupported(name)
 
 
@@ -63,9 +63,9 @@ def _signal(wishes: AllocationWishes, name: str, value: str | None) -> None:
 
 _HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(["bell", "no-bell"], _bell),
+    **dict.fromkeys(["get-user-env", "verbose"], _unsupported),
     "immediate": _immediate,
     "kill-command": _kill_command,
     "no-shell": _no_shell,
     "signal": _signal,
-    "verbose": _verbose,
 }

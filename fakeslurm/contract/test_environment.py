@@ -112,13 +112,47 @@ def test_job_name_of_a_script_from_stdin(
     assert slurm.output("out") == (now if slurm.at_least("24.11") else before) + "\n"
 
 
-def test_what_a_login_gives(slurm: SlurmUnderTest) -> None:
-    """A job with another --export than ALL has what a login of the user sets, MAIL and what profiles set included."""
+def _login() -> dict[str, str]:
     if os.geteuid() != 0:
         pytest.skip("only root can log in as somebody without a password")
     login = ["su", "-", "root", "-c", "printf '\\001'; env -0"]
     dump = subprocess.run(login, env={}, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
-    expected = environments.parse(dump.partition(b"\1")[2])
+    return environments.parse(dump.partition(b"\1")[2])
+
+
+def test_get_user_env(slurm: SlurmUnderTest) -> None:
+    """The login's variables below those of the call; who submits from such a job passes it on; a negative timeout is none at all."""
+    login = _login()
+    jobs = {
+        "plain": slurm.sbatch("/usr/bin/env -0 > plain"),
+        "with": slurm.sbatch("/usr/bin/env -0 > with", "--get-user-env=5Lx"),
+        "variable": slurm.sbatch("/usr/bin/env -0 > variable", env={"SBATCH_GET_USER_ENV": ""}),
+        "passed on": slurm.sbatch("/usr/bin/env -0 > 'passed on'", env={"SLURM_GET_USER_ENV": "1"}),
+        "negative": slurm.sbatch("/usr/bin/env -0 > negative", "--get-user-env=-1L"),
+        "another": slurm.sbatch("/usr/bin/env -0 > another", env={"SLURM_GET_USER_ENV": "2"}),
+    }
+    for job_id in jobs.values():
+        slurm.wait(job_id)
+    found = {name: environments.parse((slurm.workdir / name).read_bytes()) for name in jobs}
+    plain = found["plain"].keys()
+    expected = {name: value for name, value in login.items() if name not in plain}
+    for name in ("with", "variable", "passed on"):
+        added = {key: value for key, value in found[name].items() if key not in {*plain, "SBATCH_GET_USER_ENV"}}
+        assert added == {**expected, "SLURM_GET_USER_ENV": "1"}, name
+        assert found[name].get("HOME") == found["plain"].get("HOME", login["HOME"])
+    assert found["negative"].keys() == plain
+    assert found["another"].keys() == {*plain, "SLURM_GET_USER_ENV"}
+
+
+@pytest.mark.parametrize("value", ["nope", "5:L", " L"])
+def test_get_user_env_of_what_is_no_time_and_mode(slurm: SlurmUnderTest, value: str) -> None:
+    done = slurm.run("sbatch", f"--get-user-env={value}", "--wrap=true")
+    assert (done.returncode, done.stderr) == (255, "sbatch: error: Invalid --get-user-env specification\n")
+
+
+def test_what_a_login_gives(slurm: SlurmUnderTest) -> None:
+    """A job with another --export than ALL has what a login of the user sets, MAIL and what profiles set included."""
+    expected = _login()
     job_id = slurm.sbatch("/usr/bin/env -0 > out", "--export=SET=1")
     slurm.wait(job_id)
     found = environments.parse((slurm.workdir / "out").read_bytes())
