@@ -1,12 +1,13 @@
 """``scancel``. Texts and return codes were measured on 22.05.8.
 
-Plain ids go to the controller one by one, and its refusals are silent unless ``--verbose``. With a filter or a signal
-scancel looks at the jobs itself first; then an id that is not among the active jobs is an error.
+Plain ids go to the controller one by one, and its refusals are silent unless ``--verbose``. With a filter, a signal or the id of
+a step scancel looks at the jobs itself first; then an id that is not among the active jobs is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from signal import SIGKILL
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -15,10 +16,10 @@ from fakeslurm import messages
 from fakeslurm.commands.arrayjobs import Target, component, targets, tasks_of
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.jobtexts import NEW
+from fakeslurm.commands.scancelfilter import matches, shown
 from fakeslurm.commands.signals import parse_signal
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, Scope
-from slurmkit.slurm.hostlist import HostlistError, expand
 from slurmkit.slurm.jobid import JobId, JobIdError
 from slurmkit.slurm.states import JobState, base_state
 
@@ -30,8 +31,26 @@ __all__ = ["run"]
 _PROGRAM = "scancel"
 _UNKNOWN_STEP = 225
 """ESLURM_INVALID_JOB_ID (2017) as a return code has eight bits (measured)."""
+_STEP_NOT_RUNNING = 187
+"""ESLURMD_STEP_NOTRUNNING (4027), as well (measured)."""
+_STEP_NUMBERS = 1 << 32
+_FIRST_SPECIAL_STEP = 0xFFFFFFFA
+"""From here on the numbers are those of batch scripts and their like."""
 _NOT_WHOLE = 60
 """ESLURM_NOT_WHOLE_HET_JOB, as well (measured)."""
+
+_LOADED = (
+    "select/cons_tres: common_init: select/cons_tres loaded",
+    "select/cray_aries: init: Cray/Aries node selection plugin loaded",
+    "select/linear: init: Linear node selection plugin loaded with argument 4",
+    "select/cons_res: common_init: select/cons_res loaded",
+)
+"""What 22.05 says with --verbose when it has asked for all jobs."""
+_FORWARDS = (
+    "route/default: init: route default plugin loaded",
+    "topology/default: init: topology Default plugin loaded",
+)
+"""What it says, and what 24.11 does, before a step is sent a signal."""
 
 OPTIONS = (
     Option("account", "A", "required"),
@@ -108,7 +127,7 @@ class _Request:
     def fail(self, text: str, returncode: int = 1) -> None:
         if not self.quiet:
             self.say(f"error: {text}")
-        self.returncode = returncode
+        self.returncode = max(self.returncode, returncode)
 
 
 def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
@@ -125,7 +144,7 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         return error.reply(1)
     except _Stop as stop:
         return Reply(stderr=stop.stderr, returncode=1)
-    if request.filters or request.signal is not None:
+    if request.filters or request.signal is not None or any(one.step is not None for one in request.ids):
         _by_search(request, invocation, controller)
     else:
         _by_id(request, invocation, controller)
@@ -208,21 +227,25 @@ def _words(operand: str) -> list[str]:
 
 
 def _job_id(text: str) -> JobId:
-    """``5``, ``5_3``, ``5_[1-3]``, ``5+1``, ``5.0``; the batch step is not one that scancel knows (measured)."""
+    """``5``, ``5_3``, ``5_[1-3]``, ``5+1``, ``5.0``, which is ``5.`` as well; the batch step is not one that scancel knows (measured)."""
     try:
-        parsed = JobId.parse(text.removesuffix("_"))
+        parsed = JobId.parse(f"{text}0" if text.endswith(".") else text.removesuffix("_"))
     except JobIdError:
         raise _error(f"Invalid job id {text}") from None
-    if parsed.job_id == 0 or parsed.cluster or not (parsed.step is None or parsed.step.isdecimal()):
+    if parsed.job_id == 0 or parsed.cluster:
         raise _error(f"Invalid job id {text}")
-    return parsed
+    if parsed.step is None:
+        return parsed
+    if not parsed.step.isdecimal() or parsed.array_expression is not None:
+        raise _error(f"Invalid job id {text}")
+    step = int(parsed.step) % _STEP_NUMBERS
+    if step >= _FIRST_SPECIAL_STEP:
+        raise _error(f"fakeslurm does not support the step {step}")
+    return parsed._replace(step=f"{step}")
 
 
 def _by_id(request: _Request, invocation: Invocation, controller: Controller) -> None:
     for wanted in request.ids:
-        if wanted.step is not None:
-            _cancel_step(request, wanted, invocation, controller)
-            continue
         if request.verbose:
             request.say(f"Terminating job {wanted}")
         found, complete = _targets(controller, wanted)
@@ -254,24 +277,32 @@ def _targets(controller: Controller, wanted: JobId) -> tuple[list[Target], bool]
 
 
 def _by_search(request: _Request, invocation: Invocation, controller: Controller) -> None:
+    new = controller.settings.profile.release == NEW
+    if request.verbose and not new:
+        for line in _LOADED:
+            request.say(line)
     chosen: list[Target] = []
+    steps: list[tuple[Job, int]] = []
     for wanted in request.ids:
-        if wanted.step is not None:
-            _cancel_step(request, wanted, invocation, controller)
-            continue
         for one in _one_by_one(wanted):
-            found = [target for target in _targets(controller, one)[0] if not target.job.finished]
+            found = _active(controller, one)
             if not found:
-                request.fail(f"Kill job error on job id {one}: {messages.INVALID_JOB_ID}")
-            chosen.extend(found)
-    matching = [target for target in chosen if _matches(target.job, request.filters)]
-    if chosen and not matching and request.verbose:
-        filters = " ".join(f"{name}={value}" for name, value in request.filters.items())
-        request.say(f"error: No active jobs match ALL job filters, including: {filters} ")
+                kind = "id" if one.step is None else "step id"
+                request.fail(f"Kill job error on job {kind} {one}: {messages.INVALID_JOB_ID}")
+            elif one.step is None:
+                chosen.extend(found)
+            else:
+                steps.append((found[0].job, int(one.step)))
     if not request.ids:
-        active = [job for job in controller.jobs.values() if not job.finished]
-        matching = [Target(job) for job in active if _matches(job, request.filters)]
-    elements = _with_elements(matching, whole=controller.settings.profile.release != NEW)
+        chosen = [Target(job) for job in controller.jobs.values() if not job.finished]
+    matching = [target for target in chosen if matches(target.job, request.filters)]
+    steps = [(job, step) for job, step in steps if matches(job, request.filters)]
+    if request.filters and not matching and not steps and request.verbose:
+        request.say(f"error: No active jobs match ALL job filters, including: {shown(request.filters)} ")
+    steps = [
+        (job, step) for job, step in steps if job.state is not JobState.PENDING
+    ]  # passed over in silence (measured)
+    elements = _with_elements(matching, whole=not new)
     for target in _waiting_first(elements):
         if request.verbose:
             what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
@@ -281,12 +312,24 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
         except SlurmError as error:
             code = _NOT_WHOLE if error.message == messages.NOT_WHOLE_HET_JOB else 1
             request.fail(f"Kill job error on job id {target.label}: {error.message}", code)
+    for job, step in steps:
+        _cancel_step(request, job, step, invocation, controller)
+
+
+def _active(controller: Controller, wanted: JobId) -> list[Target]:
+    """What is meant and is not over. Of an array without an index, the step is that of the one job that has this id (measured)."""
+    if wanted.step is not None and wanted.array_task is None and wanted.het_offset is None:
+        job = controller.jobs.get(wanted.job_id)
+        found = [] if job is None else [Target(job)]
+    else:
+        found, _ = _targets(controller, wanted)
+    return [target for target in found if not target.job.finished]
 
 
 def _one_by_one(wanted: JobId) -> list[JobId]:
     """``5_[1,3]`` as ``5_1`` and ``5_3``."""
     tasks = tasks_of(wanted)
-    return [wanted] if tasks is None else [JobId(wanted.job_id, task) for task in tasks]
+    return [wanted] if tasks is None else [wanted._replace(array_task=task, array_expression=None) for task in tasks]
 
 
 def _with_elements(chosen: Sequence[Target], *, whole: bool) -> list[Target]:
@@ -314,43 +357,27 @@ def _cancel(target: Target, request: _Request, invocation: Invocation, controlle
     )
 
 
-def _cancel_step(request: _Request, wanted: JobId, invocation: Invocation, controller: Controller) -> None:
-    """An unknown step of a job that is known is named by its job alone, and gives a strange return code (measured)."""
+def _cancel_step(request: _Request, job: Job, number: int, invocation: Invocation, controller: Controller) -> None:
+    """scancel looks for the step itself: one that is not there, or is over, is sent no signal, but not ended either (measured)."""
+    signal, known = request.signal, job.steps.get(number)
     if request.verbose:
-        what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
-        request.say(f"{what} step {wanted}")
-    assert wanted.step is not None
-    found, _ = _targets(controller, wanted)
-    if not found:
-        request.fail(f"Kill job error on job step id {wanted}: {messages.INVALID_JOB_ID}")
-        return
+        what = "Terminating" if signal in (None, SIGKILL) else f"Signal {signal} to"
+        request.say(f"{what} step {job.job_id}.{number}")
     try:
-        controller.cancel_step(
-            found[0].job.job_id, int(wanted.step), invocation.now, uid=invocation.uid, signal=request.signal
-        )
+        if job.state is JobState.SUSPENDED and signal is None:
+            raise messages.unsupported("ending steps of a suspended job")  # scancel tries it for minutes
+        if known is None or not known.running:
+            if signal is None:
+                raise SlurmError(messages.INVALID_JOB_ID)
+            return
+        if signal is not None and request.verbose:
+            request.say(_FORWARDS[controller.settings.profile.release == NEW])
+        if job.state is JobState.SUSPENDED and signal == SIGKILL:
+            raise messages.unsupported("killing a step of a suspended job")  # squeue shows it until the job is resumed
+        if job.state is JobState.SUSPENDED:
+            raise SlurmError(messages.STEP_NOT_RUNNING)
+        controller.cancel_step(job.job_id, number, invocation.now, uid=invocation.uid, signal=signal)
     except SlurmError as error:
-        job_only = wanted._replace(step=None)
-        request.fail(f"Kill job error on job step id {job_only}: {error.message}", _UNKNOWN_STEP)
-
-
-def _on_nodes(job: Job, text: str) -> bool:
-    try:
-        return not set(expand(text)).isdisjoint(job.nodes)
-    except HostlistError:
-        return False
-
-
-_FILTERS: Mapping[str, Callable[[Job, str], bool]] = {
-    "account": lambda job, value: job.account == value,
-    "name": lambda job, value: job.description.name == value,
-    "nodelist": _on_nodes,
-    "partition": lambda job, value: job.partition == value,
-    "qos": lambda job, value: (job.description.qos or "normal") == value,
-    "reservation": lambda job, value: job.description.reservation == value,
-    "state": lambda job, value: job.state == value,
-    "user": lambda job, value: value in (job.description.user, str(job.description.uid)),
-}
-
-
-def _matches(job: Job, filters: Mapping[str, str]) -> bool:
-    return all(_FILTERS[name](job, value) for name, value in filters.items())
+        request.say(f"error: Kill job error on job step id {job.job_id}: {error.message}")  # also with -Q (measured)
+        code = _STEP_NOT_RUNNING if error.message == messages.STEP_NOT_RUNNING else _UNKNOWN_STEP
+        request.returncode = max(request.returncode, code)
