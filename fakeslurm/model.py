@@ -267,6 +267,8 @@ class Job:
     first_eligible_time: float | None = None
     """AccrueTime, when it has been held, got another begin or waited for its array's limit since."""
     admin_comment: str | None = None
+    time_min: int | None
+    """Minutes; of one that was submitted with a deadline and without a limit, and it stays (measured)."""
     num_nodes: int
     """Of the allocation; while pending the least number that it needs, and once Slurm has looked where it could run, the number
     that it would get if nothing else ran (measured)."""

@@ -224,8 +224,11 @@ class JobColumns:
     def priority_long(self, job: Job) -> str:
         return f"{job.priority}"
 
+    def time_min(self, job: Job) -> str:
+        return short_time(60 * (job.time_min or 0))
+
     def qos(self, job: Job) -> str:
-        name = associations.qos(job.description.qos, self.settings)
+        name = jobtexts.qos(job, self.settings)
         return NULL if name is None else name
 
     def reason(self, job: Job) -> str:

@@ -96,7 +96,7 @@ class _Values:
             **({"mail_type": [JSON_NAMES[one] for one in JSON_NAMES if one in asked.mail_type]} if self._new else {}),
             "name": asked.name,
             "partition": job.partition,
-            "qos": associations.qos(asked.qos, settings) or "",
+            "qos": jobtexts.qos(job, settings) or "",
             "user_id": asked.uid,
             "user_name": asked.user,
             "wckey": asked.wckey or "",
@@ -134,7 +134,7 @@ class _Values:
             "start_time": _seconds(jobtexts.expected_start(job, self.now)),
             "submit_time": _seconds(job.submit_time),
             "time_limit": NO_LIMIT if job.time_limit is None else job.time_limit,
-            "time_minimum": 1 if job.description.deadline else 0,
+            "time_minimum": job.time_min or 0,
         }
 
     def _end(self) -> int:

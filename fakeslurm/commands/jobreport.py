@@ -38,10 +38,6 @@ def _star(number: int | None) -> str:
     return "*" if number is None else f"{number}"
 
 
-_LEAST_TIME = "00:01:00"
-"""TimeMin of a job that has a deadline (measured)."""
-
-
 @frozen
 class Reporter:
     """Writes reports, for one call of scontrol."""
@@ -100,7 +96,7 @@ class Reporter:
             limit = f" ArrayTaskThrottle={job.array.limit}" if job.array.limit else ""
             element = f" ArrayJobId={job.array.job_id} ArrayTaskId={tasks}{limit}"
         account = associations.account(asked.uid, asked.account, self.settings)
-        qos = associations.qos(asked.qos, self.settings)
+        qos = jobtexts.qos(job, self.settings)
         if job.het is not None:
             element = f" HetJobId={job.het.job_id} HetJobOffset={job.het_offset}"
         lines = [
@@ -124,7 +120,7 @@ class Reporter:
         end = self._stamp(jobtexts.expected_end(job, self.now))
         return [
             f"RunTime={used} TimeLimit={format_time_limit(job.time_limit)} "
-            f"TimeMin={'N/A' if job.description.deadline is None else _LEAST_TIME}",
+            f"TimeMin={'N/A' if job.time_min is None else format_time_limit(job.time_min)}",
             f"SubmitTime={self.stamps(job.submit_time)} EligibleTime={self._stamp(job.eligible_time)}",
             f"AccrueTime={self._stamp(jobtexts.accrue_time(job))}",
             f"StartTime={start} EndTime={end} Deadline={self._stamp(job.description.deadline, 'N/A')}",

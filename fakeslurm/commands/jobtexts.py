@@ -7,6 +7,7 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from fakeslurm import associations
 from fakeslurm.jobarray import ACCRUED_AFTER, index_text
 from slurmkit.slurm import hostlist
 from slurmkit.slurm.durations import format_squeue_elapsed
@@ -36,6 +37,7 @@ __all__ = [
     "nodelist",
     "over_subscribe",
     "preemptable_since",
+    "qos",
     "requeue",
     "required_nodes",
     "seconds_used",
@@ -216,6 +218,14 @@ def over_subscribe(job: Job) -> str:
     if job.description.exclusive:
         return "NO"
     return "YES" if job.description.oversubscribe else "OK"
+
+
+def qos(job: Job, settings: Settings) -> str | None:
+    """What there is; 24.11 shows of a job that waits what it asked for, also when there is no such QOS. None without slurmdbd."""
+    asked = job.description.qos
+    found = associations.qos(asked, settings)
+    asks_in_vain = found == "" and job.state is JobState.PENDING and settings.profile.release == NEW
+    return asked if asks_in_vain else found
 
 
 def requeue(job: Job, settings: Settings) -> bool:

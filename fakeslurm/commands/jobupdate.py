@@ -49,6 +49,8 @@ _TEXTS = {
 }  # fmt: skip
 _FILES = {"StdOut": "output", "StdErr": "error", "StdIn": "input", "WorkDir": "work_dir"}
 _NUMBERS = {"MinMemoryNode": "mem_per_node", "MinMemoryCPU": "mem_per_cpu", "MinTmpDiskNode": "tmp_disk"}
+_INSTEAD = {"MinMemoryNode": "mem_per_cpu", "MinMemoryCPU": "mem_per_node"}
+"""What an earlier word has said counts no more."""
 _SIZES = frozenset({"NodeList", "ReqNodeList"})
 """Updates of one job only, as they may change its size."""
 
@@ -146,6 +148,7 @@ class _Reader:
             self.changes[_FILES[name]] = value
         elif name in _NUMBERS:
             self.changes[_NUMBERS[name]] = self._number(name, value, 2**32 - 3)
+            self.changes.pop(_INSTEAD.get(name, ""), None)
         elif name == "Priority":
             self.changes["priority"] = self._number(name, value, 2**32 - 3)
         elif name == "Requeue":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from fakeslurm import associations
-from fakeslurm.commands import answers
+from fakeslurm.commands import answers, jobtexts
 from fakeslurm.commands.answers import Stop, words
 from fakeslurm.commands.arrayjobs import as_element
 from fakeslurm.commands.jobtexts import NEW
@@ -186,7 +186,7 @@ def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool
         )
     if "qos" in values:
         qos = frozenset(words(values["qos"].lower()))
-        tests.append(lambda job: (associations.qos(job.description.qos, settings) or "").lower() in qos)
+        tests.append(lambda job: (jobtexts.qos(job, settings) or "").lower() in qos)
     if "licenses" in values:
         licenses = frozenset(words(values["licenses"]))
         tests.append(lambda job: not licenses.isdisjoint(license_names(job.description.licenses)))

@@ -57,7 +57,7 @@ _FIELDS: Mapping[str, Field] = {
     "mem-per-tres": Field("MEM_PER_TRES", constant="N/A"),
     "mincpus": Field("MIN_CPUS", "min_cpus"),
     "minmemory": Field("MIN_MEMORY", "min_memory"),
-    "mintime": Field("TIME_MIN", constant="0:00"),
+    "mintime": Field("TIME_MIN", "time_min"),
     "mintmpdisk": Field("MIN_TMP_DISK", "min_tmp_disk"),
     "name": Field("NAME", "name"),
     "network": Field("NETWORK", constant=NULL),

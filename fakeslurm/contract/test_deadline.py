@@ -31,6 +31,7 @@ def test_deadline_that_comes_while_a_job_waits(slurm: SlurmUnderTest) -> None:
     slurm.wait(gate, ["RUNNING"])
     job_id = slurm.sbatch("true", "--deadline=now+64seconds")
     assert slurm.wait(job_id, ["PENDING"])["TimeMin"] == "00:01:00"
+    assert slurm.run("squeue", "-h", "-j", job_id, "-O", "mintime:6").stdout == "1:00  \n"
     assert slurm.wait(job_id)["JobState"] == "DEADLINE"
     (slurm.workdir / "go").touch()
     slurm.wait(gate)
@@ -45,6 +46,7 @@ def test_limit_of_a_job_that_runs(slurm: SlurmUnderTest) -> None:
         running["Deadline"], "%Y-%m-%dT%H:%M:%S"
     )
     shorter = slurm.sbatch(body, "--deadline=now+600seconds", "-t", "2")
-    assert slurm.wait(shorter, ["RUNNING"])["TimeLimit"] == "00:02:00"
+    fields = slurm.wait(shorter, ["RUNNING"])
+    assert (fields["TimeLimit"], fields["TimeMin"]) == ("00:02:00", "N/A")
     (slurm.workdir / "go").touch()
     slurm.wait(unlimited)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.harness import SlurmUnderTest, until, wait_for_reason
 from fakeslurm.contract.test_update_job import held, running, update
 
 
@@ -73,3 +73,17 @@ def test_the_scheduler_comes_by_after_all_of_a_command(slurm: SlurmUnderTest, wo
     rows = slurm.run("squeue", "-h", "-j", array, "-O", "JobArrayID,JobID").stdout.splitlines()
     ids = {element: int(job_id) - int(array) for element, job_id in map(str.split, rows)}
     assert ids[f"{array}_4"] == 1
+
+
+def test_elements_that_no_node_will_do_for(slurm: SlurmUnderTest) -> None:
+    """They are no held ones when they become jobs of their own."""
+    array = held(slurm, "-a", "1-3", "--tmp=100")
+    slurm.run("scontrol", "release", array)
+    wait_for_reason(slurm, array, "BadConstraints")
+    assert update(slurm, f"jobid={array}_2", "Name=x") == ""
+    until(
+        lambda: queue(slurm, array, "%K|%r|%Q") == ["1,3|BadConstraints|0", "2|BadConstraints|0"],
+        what="it is looked at",
+    )
+    assert update(slurm, f"jobid={array}_2", "MinTmpDiskNode=0") == ""
+    until(lambda: queue(slurm, array, "%K|%t") == ["1,3|PD", "2|R"], what="one runs")

@@ -139,12 +139,14 @@ def test_values_that_are_refused(slurm: SlurmUnderTest, word: str, complaint: st
         ("WorkDir=/tmp", "WorkDir", "/tmp"),
         ("Priority=0", "Reason", "JobHeldAdmin"),
         ("QOS=nosuch", "QOS", "normal"),
+        ("MinMemoryNode=100 MinMemoryCPU=50", "MinMemoryCPU", "50M"),
+        ("MinMemoryCPU=50 MinMemoryNode=100", "MinMemoryNode", "100M"),
     ],
 )
 def test_one_value_of_a_held_job(slurm: SlurmUnderTest, word: str, field: str, value: str) -> None:
     job_id = held(slurm, "-o", "/a/b")
     before = shown(slurm, job_id)
-    assert update(slurm, f"jobid={job_id}", word) == ""
+    assert update(slurm, f"jobid={job_id}", *(word.split() if "Memory" in word else [word])) == ""
     after = shown(slurm, job_id)
     assert after[field] == value
     follow = {
@@ -252,6 +254,10 @@ def test_mail(slurm: SlurmUnderTest, words: str, shows: str) -> None:
 def test_the_qos_of_a_job_that_has_none(slurm: SlurmUnderTest) -> None:
     """It gets one by an update; what has one keeps it."""
     waits, runs = held(slurm, "-q", "nope"), running(slurm, "-q", "nope")
+    shows = "nope" if slurm.at_least("24.11") else ""
+    assert update(slurm, f"jobid={waits}", "QOS=other") == ""
+    assert shown(slurm, waits)["QOS"] == shows
+    assert slurm.run("squeue", "-h", "-q", "nope", "-o", "%i").stdout == (f"{waits}\n" if shows else "")
     assert update(slurm, f"jobid={waits}", "QOS=normal") == ""
     assert shown(slurm, waits)["QOS"] == "normal"
     for word in ("QOS=nope", "QOS="):

@@ -46,10 +46,13 @@ EXCLUSIONS: Sequence[Exclusion] = (
         ),
     ),
     Exclusion(
-        "AccrueTime of jobs that have started",
-        "chance where a job is released or gets another begin: it has none when it starts at the scheduler's first look (measured)",
+        "AccrueTime of jobs that have started, and of arrays that wait for their limit",
+        "chance where a job is released or gets another begin: it has none when it, or the first element, starts at the "
+        "scheduler's first look (measured)",
         ("scontrol",),
-        _pairs((r"(JobState=(?!PENDING)\S+ (?:(?!JobState=)[\s\S])*?AccrueTime=)\S+", r"\1*")),
+        _pairs(
+            (r"(JobState=(?!PENDING Reason=(?!JobArrayTaskLimit))\S+ (?:(?!JobState=)[\s\S])*?AccrueTime=)\S+", r"\1*")
+        ),
     ),
     Exclusion(
         "processes of srun (`show step`)",

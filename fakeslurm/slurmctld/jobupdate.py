@@ -181,8 +181,6 @@ class JobUpdates:
         found = associations.qos(update.qos or (None if old else "none"), settings)
         if found:
             self._must_wait(job)
-        elif not old and job.state is JobState.PENDING:
-            raise unsupported("an unknown QOS for a job that has none")
         return found or None
 
     def _check_nodelist(self, job: Job, update: JobUpdate) -> None:
@@ -339,6 +337,8 @@ class JobUpdates:
     def _remember(self, job: Job, update: JobUpdate) -> None:
         if update.mem_per_node is not None or update.mem_per_cpu is not None:
             self._must_wait(job)
+            if update.mem_per_cpu == 0 and (job.description.mem_per_node or job.description.mem_per_cpu):
+                raise unsupported("update of a job with MinMemoryCPU=0")  # its TRES stay
             self._describe(job, mem_per_node=update.mem_per_node, mem_per_cpu=update.mem_per_cpu or None)
         if update.tmp_disk is not None:
             self._must_wait(job)

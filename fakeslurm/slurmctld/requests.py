@@ -95,7 +95,8 @@ class Requests:
         if task not in job.array.pending:
             return self._state.known(job.array.elements.get(task, 0))
         element = self._waiting.split(job, task)
-        self._waiting.consider(element)
+        if not element.fits_nowhere:
+            self._waiting.consider(element)
         return element
 
     def update(self, job_id: int, update: JobUpdate, uid: int, task: int | None) -> None:

@@ -17,6 +17,7 @@ from fakeslurm.slurmctld.state import State
 
 __all__ = ["check", "make_job", "postpone", "renew", "resize"]
 
+_LEAST_MINUTES = 1
 _REQUEUE_SECOND = 1.0
 """How much longer than cred_expire a requeued job waits (job_mgr.c)."""
 
@@ -56,6 +57,7 @@ def make_job(
         priority=0 if description.hold else state.priority_of(description),
         direct_priority=description.priority is not None and not description.hold,
         time_limit=admission.time_limit_of(description, partitions[0]),
+        time_min=_LEAST_MINUTES if description.deadline is not None and description.time_limit is None else None,
         num_nodes=_least_nodes(demand, partitions, state),
         num_cpus=demand.requested_cpus,
         num_tasks=demand.num_tasks,
