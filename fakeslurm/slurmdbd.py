@@ -14,6 +14,8 @@ from slurmkit.slurm.states import JobState
 
 __all__ = ["Accounting", "JobRecord", "StepRecord", "record_of"]
 
+_NAMELESS = "allocation"
+"""What slurmdbd calls a job without a name."""
 _REFUSED = 1 << 8
 """Exit code 1: of a job that was refused after it had its id."""
 
@@ -194,7 +196,7 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         array_limit=job.array.limit if job.array is not None else None,
         het_job_id=None if het is None else het.job_id,
         het_offset=None if het is None else job.het_offset,
-        name=description.name,
+        name=description.name or _NAMELESS,
         user=description.user,
         uid=description.uid,
         group=description.group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,25 +25,26 @@ __all__ = [
 ]
 
 Kind = Literal["text", "number", "date"]
-"""Too long for its width, a text is cut and ends with a plus, a number (or a duration) overflows, a date is cut."""
+"""Too long for its width, a text is cut and ends with a plus, a number (or a duration) overflows, a date is cut.
+A number that is not there is a blank, which has a place of its own also where the width is 0."""
 
 _TEXTS = (
-    "Account:10 AdminComment:15 AllocTRES:10 AveCPU:10 AveCPUFreq:10 AveDiskRead:14 AveDiskWrite:14 AvePages:10 "
-    "AveRSS:10 AveVMSize:10 BlockID:16 Cluster:10 Comment:14 Constraints:19 ConsumedEnergy:14 ConsumedEnergyRaw:17 "
+    "Account:10 AdminComment:15 AllocNodes:10 AllocTRES:10 AveCPU:10 AveCPUFreq:10 AveDiskRead:14 AveDiskWrite:14 "
+    "AvePages:10 AveRSS:10 AveVMSize:10 BlockID:16 Cluster:10 Comment:14 Constraints:19 ConsumedEnergy:14 "
     "Container:19 DerivedExitCode:15 ExitCode:8 Flags:19 Group:9 JobID:-12 JobIDRaw:-12 JobName:10 Layout:9 "
-    "MaxDiskRead:12 MaxDiskReadNode:15 MaxDiskReadTask:15 MaxDiskWrite:12 MaxDiskWriteNode:16 MaxDiskWriteTask:16 "
-    "MaxPages:8 MaxPagesNode:12 MaxPagesTask:14 MaxRSS:10 MaxRSSNode:10 MaxRSSTask:10 MaxVMSize:10 MaxVMSizeNode:14 "
-    "MaxVMSizeTask:14 McsLabel:12 MinCPU:10 MinCPUNode:10 MinCPUTask:10 NodeList:15 Partition:10 QOS:10 Reason:22 "
-    "ReqCPUFreq:10 ReqCPUFreqGov:13 ReqCPUFreqMax:13 ReqCPUFreqMin:13 ReqMem:10 ReqTRES:10 Reservation:20 State:10 "
-    "SubmitLine:20 SystemComment:15 SystemCPU:10 Timelimit:10 TimelimitRaw:10 TotalCPU:10 TRESUsageInAve:14 "
-    "TRESUsageInMax:14 TRESUsageInMaxNode:18 TRESUsageInMaxTask:18 TRESUsageInMin:14 TRESUsageInMinNode:18 "
-    "TRESUsageInMinTask:18 TRESUsageInTot:14 TRESUsageOutAve:15 TRESUsageOutMax:15 TRESUsageOutMaxNode:19 "
-    "TRESUsageOutMaxTask:19 TRESUsageOutMin:15 TRESUsageOutMinNode:19 TRESUsageOutMinTask:19 TRESUsageOutTot:15 User:9 "
-    "UserCPU:10 WCKey:10 WorkDir:20"
+    "MaxDiskRead:12 MaxDiskReadNode:15 MaxDiskWrite:12 MaxDiskWriteNode:16 MaxPages:8 MaxPagesNode:12 MaxRSS:10 "
+    "MaxRSSNode:10 MaxVMSize:10 MaxVMSizeNode:14 McsLabel:12 MinCPU:10 MinCPUNode:10 NodeList:15 Partition:10 "
+    "QOS:10 Reason:22 ReqCPUFreq:10 ReqCPUFreqGov:13 ReqCPUFreqMax:13 ReqCPUFreqMin:13 ReqMem:10 ReqNodes:8 "
+    "ReqTRES:10 Reservation:20 State:10 SubmitLine:20 SystemComment:15 SystemCPU:10 Timelimit:10 TimelimitRaw:10 "
+    "TotalCPU:10 TRESUsageInAve:14 TRESUsageInMax:14 TRESUsageInMaxNode:18 TRESUsageInMaxTask:18 TRESUsageInMin:14 "
+    "TRESUsageInMinNode:18 TRESUsageInMinTask:18 TRESUsageInTot:14 TRESUsageOutAve:15 TRESUsageOutMax:15 "
+    "TRESUsageOutMaxNode:19 TRESUsageOutMaxTask:19 TRESUsageOutMin:15 TRESUsageOutMinNode:19 TRESUsageOutMinTask:19 "
+    "TRESUsageOutTot:15 User:9 UserCPU:10 WCKey:10 WorkDir:20"
 )
 _NUMBERS = (
-    "AllocCPUS:10 AllocNodes:10 AssocID:7 CPUTime:10 CPUTimeRAW:10 DBIndex:-10 Elapsed:10 ElapsedRaw:10 GID:6 NCPUS:10 "
-    "NNodes:8 NTasks:8 Priority:10 QOSRAW:6 ReqCPUS:8 ReqNodes:8 ReservationId:8 Reserved:10 ResvCPU:10 ResvCPURAW:10 "
+    "AllocCPUS:10 AssocID:7 ConsumedEnergyRaw:17 CPUTime:10 CPUTimeRAW:10 DBIndex:-10 Elapsed:10 ElapsedRaw:10 GID:6 "
+    "MaxDiskReadTask:15 MaxDiskWriteTask:16 MaxPagesTask:14 MaxRSSTask:10 MaxVMSizeTask:14 MinCPUTask:10 NCPUS:10 "
+    "NNodes:8 NTasks:8 Priority:10 QOSRAW:6 ReqCPUS:8 ReservationId:8 Reserved:10 ResvCPU:10 ResvCPURAW:10 "
     "Suspended:10 UID:6 WCKeyID:10"
 )
 _DATES = "Eligible:19 End:19 Start:19 Submit:19"
@@ -111,6 +113,8 @@ class AccountColumn:
 
     def cell(self, row: Any, cuts_dates: bool) -> str:
         text, width = self.get(row), abs(self.width)
+        if self.kind == "number":
+            text = text or " "
         if self.kind != "number" and len(text.encode("utf-8", "surrogateescape")) > width:
             mark = "" if self.kind == "date" or not width else "+"
             if self.kind == "date" and not cuts_dates and text[0].isdigit():
@@ -149,9 +153,9 @@ def columns(text: str, fields: Fields, getter: Callable[[str], Callable[[Any], s
 
 
 def _width(text: str) -> int:
-    sign = -1 if text.startswith("-") else 1
-    digits = text.removeprefix("-")
-    return sign * int(digits) if digits.isdecimal() else 0
+    """As atoi reads it."""
+    match = re.match(r"\s*[+-]?[0-9]+", text, re.ASCII)
+    return int(match[0]) if match else 0
 
 
 @frozen

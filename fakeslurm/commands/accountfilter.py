@@ -196,7 +196,7 @@ def check(key: str, value: str, invocation: Invocation, controller: Controller) 
             minutes(value)
         case "whole-hetjob" if value.lower() not in ("", *_WHOLE):
             raise Stop(f'{_PROGRAM}: error: Invalid --whole-hetjob value "{value}". Valid values: [yes|no].\n')
-        case "uid" | "gid" | "qos" | "flags" | "nnodes" | "ncpus":
+        case "uid" | "gid" | "flags" | "nnodes" | "ncpus":
             _filters({key: value}, controller)
             if key == "uid":
                 _of_users(value, controller)

@@ -19,6 +19,7 @@ from fakeslurm.commands.jobsizes import allocated_memory, held_gres_tres, megaby
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.jobarray import TEXT_LENGTH, index_text
 from fakeslurm.model import BATCH
+from fakeslurm.slurmctld.running import LAUNCH_FAILED
 from slurmkit.slurm.durations import format_elapsed, format_time_limit
 from slurmkit.slurm.states import ExitCode, JobState
 
@@ -142,7 +143,10 @@ class AccountTexts:
         return self.settings.cluster_name
 
     def _consumedenergy(self, row: Row) -> str:
-        return "" if row.step is None and row.job.steps else "0"
+        """Nothing of a job while it runs, nor when the batch script was its only step (measured)."""
+        steps = row.job.steps
+        summed = row.job.end is not None and any(step.step_id != BATCH for step in steps)
+        return "0" if row.step is not None or not steps or summed else ""
 
     _consumedenergyraw = _consumedenergy
 
@@ -368,6 +372,13 @@ class AccountTexts:
         if row.job.time_limit is None and self._started(row.job) is None:
             return "Partition_Limit"
         return text(row.job.time_limit)
+
+    def _tresusage(self, row: Row) -> str:
+        """Of a step that has run nothing is known but its energy, which nobody measures."""
+        ran = row.step is not None and row.step.end is not None and row.step.wait_status != LAUNCH_FAILED
+        return "energy=0" if ran else ""
+
+    _tresusageinave = _tresusageintot = _tresusageoutave = _tresusageouttot = _tresusage
 
     def _uid(self, row: Row) -> str:
         return "" if row.step is not None else f"{row.job.uid}"

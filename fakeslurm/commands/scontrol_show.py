@@ -124,8 +124,9 @@ def _show_steps(call: Call, which: str | None) -> Reply:
         raise Stop(_NO_STEPS.format(which, "StepID must not be an empty string"))
     jobs = list(call.controller.jobs.values())
     if match is not None:
+        anything = bool(jobs)
         jobs = [job for job in jobs if is_meant(job, int(match[1]))]
-        if not jobs:
+        if not jobs and anything:  # where there are no jobs at all the step is missed instead (measured)
             problem = (
                 _NO_STEPS.format(which, INVALID_JOB_ID) if new else f"slurm_get_job_steps error: {INVALID_JOB_ID}\n"
             )

@@ -258,8 +258,6 @@ def _print(request: _Request, invocation: Invocation, controller: Controller) ->
     if "reservation" in request.flags:
         raise Stop("".join(faults), 0, "No reservations in the system\n")
     groups = _groups(request, used, controller)
-    if "list-reasons" in request.flags and "summarize" not in request.flags:
-        groups = [group for group in groups if group.nodes]
     order = request.values.get("sort", "N" if "Node" in request.flags else "#P,-t")
     groups = order_groups(groups, order, controller.settings, columns)
     head = ""

@@ -278,8 +278,9 @@ def _after(request: _Request, operands: list[str], environ: Mapping[str, str], c
             _check(request, key, environ[variable], controller)
             values[key] = environ[variable]
     if request.start and not request.of_steps:
-        if "Format" not in values:
-            values.setdefault("format", _START)
+        if "format" not in values:
+            values["format"] = _START
+            values.pop("Format", None)  # which is passed over (measured)
         values.setdefault("sort", "S")
         values.setdefault("states", "PD")
 

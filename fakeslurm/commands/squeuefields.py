@@ -140,7 +140,7 @@ UNSUPPORTED = frozenset({"allocsid"})
 
 _EXCLUDED = Field("EXC_NODES", "excluded_nodes")
 _NEW_FIELDS = {name: field for name, field in _FIELDS.items() if name != "selectjobinfo"} | {
-    "containerid": Field("CONTAINER_ID", constant=NULL),
+    "containerid": Field("CONTAINERID", constant=NULL),
     "derivedec": Field("DERIVED_EC", "derived_pair"),
     "excnodes": _EXCLUDED,
     "exit_code": Field("EXIT_CODE", "exit_pair"),

@@ -138,6 +138,7 @@ def test_the_job_with_the_id_of_the_array_is_forgotten_last(slurm: SlurmUnderTes
     until(lambda: queue(slurm, array, "%i|%t") == [f"{array}_2|R", f"{array}_3|CD"], what="element 1 is forgotten")
     (slurm.workdir / "go2").touch()
     until(lambda: slurm.run("squeue", "-h", "-t", "all").stdout == "", what="all of it is forgotten")
+    assert slurm.run("scontrol", "show", "step", f"{array}.0").stdout == f"Job step {array}.0 not found\n"
 
 
 def test_accounting(slurm: SlurmUnderTest) -> None:

@@ -56,6 +56,13 @@ def test_scontrol_names_the_files(slurm: SlurmUnderTest) -> None:
     assert (fields["StdIn"], fields["WorkDir"]) == ("/dev/null", str(slurm.workdir))
 
 
+def test_nowhere(slurm: SlurmUnderTest) -> None:
+    """``none`` in any case, but not behind a directory."""
+    fields = slurm.wait(slurm.sbatch("echo out", "-o", "NONE", "-e", "./none", "-i", "none"))
+    assert (fields["StdIn"], fields["StdOut"], fields["StdErr"]) == (*["/dev/null"] * 2, f"{slurm.workdir}/./none")
+    assert [path.name for path in slurm.workdir.iterdir() if path.name.lower() == "none"] == ["none"]
+
+
 def test_open_mode(slurm: SlurmUnderTest) -> None:
     for mode in ("truncate", "append"):
         (slurm.workdir / f"{mode}.out").write_text("before\n")

@@ -118,7 +118,7 @@ class Session(RuleBasedStateMachine):
         for side in (arena.left, arena.right):
             side.start(arena.root / side.name[0].upper() / "w", first)
             (side.workdir / "sub").mkdir()
-        self.places = Places(str(arena.left.workdir), str(arena.right.workdir))
+        self.places = Places(str(arena.left.workdir.parent), str(arena.right.workdir.parent))
 
     def submit(self, submission: Submission) -> None:
         if submission.array is not None and not self.arena.arrays:

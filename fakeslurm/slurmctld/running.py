@@ -29,9 +29,9 @@ from fakeslurm.slurmctld.state import State
 from fakeslurm.slurmctld.steps import Placement
 from slurmkit.slurm.states import JobState
 
-__all__ = ["Running"]
+__all__ = ["LAUNCH_FAILED", "Running"]
 
-_LAUNCH_FAILED = 4021
+LAUNCH_FAILED = 4021
 """ESLURMD_IO_ERROR, which Slurm keeps as if it were a wait status: the commands show 0:53 (measured)."""
 _SHORTEST_KILL_WAIT = 5.0
 _NEXT_PASS = 1.0
@@ -354,13 +354,13 @@ class Running:
 
     def launch_failed(self, job: Job) -> None:
         if job.state in (JobState.RUNNING, JobState.SUSPENDED) and job.batch is not None:
-            job.wait_status = _LAUNCH_FAILED
-            self.end_step(job, job.batch, (_LAUNCH_FAILED,))
+            job.wait_status = LAUNCH_FAILED
+            self.end_step(job, job.batch, (LAUNCH_FAILED,))
             raised_signal = self._state.settings.profile.raised_signal_reason
-            reason = messages.ended_badly(_LAUNCH_FAILED, raised_signal=raised_signal)
+            reason = messages.ended_badly(LAUNCH_FAILED, raised_signal=raised_signal)
             self.terminate(job, JobState.FAILED, reason, messages.STEP_FAILED)
         else:
-            self.batch_ended(job, _LAUNCH_FAILED)
+            self.batch_ended(job, LAUNCH_FAILED)
 
     def end_step(self, job: Job, step: Step, statuses: Sequence[int]) -> None:
         """A step is over. Nothing happens to one that was already."""

@@ -1,0 +1,158 @@
+"""What the differential machine found out by asking much: sacct's options, fields, widths and complaints."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["-j", "abc", "--units=x"], "sacct: fatal: Bad job/step specified: abc"),
+        (["--units=x", "-j", "abc"], "sacct: error: Invalid unit type 'x'. Possible options are 'KMGTP'"),
+        (["-j", "1", "-j", "abc"], "sacct: fatal: Bad job/step specified: abc"),
+        (["-s", "nope", "-j", "abc"], "sacct: fatal: unrecognized job state value 'nope'"),
+        (["-h", "-j", "abc"], "sacct: fatal: Bad job/step specified: abc"),
+        (["-h", "extra"], "sacct: error: Unknown arguments:"),
+        (["-e", "-o", "bogus"], 'sacct: error: Invalid field requested: "bogus"'),
+        (["extra", "-o", "bogus"], 'sacct: error: Invalid field requested: "bogus"'),
+        (["-o", "bogus", "-E", "2001-01-01"], "sacct: error: Start time ("),
+        (["-l", "-o", "jobid", "-E", "2001-01-01"], "sacct: fatal: Options -o(--format) and -l(--long)"),
+        (["-K", "foo"], "sacct: fatal: Invalid time limit specification"),
+        (["-i", "2-"], 'sacct: error: Invalid numeric value "2-" for requested node range.'),
+        (["--whole-hetjob=foo"], 'sacct: error: Invalid --whole-hetjob value "foo". Valid values: [yes|no].'),
+        (["-j", "8_[1-3].foo"], "sacct: fatal: Bad step specified: 8_[1-3]"),
+        (["-j", "abc", "--bogus"], "sacct: fatal: Bad job/step specified: abc"),
+        (["-q", "nope", "-j", "abc"], "sacct: fatal: Bad job/step specified: abc"),
+        (["-q", "nope", "-E", "2001-01-01"], "sacct: error: Start time ("),
+        (["-q", "nope", "-o", "bogus"], "sacct: error: You gave a bad qos 'nope'. Valid QOS's are normal"),
+        (["-q", "nope", "-l", "-o", "jobid"], "sacct: fatal: Options -o(--format) and -l(--long)"),
+    ],
+)
+def test_what_sacct_complains_about_first(slurm: SlurmUnderTest, argv: list[str], complaint: str) -> None:
+    done = slurm.run("sacct", *argv)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(complaint)
+
+
+def accounted(slurm: SlurmUnderTest, *options: str, body: str = "true") -> str:
+    """The id of a job that has ended, once accounting has all of it."""
+    job_id = slurm.sbatch(body, *options)
+    slurm.wait(job_id)
+    slurm.accounted(job_id, "JobID")
+    argv = ("sacct", "-n", "-P", "-X", "-j", job_id, "-o", "JobName,State")
+    until(lambda: slurm.run(*argv).stdout == "named|COMPLETED\n", what="the whole record", interval=0.1)
+    return job_id
+
+
+def test_filters_of_sacct(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named", "-t", "5", "-N2", "-n2")
+    rows = {
+        **{"--name=NAMED": True, "--name=other --name=named": True, "-r DEBUG": True, "-r nope": False},
+        **{"-A ROOT": True, "-A nope -A root": True, "-q NORMAL": True, "-W ''": True, "-s ''": True, "-S ''": True},
+        **{"-i 0": True, "-i 2-1": False, "-I 1-2-3": True, "-i 1k": False, "-K 1": True, "-k 5": True, "-k 1": False},
+        **{
+            "-M THROWAWAY -M nope": slurm.kind != "real",
+            "-M all": True,
+            "-M nope -L": True,
+            "-u -1": True,
+            "-u ''": False,
+        },
+    }
+    rows.pop("-M THROWAWAY -M nope")
+    found = {}
+    for options in rows:
+        words = [word.strip("'") for word in options.split()]
+        found[options] = slurm.run("sacct", "-nXP", "-j", job_id, "-o", "jobid", *words).stdout == f"{job_id}\n"
+    assert found == rows
+
+
+def test_a_field_has_one_width(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named", "--wckey=ünïc")
+    argv = ("sacct", "-n", "-X", "-j", job_id, "-o")
+    assert slurm.run(*argv, "jobname%20,jobname,jobname%4").stdout == "nam+ nam+ nam+ \n"
+    assert slurm.run(*argv, "alloccpus,alloccpus%0").stdout == "1 1 \n"
+    assert slurm.run(*argv, "jobname%-7,state%").stdout == "named    \n"
+    # As atoi reads it; at 0 a number takes its place, be it only a blank.
+    assert slurm.run(*argv, "jobname%7x,alloccpus% 3,partition%+3").stdout == "  named   1 de+ \n"
+    assert slurm.run(*argv, "ntasks%0,reqnodes%0,allocnodes%x,gid%,state%-3").stdout == "    0 CO+ \n"
+    # Bytes are counted.
+    submit_line = slurm.run(*argv, "submitline%60").stdout
+    assert "ünïc" in submit_line
+    assert len(submit_line.encode()) == 62
+
+
+def test_dates_that_are_too_wide(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named")
+    year = slurm.accounted(job_id, "Submit", "-X")[0]["Submit"][:4]
+    done = slurm.run("sacct", "-n", "-X", "-j", job_id, "-o", "submit%4,end%-5")
+    assert done.stdout == ("#### ##### \n" if slurm.at_least("24.11") else f"{year} {year}- \n")
+
+
+def test_jobs_that_were_pending_have_no_steps(slurm: SlurmUnderTest) -> None:
+    job_id = accounted(slurm, "-J", "named", "-b", "now+2")
+    argv = ("sacct", "-n", "-P", "-j", job_id, "-o", "JobID")
+    assert slurm.run(*argv, "-s", "PD").stdout == f"{job_id}\n"
+    assert slurm.run(*argv, "-s", "PD,R").stdout.split() in ([job_id], [job_id, f"{job_id}.batch"])
+
+
+def test_array_of_sacct(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--array=1-7:2%2")
+    argv = ("sacct", "-n", "-X", "-P", "-j", job_id, "-o", "JobID,JobIDRaw,State")
+    whole = f"{job_id}_[1,3,5,7%2]|{job_id}|PENDING\n"
+    until(lambda: slurm.run(*argv).stdout == whole, what="the array in accounting", interval=0.1)
+    done = slurm.run(*argv, "--array")
+    if slurm.at_least("24.11"):
+        assert done.stdout == "".join(f"{job_id}_{task}|{job_id}|PENDING\n" for task in (1, 3, 5, 7))
+    else:
+        assert (done.returncode, done.stderr) == (1, "sacct: unrecognized option '--array'\n")
+    slurm.run("scancel", job_id)
+
+
+def test_a_job_without_a_name(slurm: SlurmUnderTest) -> None:
+    """Accounting gives it one."""
+    job_id = slurm.sbatch("true", "--hold", "-J", "")
+    argv = ("sacct", "-nXP", "-j", job_id, "-o", "jobname")
+    until(lambda: slurm.run(*argv).stdout == "allocation\n", what="the name in accounting", interval=0.1)
+    assert slurm.run(*argv, "--name=ALLOCATION").stdout == "allocation\n"
+    assert slurm.run(*argv, "--name=").stdout == ""
+    slurm.run("scancel", job_id)
+
+
+def test_energy(slurm: SlurmUnderTest) -> None:
+    """There is none, which is said of each step that has ended, and of jobs that have had steps of srun."""
+    job_id = slurm.sbatch("srun true")
+    alone = accounted(slurm, "-J", "named")
+    slurm.wait(job_id)
+    fields = "jobid,consumedenergy,tresusageinave,tresusageintot,tresusageoutave,tresusageouttot,tresusageinmax"
+    argv = ("sacct", "-nP", "-j", f"{job_id},{alone}", "-o", fields)
+    of_step = "|0|energy=0|energy=0|energy=0|energy=0|"
+    rows = [f"{job_id}|0|||||", f"{job_id}.batch{of_step}", f"{job_id}.0{of_step}"]
+    rows += [f"{alone}||||||", f"{alone}.batch{of_step}"]
+    until(lambda: slurm.run(*argv).stdout.splitlines() == rows, what="the energy of all steps", interval=0.1)
+
+
+def test_fields_of_the_environment(slurm: SlurmUnderTest) -> None:
+    """SACCT_FORMAT stands in for --format."""
+    job_id = accounted(slurm, "-J", "named")
+    done = slurm.run("sacct", "-X", "-P", "-j", job_id, env={"SACCT_FORMAT": "jobid,state"})
+    assert done.stdout == f"JobID|State\n{job_id}|COMPLETED\n"
+
+
+def test_a_het_job_that_waits(slurm: SlurmUnderTest) -> None:
+    """24.11 does not know of a job that has not started what it belongs to."""
+    script = slurm.script("true", shebang="#!/bin/sh\n#SBATCH -H -n1\n#SBATCH hetjob\n#SBATCH -n2")
+    done = slurm.run("sbatch", "--parsable", script)
+    leader = int(done.stdout)
+
+    def labels(asked: str) -> list[str]:
+        return slurm.run("sacct", "-nXP", "-o", "JobID", "-j", asked).stdout.split()
+
+    new = slurm.at_least("24.11")
+    expected = [f"{leader}"] if new else [f"{leader}+0", f"{leader}+1"]
+    until(lambda: labels(f"{leader}") == expected, what=f"sacct shows {expected}", interval=0.1)
+    assert labels(f"{leader + 1}") == [f"{leader + 1}" if new else f"{leader}+1"]
+    assert labels(f"{leader}+1") == ([] if new else [f"{leader}+1"])
+    slurm.run("scancel", f"{leader}")
