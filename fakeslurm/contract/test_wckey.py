@@ -38,6 +38,14 @@ def test_shown(
     assert "WCKey" not in slurm.run("scontrol", "show", "job", job_id).stdout
 
 
+def test_taken_back(slurm: SlurmUnderTest) -> None:
+    """An update leaves none; ``--wckey=`` is one of no letters."""
+    jobs = [slurm.sbatch("true", "-H", *options) for options in (["--wckey="], ["--wckey=one"], [])]
+    slurm.run("scontrol", "update", f"jobid={','.join(jobs)}", "WCKey=")
+    shows = [slurm.run("squeue", "-h", "-j", job_id, "-o", "%w").stdout for job_id in jobs]
+    assert shows == ["\n", "(null)\n", "(null)\n"]
+
+
 def test_selected(slurm: SlurmUnderTest) -> None:
     one = slurm.sbatch("true", "--wckey=one")
     other = slurm.sbatch("true", "--wckey=other")

@@ -137,7 +137,7 @@ class JobUpdates:
         self._write_elsewhere(job, update)
         if update.wckey is not None and update.wckey != job.description.wckey:
             self._must_wait(job)
-            self._describe(job, wckey=update.wckey)
+            self._describe(job, wckey=update.wckey or None)
         if update.dependency is not None:
             self._must_wait(job)
             self._waiting.depend(job, update.dependency)
