@@ -83,6 +83,8 @@ class Profile:
     """scontrol update of an array names those of its elements that it has changed, where it could not change others."""
     keeps_first_name: bool
     """SLURM_JOB_NAME and ``%x`` in files are the name that a job was submitted with, though scontrol update has changed it."""
+    excludes_first: bool
+    """scontrol update changes the nodes that a job excludes before it looks at required nodes, gres and licenses."""
     throttles_arrays_only: bool
     """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
     requeue_renews_priority: bool
@@ -133,6 +135,7 @@ PROFILES: Mapping[str, Profile] = {
         looks_at_deadlines_early=False,
         updates_name_all=True,
         keeps_first_name=True,
+        excludes_first=False,
         throttles_arrays_only=False,
         requeue_renews_priority=False,
         memory_makes_mixed=False,
@@ -174,6 +177,7 @@ PROFILES: Mapping[str, Profile] = {
         looks_at_deadlines_early=True,
         updates_name_all=False,
         keeps_first_name=False,
+        excludes_first=True,
         throttles_arrays_only=True,
         requeue_renews_priority=True,
         memory_makes_mixed=True,

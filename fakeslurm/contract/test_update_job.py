@@ -192,6 +192,8 @@ def test_what_comes_before_a_refusal_stays(slurm: SlurmUnderTest) -> None:
     assert update(slurm, f"jobid={job_id}", "Dependency=foo", "StdOut=/x/y", "Requeue=0") != ""
     fields = shown(slurm, job_id)
     assert (fields["Comment"], fields["StdOut"], fields["Requeue"]) == ("c", "/x/y", "0")
+    assert "Invalid license" in update(slurm, f"jobid={job_id}", "Licenses=nope", "ExcNodeList=n1")
+    assert shown(slurm, job_id)["ExcNodeList"] == ("n1" if slurm.at_least("24.11") else "(null)")
 
 
 def test_a_running_job(slurm: SlurmUnderTest) -> None:

@@ -105,10 +105,14 @@ class JobUpdates:
     def _apply(self, job: Job, update: JobUpdate, *, operator: bool) -> None:
         partition = self._new_partition(job, update)
         qos = self._new_qos(job, update)
+        excludes_first = self._state.settings.profile.excludes_first
+        if excludes_first:
+            self._exclude(job, update)
         self._check_nodelist(job, update)
         self._check_gres(job, update)
         self._check_licenses(job, update)
-        self._exclude(job, update)
+        if not excludes_first:
+            self._exclude(job, update)
         if update.admin_comment is not None:
             job.admin_comment = update.admin_comment
         if update.comment is not None:
