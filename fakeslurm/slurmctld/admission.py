@@ -118,7 +118,9 @@ def misfit(description: JobDescription, demand: Demand, resources: Resources) ->
 def _node_misfit(description: JobDescription, demand: Demand, resources: Resources) -> str | None:
     """What no node of the cluster has."""
     largest = resources.most_cpus
-    if demand.min_cpus_per_node > largest:
+    if demand.min_cpus_per_node > largest and demand.ntasks_per_core == 1:
+        return messages.CPU_COUNT_DETAIL
+    if demand.ntasks_per_core > 1 and (demand.ntasks_per_node or 0) > largest * demand.ntasks_per_core:
         return messages.CPU_COUNT_DETAIL
     if max(demand.mem_per_node or 0, demand.mem_per_cpu or 0) > resources.most_memory:
         return messages.MEMORY_DETAIL

@@ -32,9 +32,17 @@ class Demand:
     """As many nodes as there are up to this number; more than `min_nodes` for ``-N MIN-MAX``."""
     num_tasks: int
     min_cpus: int
+    """What is shown while it waits: with ``--overcommit`` one of each node (measured)."""
     min_cpus_per_node: int
+    whole_cpus_per_node: int
+    """The same in whole tasks, where only these count."""
+    free_cpus_per_node: int
+    """How many CPUs a node has to have free, be they given to the job or not (measured)."""
+    most_cpus_per_node: int | None
+    """What ``--ntasks-per-node`` limits."""
     cpus_per_task: int
     ntasks_per_node: int | None
+    ntasks_per_core: int
     fills_nodes: bool
     """Whether each node gets the CPUs of ``--ntasks-per-node`` tasks, though fewer may have been asked for."""
     tasks_need_nodes: int
@@ -44,6 +52,8 @@ class Demand:
     whole_nodes: bool
     overcommit: bool
     contiguous: bool
+    takes_last_cpus: bool
+    """Whether it gets the last of the free CPUs of a node, not the first: with ``--ntasks-per-socket`` (measured)."""
     mem_per_node: int | None
     """MB; None is not asked for, 0 is all of the node."""
     mem_per_cpu: int | None
@@ -55,11 +65,6 @@ class Demand:
     excluded: int
     tasks_given: bool
     """Whether the number of tasks was asked for: SLURM_NTASKS."""
-
-    @property
-    def requested_cpus(self) -> int:
-        """What is shown while it waits: with ``--overcommit`` one of each node (measured)."""
-        return self.min_nodes if self.overcommit else self.min_cpus
 
 
 def node_mask(text: str, nodes: Mapping[str, NodeRecord], settings: Settings) -> tuple[int, list[str]]:
@@ -114,12 +119,20 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     else:
         num_tasks = min_nodes
     min_cpus = min_nodes if d.overcommit else num_tasks * cpus_per_task
+    _refuse_odd_mincpus(d, min_nodes, max_nodes, settings)
     if d.ntasks is None and some_nodes and not d.overcommit and (per_node is None or num_tasks <= cpus_per_task):
         # For all that it knows it gets by with one task (measured).
         listed = 0 if profile.nodelist_offers_nodes or per_node is not None else len(set(names))
         min_cpus = max(listed, min(num_tasks, 1) * cpus_per_task)
     tasks_on_a_node = per_node or 1 if num_tasks > 1 and not d.overcommit else 1
     min_cpus_per_node = max(d.mincpus or 1, tasks_on_a_node * cpus_per_task)
+    whole_cpus = min_cpus_per_node
+    if profile.tasks_fit_nodes:
+        whole_cpus = ceil(min_cpus_per_node / cpus_per_task) * cpus_per_task
+    floor = 0 if profile.tasks_fit_nodes else min_cpus_per_node
+    tasks_there = max(per_node or 0, 0 if d.overcommit else d.ntasks_per_core or 0)
+    if per_node is not None and d.min_nodes is None and not names and not profile.tasks_per_node_fill_nodes:
+        min_nodes = max(min_nodes, ceil(num_tasks / per_node))
     counted = d.ntasks is not None
     if per_node is not None and (d.spread_job or settings.profile.tasks_per_node_limit_nodes):
         counted = True
@@ -134,14 +147,19 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         num_tasks=num_tasks,
         min_cpus=min_cpus,
         min_cpus_per_node=min_cpus_per_node,
+        whole_cpus_per_node=whole_cpus,
+        free_cpus_per_node=max(whole_cpus, tasks_there * cpus_per_task),
+        most_cpus_per_node=None if d.overcommit or per_node is None else max(per_node * cpus_per_task, floor),
         cpus_per_task=cpus_per_task,
         ntasks_per_node=per_node,
-        fills_nodes=d.ntasks is None or (settings.profile.tasks_per_node_fill_nodes and num_tasks > 1),
+        ntasks_per_core=d.ntasks_per_core or 1,
+        fills_nodes=d.ntasks is None or settings.profile.tasks_per_node_fill_nodes,
         whole_tasks=profile.tasks_fit_nodes and d.ntasks is not None and not d.overcommit,
         tasks_need_nodes=_nodes_for_tasks(num_tasks, d, round_up=not settings.profile.tasks_per_node_fill_nodes),
         whole_nodes=d.exclusive,
         overcommit=d.overcommit,
         contiguous=d.contiguous,
+        takes_last_cpus=d.ntasks_per_socket is not None,
         mem_per_node=d.mem_per_node,
         mem_per_cpu=d.mem_per_cpu,
         tmp_disk=d.tmp_disk or 0,
@@ -151,6 +169,20 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         excluded=excluded,
         tasks_given=d.asks_for_tasks,
     )
+
+
+def _refuse_odd_mincpus(description: JobDescription, min_nodes: int, max_nodes: int | None, settings: Settings) -> None:
+    """Raises SlurmError for ``--mincpus`` with which a node's CPUs depend on more than what is asked for."""
+    d = description
+    each, least = d.cpus_per_task or 1, d.mincpus or 1
+    if least <= each or least > max(node.cpus for node in settings.nodes):
+        return
+    new = settings.profile.tasks_fit_nodes
+    if new and d.overcommit:
+        raise unsupported(f"--overcommit with --mincpus={least}")
+    several = max(min_nodes, max_nodes or 1) > 1
+    if least % each and several and not (new and d.ntasks is not None) and d.ntasks_per_node is None:
+        raise unsupported(f"--mincpus={least} with --cpus-per-task={each} on several nodes")
 
 
 def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres, ...]:
@@ -194,6 +226,8 @@ def pending_nodes(demand: Demand, largest_node: int, *, round_down: bool) -> int
     if demand.ntasks_per_node is not None:
         return max(demand.min_nodes, demand.tasks_need_nodes)
     per_node = max(largest_node // demand.cpus_per_task, 1)
+    if demand.cpus_per_task == 1:
+        per_node *= demand.ntasks_per_core
     if round_down and demand.cpus_per_task > 1:
         return max(demand.min_nodes, demand.num_tasks // per_node)
     return max(demand.min_nodes, ceil(demand.num_tasks / per_node))

@@ -47,6 +47,6 @@ class Released:
             used = record.allocated_memory - self._memory.get(record.index, 0)
             gres_in_use = record.gres_in_use & ~self._gres.get(record.index, 0)
             cpus = self._resources.usable_cpus(demand, record, free, used, gres_in_use)
-            if cpus >= demand.min_cpus_per_node:
+            if cpus >= demand.whole_cpus_per_node:
                 found.append(Candidate(record.index, cpus))
         return found

@@ -97,7 +97,7 @@ class Resources:
             used_cpus, used_memory = (0, 0) if empty else (record.allocated_cpus, record.allocated_memory)
             gres_in_use = 0 if empty else record.gres_in_use
             cpus = self.usable_cpus(demand, record, record.node.cpus - used_cpus, used_memory, gres_in_use)
-            if cpus >= demand.min_cpus_per_node:
+            if cpus >= demand.whole_cpus_per_node:
                 found.append(Candidate(index, cpus))
         return found
 
@@ -112,8 +112,10 @@ class Resources:
             return 0
         if demand.tmp_disk > node.tmp_disk:
             return 0
-        if demand.ntasks_per_node is not None and not demand.whole_nodes and not demand.overcommit:
-            cpus = min(cpus, demand.ntasks_per_node * demand.cpus_per_task)
+        if cpus < demand.free_cpus_per_node:
+            return 0
+        if demand.most_cpus_per_node is not None and not demand.whole_nodes:
+            cpus = min(cpus, demand.most_cpus_per_node)
         if not self._memory_is_consumed:
             return cpus
         free_memory = node.real_memory - used_memory
@@ -127,7 +129,7 @@ class Resources:
         return Holding(
             shares,
             tuple(self._memory(demand, share) for share in shares),
-            tuple(self._lowest_free(share, beneath) for share in shares),
+            tuple(self._cpus(demand, share, beneath) for share in shares),
             tuple(self._gres(demand, self.by_index[share.index]) for share in shares),
             demand.licenses,
         )
@@ -139,16 +141,14 @@ class Resources:
             return (1 << sum(line.count for line in lines)) - 1
         return choose(lines, demand.gres, record.gres_in_use) or 0
 
-    def _lowest_free(self, share: Share, beneath: Collection[int]) -> int:
-        """The CPUs of a node that a job gets: the first ones that nobody has (measured: CPU_IDs of ``scontrol show job -d``)."""
+    def _cpus(self, demand: Demand, share: Share, beneath: Collection[int]) -> int:
+        """The CPUs of a node that a job gets: mostly the first ones that nobody has (measured: CPU_IDs of ``scontrol show job -d``)."""
         record = self.by_index[share.index]
         free = ~(record.in_use_without(beneath) if beneath else record.cpus_in_use)
-        mask = 0
-        for _ in range(share.cpus):
-            lowest = free & -free
-            mask |= lowest
-            free ^= lowest
-        return mask
+        free &= (1 << record.node.cpus) - 1
+        places = [*bits(free)]
+        chosen = places[len(places) - share.cpus :] if demand.takes_last_cpus else places[: share.cpus]
+        return sum(1 << place for place in chosen)
 
     def _memory(self, demand: Demand, share: Share) -> int:
         if not self._memory_is_consumed:

@@ -34,10 +34,13 @@ class Share:
 
 def select(demand: Demand, candidates: Sequence[Candidate]) -> list[Share] | None:
     """The allocation, by ascending place, or None when these nodes are not enough. `candidates` ascend as well."""
-    usable = [one for one in candidates if one.cpus >= demand.min_cpus_per_node]
+    demand = _with_nodes_for_tasks(demand)
+    usable = [one for one in candidates if one.cpus >= demand.whole_cpus_per_node]
     if demand.whole_tasks:
         each = demand.cpus_per_task
-        usable = [evolve(one, cpus=max(one.cpus // each * each, demand.min_cpus_per_node)) for one in usable]
+        usable = [evolve(one, cpus=one.cpus // each * each) for one in usable]
+    if demand.max_nodes is not None and demand.min_nodes > demand.max_nodes:
+        return None
     if len(usable) < demand.min_nodes:
         return None
     caps = _Selection(demand, usable).run()
@@ -50,6 +53,16 @@ def select(demand: Demand, candidates: Sequence[Candidate]) -> list[Share] | Non
     if caps is not None and demand.whole_nodes:
         return [Share(one.index, one.cpus) for one in candidates if one.index in caps]
     return None if caps is None else _shares(demand, sorted(caps.items()))
+
+
+def _with_nodes_for_tasks(demand: Demand) -> Demand:
+    """Where CPUs do not limit the tasks of a node, ``--ntasks-per-node`` says how many nodes there have to be (measured)."""
+    if demand.ntasks_per_node is None:
+        return demand
+    if demand.most_cpus_per_node == demand.ntasks_per_node * demand.cpus_per_task and not demand.whole_nodes:
+        return demand
+    nodes = max(demand.min_nodes, -(-demand.num_tasks // demand.ntasks_per_node))
+    return evolve(demand, min_nodes=nodes, wanted_nodes=max(demand.wanted_nodes, nodes))
 
 
 def _without_small(demand: Demand, usable: Sequence[Candidate], cpus: int) -> list[Candidate]:
@@ -121,7 +134,7 @@ class _Selection:
         return self._cpus_left <= 0 and self._nodes_left <= 0
 
     def _take(self, one: Candidate) -> None:
-        least = self._demand.min_cpus_per_node
+        least = self._demand.whole_cpus_per_node
         cap = one.cpus
         if not self._demand.whole_nodes:
             reserved = max(self._certain_nodes_left - 1, 0) * least
@@ -183,12 +196,13 @@ def _consecutive(usable: Sequence[Candidate]) -> list[list[Candidate]]:
 def _shares(demand: Demand, caps: list[tuple[int, int]]) -> list[Share]:
     """The CPUs of each node: those of whole tasks dealt out in turn (src/plugins/select: dist_tasks_compute_c_b)."""
     each = demand.cpus_per_task
+    least = 0 if demand.whole_tasks else demand.min_cpus_per_node
     if demand.overcommit:
         return [Share(index, min(cap, each)) for index, cap in caps]
     if demand.ntasks_per_node is not None and not demand.fills_nodes:
         dealt = deal([min(cap // each, demand.ntasks_per_node) for _, cap in caps], demand.num_tasks)
         return [Share(index, many * each) for (index, _), many in zip(caps, dealt, strict=True)]
-    cpus = max(len(caps) * (demand.ntasks_per_node or 1), demand.min_cpus, demand.min_cpus_per_node * len(caps))
+    cpus = max(len(caps) * (demand.ntasks_per_node or 1), demand.min_cpus, least * len(caps))
     if each == 1:
         tasks = cpus
     elif demand.ntasks_per_node is None:

@@ -59,10 +59,10 @@ def make_job(
         time_limit=admission.time_limit_of(description, partitions[0]),
         time_min=_LEAST_MINUTES if description.deadline is not None and description.time_limit is None else None,
         num_nodes=_least_nodes(demand, partitions, state),
-        num_cpus=demand.requested_cpus,
+        num_cpus=demand.min_cpus,
         num_tasks=demand.num_tasks,
         requested_nodes=demand.min_nodes,
-        requested_cpus=demand.requested_cpus,
+        requested_cpus=demand.min_cpus,
         account=associations.account(description.uid, description.account, state.settings),
         qos=associations.qos(description.qos, state.settings) or None,
     )
@@ -107,7 +107,7 @@ def resize(job: Job, state: State) -> Sequence[Partition]:
     state.demands[job.job_id] = demand
     job.partition = ",".join(one.name for one in partitions)
     job.num_nodes = _least_nodes(demand, partitions, state)
-    job.num_cpus = demand.requested_cpus
+    job.num_cpus = demand.min_cpus
     job.num_tasks, job.shown_tasks = demand.num_tasks, None
     return partitions
 
