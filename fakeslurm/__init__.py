@@ -9,10 +9,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fakeslurm.fake import FakeSlurm
     from fakeslurm.model import Node, Partition
+    from fakeslurm.simulation import Simulated
+    from fakeslurm.virtualclock import VirtualClock
 
-__all__ = ["FakeSlurm", "Node", "Partition", "__version__"]
+__all__ = ["FakeSlurm", "Node", "Partition", "Simulated", "VirtualClock", "__version__"]
 
-_MODULES = {"FakeSlurm": "fakeslurm.fake", "Node": "fakeslurm.model", "Partition": "fakeslurm.model"}
+_MODULES = {
+    "FakeSlurm": "fakeslurm.fake",
+    "Node": "fakeslurm.model",
+    "Partition": "fakeslurm.model",
+    "Simulated": "fakeslurm.simulation",
+    "VirtualClock": "fakeslurm.virtualclock",
+}
 
 
 def __getattr__(name: str) -> object:

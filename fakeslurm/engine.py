@@ -15,7 +15,8 @@ from fakeslurm.home import Home
 from fakeslurm.server import Handler
 from fakeslurm.slurmctld import Controller
 from fakeslurm.slurmd import Slurmd
-from slurmkit.clock import Clock
+from fakeslurm.virtualclock import VirtualClock
+from slurmkit.clock import Clock, condition, thread
 
 __all__ = ["Engine"]
 
@@ -29,9 +30,10 @@ class Engine:
         self.controller = controller
         self.clock = clock
         self.host = host
-        self.condition = threading.Condition()
+        self.condition = condition(clock)
         self.home = Home(handler)
-        self.slurmd = Slurmd(controller, self.home, self.report, host=host)
+        virtual = clock if isinstance(clock, VirtualClock) else None
+        self.slurmd = Slurmd(controller, self.home, self.report, host=host, now=self.now, clock=virtual)
         self.closed = False
         self.revision = 0
         """Grows with everything that happens."""
@@ -59,7 +61,7 @@ class Engine:
             if self.closed:
                 raise RuntimeError("this FakeSlurm is closed")
             self._start_thread()
-            self.controller.tick(self.now())
+            self._tick()
             return action(self.now())
 
     def settle(self) -> None:
@@ -73,9 +75,9 @@ class Engine:
         with self.condition:
             if self.closed:
                 raise RuntimeError("this FakeSlurm is closed")
-            deadline = self.controller.next_deadline()
+            deadline = self._next_deadline()
             if deadline is not None and deadline <= self.now():
-                self.controller.tick(self.now())
+                self._tick()
                 self._settle()
             return question(self.now())
 
@@ -139,18 +141,30 @@ class Engine:
             self._busy = False
             self.notify()
 
+    def _next_deadline(self) -> float | None:
+        deadlines = [
+            when for when in (self.controller.next_deadline(), self.slurmd.next_deadline()) if when is not None
+        ]
+        return min(deadlines, default=None)
+
+    def _tick(self) -> None:
+        """What is due happens: first what the controller does, then the ends of what runs, which it hears of when all that is settled."""
+        now = self.now()
+        self.controller.tick(now)
+        self.slurmd.tick(now)
+
     def _start_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="fakeslurm-timer", daemon=True)
+            self._thread = thread(self.clock, self._run, name="fakeslurm-timer", background=True)
             self._thread.start()
 
     def _run(self) -> None:
         with self.condition:
             while not self.closed:
-                deadline = self.controller.next_deadline()
+                deadline = self._next_deadline()
                 now = self.now()
                 if deadline is None or deadline > now:
                     self.clock.wait(self.condition, None if deadline is None else deadline - now)
                 else:
-                    self.controller.tick(now)
+                    self._tick()
                     self._settle()

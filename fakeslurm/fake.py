@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from attrs import frozen
 
@@ -19,7 +20,9 @@ from fakeslurm.local import LocalCaller
 from fakeslurm.model import Job, Node, Partition, Settings
 from fakeslurm.server import Caller
 from fakeslurm.service import Service
+from fakeslurm.simulation import Simulated
 from fakeslurm.slurmctld import Controller
+from fakeslurm.virtualclock import VirtualClock, frozen_time
 from slurmkit.backends.execute import CommandResult
 from slurmkit.clock import Clock, SystemClock
 from slurmkit.slurm.states import ExitCode, JobState
@@ -86,15 +89,12 @@ class FakeSlurm:
         memory_per_node: int | None = None,
         partitions: Sequence[Partition] | None = None,
         version: str = "22.05",
-        clock: Clock | None = None,
+        clock: Clock | Literal["virtual"] | None = None,
         conf: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         self._settings = checked_settings(nodes, cpus_per_node, memory_per_node, partitions, version, conf, settings)
-        controller = Controller(self._settings)
-        self._engine = Engine(
-            controller, SystemClock() if clock is None else clock, self._serve, host=short_host_name()
-        )
+        self._engine = Engine(Controller(self._settings), _clock(clock), self._serve, host=short_host_name())
         self.calls = Ledger()
         """Every request that was made of the scheduler, by whatever route."""
         self._service = Service(self._engine, self.calls)
@@ -150,7 +150,7 @@ class FakeSlurm:
         """
         from slurmkit.backends.cli import CliBackend
 
-        return CliBackend(self.execute, name="fake", job_root=self.directory / "jobs")
+        return CliBackend(self.execute, name="fake", job_root=self.directory / "jobs", clock=self._engine.clock)
 
     def environ(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """A copy of `base` (default: `os.environ`) with the commands of this Slurm first on PATH.
@@ -218,6 +218,63 @@ class FakeSlurm:
                 )
             engine.wait(lambda _now: True if engine.revision != seen else None, left)  # noqa: B023 (used at once)
 
+    def simulate(self, behaviour: Simulated | Callable[[JobView], Simulated | None]) -> None:
+        """From now on jobs that start do `behaviour` in place of their script; None: a job runs its script, in a process.
+
+        A function is asked each time a job starts. What it raises ends the call or the thread that has let the job start.
+        """
+        if isinstance(behaviour, Simulated):
+            self._engine.slurmd.behaviour = lambda _job: behaviour
+        elif callable(behaviour):
+            choose = behaviour
+            self._engine.slurmd.behaviour = lambda job: choose(_view(job))
+        else:
+            raise TypeError(
+                f"simulate: {behaviour!r}; expected a Simulated, or a function of a JobView that returns one"
+            )
+
+    # Virtual time
+
+    @property
+    def clock(self) -> Clock:
+        """The time of this Slurm."""
+        return self._engine.clock
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass on the virtual clock; returns when everything that was due in them has happened.
+
+        Processes of jobs that run have a moment of real time for each signal, and are not waited for. Raises ValueError for a negative
+        number, RuntimeError when this Slurm has no `VirtualClock`.
+        """
+        self.start()
+        self._virtual("advance").advance(seconds)
+
+    def run_until(self, condition: Callable[[], T], timeout: float) -> T:
+        """Let virtual time pass until `condition` is true, and return its value; it is asked after everything that happens.
+
+        Time does not pass while processes of jobs run. Raises TimeoutError after `timeout` virtual seconds, RuntimeError without a
+        `VirtualClock`.
+        """
+        with self._virtual("run_until").jumping():
+            return self.wait_for(condition, timeout)
+
+    @contextmanager
+    def freeze(self) -> Iterator[None]:
+        """Inside, ``time.time()`` and ``datetime.now()`` of this process say virtual time (by freezegun).
+
+        Raises RuntimeError without a `VirtualClock`, ModuleNotFoundError without freezegun.
+        """
+        with frozen_time(self._virtual("freeze")):
+            yield
+
+    def _virtual(self, what: str) -> VirtualClock:
+        clock = self._engine.clock
+        if not isinstance(clock, VirtualClock):
+            raise RuntimeError(
+                f"{what} moves virtual time; this FakeSlurm has {type(clock).__name__}: FakeSlurm(clock='virtual')"
+            )
+        return clock
+
     def wait_idle(self, timeout: float = 30.0) -> None:
         """Wait until no job is pending, running or completing. TimeoutError names those that are."""
         active: list[JobView] = []
@@ -236,6 +293,16 @@ class FakeSlurm:
 
     def _serve(self, caller: Caller) -> int:
         return self._service.serve(caller)
+
+
+def _clock(clock: Clock | str | None) -> Clock:
+    if clock is None:
+        return SystemClock()
+    if isinstance(clock, str):
+        if clock != "virtual":
+            raise ValueError(f"FakeSlurm: clock={clock!r}; valid are 'virtual', a Clock, or None for the machine's")
+        return VirtualClock()
+    return clock
 
 
 def _view(job: Job) -> JobView:

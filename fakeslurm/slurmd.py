@@ -19,8 +19,10 @@ from fakeslurm.home import Home
 from fakeslurm.memorywatch import ConstrainedStep, MemoryWatch
 from fakeslurm.model import BATCH, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
 from fakeslurm.processes import remove_tree
+from fakeslurm.simulation import JobFiles, Simulated, SimulatedStep, Simulation
 from fakeslurm.slurmctld import Controller
 from fakeslurm.steps import File, RunningStep, StepListener, StepSpec, Task
+from fakeslurm.virtualclock import TimedStep, VirtualClock
 
 __all__ = ["Report", "Slurmd", "open_flags"]
 
@@ -36,12 +38,26 @@ def open_flags(open_mode: str | None) -> int:
 class Slurmd:
     """The nodes' side of one fake cluster."""
 
-    def __init__(self, controller: Controller, home: Home, report: Report, *, host: str) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        home: Home,
+        report: Report,
+        *,
+        host: str,
+        now: Callable[[], float],
+        clock: VirtualClock | None,
+    ) -> None:
         self._controller = controller
         self._home = home
         self._report = report
         self._host = host
-        self._running: dict[tuple[int, StepId], RunningStep] = {}
+        self._now = now
+        self._clock = clock
+        self.behaviour: Callable[[Job], Simulated | None] = lambda _job: None
+        """What a job does in place of its script, if it is simulated."""
+        self._simulation = Simulation()
+        self._running: dict[tuple[int, StepId], RunningStep | SimulatedStep] = {}
         self._memory = MemoryWatch()
         self._ending: set[int] = set()
         """Jobs of which the controller waits to hear that nothing runs any more."""
@@ -54,6 +70,8 @@ class Slurmd:
                 step = self._running.get((job_id, step_id))
                 if step is not None:
                     step.signal(number, scope)
+                    if self._clock is not None:
+                        self._clock.disturbed()
             case JobError(job_id=job_id, step_id=step_id, text=text):
                 step = self._running.get((job_id, step_id))
                 if step is not None:
@@ -62,8 +80,18 @@ class Slurmd:
                 self._ending.add(job_id)
                 self._look_for_end(job_id)
 
+    def next_deadline(self) -> float | None:
+        """When the next simulated job ends by itself."""
+        return self._simulation.next_deadline()
+
+    def tick(self, now: float) -> None:
+        """Let the simulated jobs come to `now`."""
+        self._simulation.tick(now)
+
     def launch(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> RunningStep:
         """Start the tasks of a step. Whoever listens calls `forget` when it has ended."""
+        if self._clock is not None:
+            listener = TimedStep(listener, self._clock)
         constrained = None
         if self._controller.settings.memory_is_constrained:
             listener = constrained = self._constrained(job_id, step_id, spec, listener)
@@ -116,6 +144,10 @@ class Slurmd:
             self._report(lambda now: self._controller.processes_gone(job_id, now))
 
     def _start_batch(self, job: Job) -> None:
+        behaviour = self.behaviour(job)
+        if behaviour is not None:
+            self._simulate(job, behaviour)
+            return
         asked = job.description
         files = filenames.of_batch_script(job, self._host, self._controller.settings.version)
         script = self._write_script(job)
@@ -137,6 +169,32 @@ class Slurmd:
             umask=asked.umask,
         )
         self.launch(job.job_id, BATCH, spec, _BatchListener(self, self._controller, self._report, job.job_id, script))
+
+    def _simulate(self, job: Job, behaviour: Simulated) -> None:
+        job_id, asked = job.job_id, job.description
+        names = filenames.of_batch_script(job, self._host, self._controller.settings.version)
+        files = JobFiles(names.output, names.error, open_flags(asked.open_mode), asked.work_dir, asked.umask)
+        try:
+            files.open()
+        except OSError:
+            self._report(lambda now: self._controller.launch_failed(job_id, now))
+            return
+
+        def ended(wait_status: int) -> None:
+            if wait_status == behaviour.wait_status:
+                files.leave(behaviour)
+
+            def tell(now: float) -> None:
+                self.forget(job_id, BATCH)
+                self._controller.batch_ended(job_id, wait_status, now)
+
+            self._report(tell)
+
+        self._running[job_id, BATCH] = SimulatedStep(
+            files, lambda number: self._simulation.signal(job_id, number, self._now())
+        )
+        self._simulation.start(job_id, behaviour, self._now(), ended)
+        self._report(lambda now: self._controller.batch_started(job_id, 0, now))
 
     def _components(self, job: Job) -> list[Job]:
         """Of the heterogeneous job that it leads."""

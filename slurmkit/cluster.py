@@ -25,7 +25,7 @@ from slurmkit.callbacks.contexts import (
     SubmitEndContext,
 )
 from slurmkit.callbacks.dispatch import fire, merge, plan
-from slurmkit.clock import Clock, SystemClock
+from slurmkit.clock import Clock
 from slurmkit.engine import Engine
 from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SchedulerNotFound, SlurmkitError, UnknownJob
 from slurmkit.job import Job
@@ -60,7 +60,7 @@ class Cluster:
       for a fake one in its own temporary directory, which ends with it.
     - `packaging`: ``"inherit"`` (the job uses this interpreter and what it can import), or a `PackagingStrategy`.
     - `options`: sbatch options for every job; a task's own win.
-    - `clock`: the time by which everything here waits.
+    - `clock`: the time by which everything here waits. Default: that of the backend (a fake has one), else the machine's.
 
     Raises `OptionError`, `CallbackError`, and `SchedulerNotFound` when there is no sbatch on PATH.
     """
@@ -82,7 +82,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job[Any]] = {}
         self._stack = ExitStack()
-        self._engine = Engine.start(self._backend(backend), clock or SystemClock(), random.Random().uniform)
+        self._engine = Engine.start(self._backend(backend), clock, random.Random().uniform)
         of_backend = getattr(self._engine.backend, "job_root", None)
         self._temporary = job_root is None and of_backend is not None
         root = job_root or of_backend or os.environ.get(JOB_ROOT_VARIABLE) or DEFAULT_JOB_ROOT

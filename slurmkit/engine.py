@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from slurmkit.backends.base import SchedulerBackend
-from slurmkit.clock import Clock
+from slurmkit.clock import Clock, SystemClock
 from slurmkit.errors import ClusterClosed
 from slurmkit.polling.follower import Follower
 from slurmkit.polling.status import StatusService
@@ -27,7 +27,9 @@ class Engine:
     closed: bool = False
 
     @classmethod
-    def start(cls, backend: SchedulerBackend, clock: Clock, uniform: Callable[[float, float], float]) -> Engine:
+    def start(cls, backend: SchedulerBackend, clock: Clock | None, uniform: Callable[[float, float], float]) -> Engine:
+        """`clock`: the backend's own, or the machine's, unless there is another one."""
+        clock = clock or getattr(backend, "clock", None) or SystemClock()
         status = StatusService(backend, clock, uniform=uniform)
         return cls(backend=backend, clock=clock, uniform=uniform, status=status, follower=Follower(clock))
 

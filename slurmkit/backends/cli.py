@@ -19,6 +19,7 @@ from slurmkit.backends.parse import (
     parse_queue,
     parse_show,
 )
+from slurmkit.clock import Clock
 from slurmkit.errors import SchedulerError, SchedulerNotFound, SchedulerTimeout, SubmissionError
 
 __all__ = ["CliBackend", "CommandResult", "subprocess_execute"]
@@ -55,8 +56,11 @@ class CliBackend:
         name: str = "slurm",
         environ: Mapping[str, str] | None = None,
         job_root: Path | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.name = name
+        self.clock = clock
+        """The time by which a Cluster waits for this Slurm unless it is told; None: the machine's."""
         self.job_root = job_root
         """Where job directories go unless the Cluster is told; None: the Cluster's own default."""
         self._execute = execute

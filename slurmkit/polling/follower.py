@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from slurmkit.clock import Clock
+from slurmkit.clock import Clock, condition, thread
 from slurmkit.errors import SlurmkitError
 from slurmkit.polling.watch import Watch
 
@@ -22,7 +22,7 @@ class Follower:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._changed = threading.Condition()
+        self._changed = condition(clock)
         self._watches: list[Watch] = []
         self._added = False  # a watch that the thread has not looked at yet
         self._thread: threading.Thread | None = None
@@ -38,7 +38,7 @@ class Follower:
             if (
                 self._thread is None or not self._thread.is_alive()
             ):  # a forked child inherits what is no thread any more
-                self._thread = threading.Thread(target=self._run, name="slurmkit-follower", daemon=True)
+                self._thread = thread(self._clock, self._run, name="slurmkit-follower")
                 self._thread.start()
             self._changed.notify_all()
 
@@ -47,10 +47,10 @@ class Follower:
         with self._changed:
             self._closing = True
             self._watches.clear()
-            thread = self._thread
+            running = self._thread
             self._changed.notify_all()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+        if running is not None and running is not threading.current_thread():
+            running.join(timeout)
 
     def _run(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slurmkit.callbacks.base import ExecutionLocus
 from slurmkit.callbacks.contexts import JobStatusUpdatedContext
 from slurmkit.callbacks.dispatch import Subscriber, fire
-from slurmkit.clock import Clock
+from slurmkit.clock import Clock, condition, thread
 from slurmkit.errors import SchedulerError
 from slurmkit.polling.arbitration import Snapshot
 from slurmkit.polling.cadence import Cadence, Observation
@@ -47,11 +47,11 @@ class Poller:
         self._clock = clock
         self._completed = completed
         self._cadence = Cadence([subscriber.interval for subscriber in subscribers])
-        self._changed = threading.Condition()
+        self._changed = condition(clock)
         self._offered: deque[Snapshot] = deque()
         self._closing = False
         self._seen = float("-inf")  # when the latest observation that was processed began
-        self._thread = threading.Thread(target=self._run, name=f"slurmkit-poller-{job.job_id}", daemon=True)
+        self._thread = thread(clock, self._run, name=f"slurmkit-poller-{job.job_id}", background=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
 from slurmkit.backends.base import Record, SchedulerBackend
-from slurmkit.clock import Clock
+from slurmkit.clock import Clock, condition
 from slurmkit.errors import SchedulerError, SchedulerNotFound
 from slurmkit.polling.arbitration import UNASKED, Answer, Belief, JournalEnd, Round, Rules, Snapshot, Unasked, arbitrate
 from slurmkit.polling.cadence import Budget, backoff
@@ -68,7 +67,7 @@ class StatusService:
         self._clock = clock
         self._uniform = uniform
         self._rules = Rules() if rules is None else rules
-        self._changed = threading.Condition()
+        self._changed = condition(self._clock)
         self._jobs: dict[str, _Tracked] = {}
         self._busy = False
         self._rounds = 0  # begun so far
@@ -84,7 +83,7 @@ class StatusService:
 
     def _after_fork(self) -> None:
         """This is a forked child: a thread that was asking is not here, and will neither give up its lock nor say that it is done."""
-        self._changed = threading.Condition()
+        self._changed = condition(self._clock)
         self._busy = False
 
     @property

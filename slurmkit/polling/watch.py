@@ -12,7 +12,7 @@ from slurmkit import jobdir
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
 from slurmkit.callbacks.contexts import CompletedContext
 from slurmkit.callbacks.dispatch import Subscriber, fire
-from slurmkit.clock import sleep
+from slurmkit.clock import condition, sleep
 from slurmkit.errors import UnknownJob
 from slurmkit.outcome import Ending, end_of_journal, read_ending
 from slurmkit.polling.arbitration import JournalEnd, Snapshot
@@ -64,7 +64,7 @@ class Watch:
         self._job_id: str = job.job_id
         self._job_dir: Path = job.job_dir
         self._callbacks = tuple(callbacks)
-        self._changed = threading.Condition()
+        self._changed = condition(self._clock)
         self._latest: Snapshot | None = None
         self._final: Snapshot | None = None
         self._ending = Ending()

@@ -1,0 +1,168 @@
+"""Jobs without processes: what happens to them is said beforehand, and they cost nothing while they run."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+__all__ = ["JobFiles", "Simulated", "SimulatedStep", "Simulation"]
+
+_MEGABYTE = 1 << 20
+_PAUSE = (signal.SIGSTOP, signal.SIGTSTP)
+_HARMLESS = (0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH)
+"""Signals that end no process that does not ask for it."""
+
+
+def _not_negative(what: object, attribute: object, value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"Simulated: {attribute.name} is {value!r}; valid: 0 or more")  # type: ignore[attr-defined]
+
+
+@frozen
+class Simulated:
+    """What a job does in place of its script.
+
+    It runs for `duration` seconds (`math.inf`: until it is ended), then it exits with `exit_code`, or dies of `signal` when that is not 0.
+    A signal that would end a process ends it sooner, unless it is among `ignores`. `memory` is what it uses at its most, in MB. `outputs`
+    is what it writes when it ends: a text for its standard output, or texts by file name (relative to its working directory). `result`:
+    what a function that slurmkit runs returns.
+    """
+
+    duration: float = field(default=0.0, validator=_not_negative)
+    exit_code: int = field(default=0, validator=_not_negative)
+    signal: int = field(default=0, validator=_not_negative)
+    memory: float = field(default=0.0, validator=_not_negative)
+    outputs: str | Mapping[str, str] = ""
+    result: object = None
+    ignores: frozenset[int] = field(default=frozenset(), converter=frozenset)
+
+    @property
+    def wait_status(self) -> int:
+        """As wait(2) would give it."""
+        return int(self.signal) if self.signal else (self.exit_code & 0xFF) << 8
+
+    @property
+    def max_rss(self) -> int:
+        """Bytes."""
+        return int(self.memory * _MEGABYTE)
+
+
+@define(eq=False)
+class _Running:
+    behaviour: Simulated
+    ended: Callable[[int], None]
+    left: float
+    """Seconds of its duration, at `since`; it is paused while that is None."""
+    since: float | None = None
+
+
+class Simulation:
+    """The simulated scripts that run. Not thread-safe: whoever calls holds the engine's lock."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, _Running] = {}
+        self._ends: list[tuple[float, int, _Running]] = []
+        self._count = 0
+
+    def start(self, job_id: int, behaviour: Simulated, now: float, ended: Callable[[int], None]) -> None:
+        """`ended` hears the wait status, from `tick` or `signal`."""
+        running = self._running[job_id] = _Running(behaviour, ended, behaviour.duration)
+        self._go_on(job_id, running, now)
+
+    def __contains__(self, job_id: int) -> bool:
+        return job_id in self._running
+
+    def next_deadline(self) -> float | None:
+        """When the next one ends by itself."""
+        while self._ends and not self._is_live(*self._ends[0]):
+            heapq.heappop(self._ends)
+        return self._ends[0][0] if self._ends else None
+
+    def tick(self, now: float) -> None:
+        """End those that have run for their time."""
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            _, job_id, running = heapq.heappop(self._ends)
+            self._end(job_id, running, running.behaviour.wait_status)
+
+    def signal(self, job_id: int, number: int, now: float) -> None:
+        """Harmless when it has ended."""
+        running = self._running.get(job_id)
+        if running is None:
+            return
+        if number in _PAUSE:
+            if running.since is not None:
+                running.left -= now - running.since
+                running.since = None
+        elif number == signal.SIGCONT:
+            if running.since is None:
+                self._go_on(job_id, running, now)
+        elif number == signal.SIGKILL or not (number in _HARMLESS or number in running.behaviour.ignores):
+            self._end(job_id, running, number)
+
+    def _go_on(self, job_id: int, running: _Running, now: float) -> None:
+        running.since = now
+        if running.left < math.inf:
+            heapq.heappush(self._ends, (now + running.left, job_id, running))
+
+    def _is_live(self, end: float, job_id: int, running: _Running) -> bool:
+        return (
+            self._running.get(job_id) is running and running.since is not None and end == running.since + running.left
+        )
+
+    def _end(self, job_id: int, running: _Running, wait_status: int) -> None:
+        del self._running[job_id]
+        running.ended(wait_status)
+
+
+class SimulatedStep:
+    """The batch step of a job without a process, as its slurmstepd would be: signals reach it, and it writes the job's files."""
+
+    def __init__(self, files: JobFiles, signal: Callable[[int], None]) -> None:
+        self._files = files
+        self._signal = signal
+
+    def signal(self, number: int, scope: str = "all") -> None:
+        self._signal(number)
+
+    def write(self, text: str, group: int = 0) -> None:
+        """On the job's stderr."""
+        self._files.append(self._files.error, text)
+
+
+@frozen
+class JobFiles:
+    """Where a job writes: the files of its standard output and error, the flags of open(2), its directory and umask."""
+
+    output: str
+    error: str
+    flags: int
+    directory: str
+    umask: int
+
+    def open(self) -> None:
+        """As slurmstepd does before the script starts. Raises OSError."""
+        for path in (self.output, self.error):
+            os.close(self._opened(path, self.flags))
+
+    def append(self, path: str, text: str) -> None:
+        handle = self._opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _opened(self, path: str, flags: int) -> int:
+        return os.open(Path(self.directory, path), flags, 0o666 & ~self.umask)
+
+    def leave(self, behaviour: Simulated) -> None:
+        """Write what the job is said to write."""
+        if isinstance(behaviour.outputs, str):
+            if behaviour.outputs:
+                self.append(self.output, behaviour.outputs)
+            return
+        for name, text in behaviour.outputs.items():
+            self.append(name, text)
