@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fakeslurm.home import Home
+from fakeslurm.jobtime import JobTime
 from fakeslurm.server import Handler
 from fakeslurm.slurmctld import Controller
 from fakeslurm.slurmd import Slurmd
@@ -32,8 +33,8 @@ class Engine:
         self.host = host
         self.condition = condition(clock)
         self.home = Home(handler)
-        virtual = clock if isinstance(clock, VirtualClock) else None
-        self.slurmd = Slurmd(controller, self.home, self.report, host=host, now=self.now, clock=virtual)
+        time = JobTime(clock if isinstance(clock, VirtualClock) else None)
+        self.slurmd = Slurmd(controller, self.home, self.report, host=host, now=self.now, time=time)
         self.closed = False
         self.revision = 0
         """Grows with everything that happens."""

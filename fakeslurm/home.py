@@ -53,6 +53,14 @@ class Home:
                 self._server = Server(self.directory, self._handler)
             return self._server.bin
 
+    @property
+    def job_bin(self) -> Path:
+        """The directory of the commands that jobs alone find on PATH where time is virtual."""
+        with self._lock:
+            self.bin  # noqa: B018 (makes the server)
+            assert self._server is not None
+            return self._server.job_bin
+
     def _make(self) -> None:
         with self._lock:
             if self._directory is not None:

@@ -12,7 +12,7 @@ import os
 import shlex
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -156,7 +156,8 @@ class Server:
         self._socket.bind(self._path)
         self._socket.listen(128)
         self.bin = directory / "bin"
-        self._make_commands()
+        self._make_commands(self.bin, COMMANDS)
+        self._job_bin = directory / "job-bin"
         self._closing = False
         self._thread = threading.Thread(target=self._accept, name="fakeslurm-server", daemon=True)
         self._thread.start()
@@ -173,9 +174,16 @@ class Server:
                 with contextlib.suppress(OSError):  # the caller is gone
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def _make_commands(self) -> None:
-        self.bin.mkdir()
-        first, *others = (self.bin / name for name in COMMANDS)
+    @property
+    def job_bin(self) -> Path:
+        """A directory with ``sleep``, which sleeps by the clock of this Slurm."""
+        if not self._job_bin.exists():
+            self._make_commands(self._job_bin, ["sleep"])
+        return self._job_bin
+
+    def _make_commands(self, directory: Path, names: Sequence[str]) -> None:
+        directory.mkdir()
+        first, *others = (directory / name for name in names)
         words = " ".join(shlex.quote(word) for word in [*program("shim"), self._path])
         # Through /bin/sh: a #! line has no room for a long path, nor for one with blanks.
         # LC_CTYPE as it was: Python sets it when the locale is C (PEP 538), and srun hands it on to its tasks.

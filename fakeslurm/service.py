@@ -13,7 +13,7 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from fakeslurm.commands import salloc, sbatch, srun
+from fakeslurm.commands import salloc, sbatch, sleep, srun
 from fakeslurm.commands.base import CONVERSATIONS, Continuation, Invocation, Reply, Written, command
 from fakeslurm.engine import Engine
 from fakeslurm.ledger import Call, Ledger
@@ -35,7 +35,8 @@ class Service:
     def serve(self, caller: Caller) -> int:
         """A command on PATH was called; its return code."""
         try:
-            return self.call(caller, "shim")
+            with self._engine.slurmd.time.call(caller.environ):
+                return sleep.run(caller, self._engine) if caller.argv[0] == "sleep" else self.call(caller, "shim")
         except Exception:  # noqa: BLE001 (a bug of the fake must be seen by who called the command, not vanish)
             name = caller.argv[0]
             if self._engine.closed:

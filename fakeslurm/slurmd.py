@@ -16,13 +16,13 @@ from attrs import evolve
 
 from fakeslurm import environment, filenames, memory
 from fakeslurm.home import Home
+from fakeslurm.jobtime import JobTime
 from fakeslurm.memorywatch import ConstrainedStep, MemoryWatch
 from fakeslurm.model import BATCH, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
 from fakeslurm.processes import remove_tree
 from fakeslurm.simulation import JobFiles, Simulated, SimulatedStep, Simulation
 from fakeslurm.slurmctld import Controller
 from fakeslurm.steps import File, RunningStep, StepListener, StepSpec, Task
-from fakeslurm.virtualclock import TimedStep, VirtualClock
 
 __all__ = ["Report", "Slurmd", "open_flags"]
 
@@ -46,14 +46,14 @@ class Slurmd:
         *,
         host: str,
         now: Callable[[], float],
-        clock: VirtualClock | None,
+        time: JobTime,
     ) -> None:
         self._controller = controller
         self._home = home
         self._report = report
         self._host = host
         self._now = now
-        self._clock = clock
+        self.time = time
         self.behaviour: Callable[[Job], Simulated | None] = lambda _job: None
         """What a job does in place of its script, if it is simulated."""
         self._simulation = Simulation()
@@ -70,8 +70,8 @@ class Slurmd:
                 step = self._running.get((job_id, step_id))
                 if step is not None:
                     step.signal(number, scope)
-                    if self._clock is not None:
-                        self._clock.disturbed()
+                    if isinstance(step, RunningStep):
+                        self.time.signalled()
             case JobError(job_id=job_id, step_id=step_id, text=text):
                 step = self._running.get((job_id, step_id))
                 if step is not None:
@@ -90,8 +90,7 @@ class Slurmd:
 
     def launch(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> RunningStep:
         """Start the tasks of a step. Whoever listens calls `forget` when it has ended."""
-        if self._clock is not None:
-            listener = TimedStep(listener, self._clock)
+        listener = self.time.watched(spec.name, len(spec.tasks), listener)
         constrained = None
         if self._controller.settings.memory_is_constrained:
             listener = constrained = self._constrained(job_id, step_id, spec, listener)
@@ -132,10 +131,11 @@ class Slurmd:
         conf = self._controller.settings.conf or str(self._home.directory / "slurm.conf")
         variables = {**variables, "SLURM_CONF": conf}
         path = variables.get("PATH")
-        commands = str(self._home.bin)
-        if path is None or commands in path.split(os.pathsep):
+        if path is None:
             return variables
-        return {**variables, "PATH": f"{commands}{os.pathsep}{path}"}
+        there = path.split(os.pathsep)
+        wanted = [str(self._home.bin), *([str(self._home.job_bin)] if self.time.is_virtual else [])]
+        return {**variables, "PATH": os.pathsep.join([*(one for one in wanted if one not in there), path])}
 
     def _look_for_end(self, job_id: int) -> None:
         if job_id in self._ending and not any(job == job_id for job, _ in self._running):

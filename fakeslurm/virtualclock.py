@@ -20,9 +20,7 @@ from typing import Any
 
 from attrs import define, field
 
-from fakeslurm.steps import StepListener
-
-__all__ = ["TimedStep", "VirtualClock", "frozen_time"]
+__all__ = ["VirtualClock", "frozen_time"]
 
 log = logging.getLogger("fakeslurm.clock")
 
@@ -89,7 +87,7 @@ class VirtualClock:
         """Guests that were woken and have not waited again, and since when in real time."""
         self._moving = 0
         self._processes = 0
-        self._quiet_from = 0.0
+        self._quiet_from = self._jumps_from = 0.0
         self._listeners: list[Callable[[float], None]] = []
 
     def __repr__(self) -> str:
@@ -166,10 +164,26 @@ class VirtualClock:
             self._moving += number
             self._schedule()
 
-    def disturbed(self) -> None:
-        """Processes have been started or signalled: they have a moment of real time to do something about it, also while time is advanced."""
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Inside, time does not move while this thread runs, but while it waits."""
+        self._local.works = True
+        self.moving(1)
+        try:
+            yield
+        finally:
+            self._local.works = False
+            self.moving(-1)
+
+    def disturbed(self, *, signalled: bool = False) -> None:
+        """Processes have begun or ended something: they have a moment of real time for what comes next, also while time is advanced.
+
+        `signalled`: they were sent a signal, of which those that stand still may die.
+        """
         with self._mutex:
             self._quiet_from = time.monotonic() + _QUIET
+            if signalled:
+                self._jumps_from = self._quiet_from
 
     def processes(self, number: int) -> None:
         """So many more (or fewer) processes run of which nobody knows how long they take."""
@@ -216,8 +230,10 @@ class VirtualClock:
     def _wait_for(self, waiter: _Waiter, real_timeout: float | None = None) -> None:
         """Let the others go on until it is this one's turn, or until so many seconds of real time have passed."""
         real_deadline = None if real_timeout is None else time.monotonic() + real_timeout
+        works: bool = getattr(self._local, "works", False)
         try:
             with self._mutex:
+                self._moving -= works
                 if waiter.member is not None:
                     self._running.discard(waiter.member)
                 self._schedule()
@@ -237,6 +253,9 @@ class VirtualClock:
                     self._running.add(waiter.member)
                 self._schedule()
             raise
+        finally:
+            with self._mutex:
+                self._moving += works
 
     def _notify(self, waiters: list[_Waiter]) -> None:
         with self._mutex:
@@ -296,7 +315,7 @@ class VirtualClock:
 
     def _may_pass(self, now: float) -> bool:
         self._away = {guest: since for guest, since in self._away.items() if guest.is_alive() and now - since < _AWAY}
-        if self._away:
+        if self._away or now < self._jumps_from:
             return False
         if any(waiter.drives for waiter in self._waiters):
             return not self._processes or now >= self._quiet_from
@@ -418,36 +437,3 @@ def frozen_time(clock: VirtualClock) -> Iterator[None]:
 
 def _naive(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-
-
-@define
-class TimedStep:
-    """Stands between a step of processes and its listener: time does not pass by itself while they run."""
-
-    listener: StepListener
-    clock: VirtualClock
-    _runs: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        self.clock.moving(1)
-
-    def failed(self, file: int, errno: int) -> None:
-        self.listener.failed(file, errno)
-
-    def started(self, pids: list[int]) -> None:
-        self.listener.started(pids)
-        self._runs = True
-        self.clock.processes(1)
-        self.clock.disturbed()
-        self.clock.moving(-1)
-
-    def task_ended(self, index: int, wait_status: int, max_rss: int) -> None:
-        self.listener.task_ended(index, wait_status, max_rss)
-
-    def ended(self) -> None:
-        self.listener.ended()
-        self.clock.disturbed()
-        if self._runs:
-            self.clock.processes(-1)
-        else:
-            self.clock.moving(-1)

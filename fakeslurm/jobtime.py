@@ -1,0 +1,102 @@
+"""What a virtual clock has to know of the processes of jobs: whether some may be doing something, for nobody knows how long."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from attrs import define
+
+from fakeslurm.steps import StepListener
+from fakeslurm.virtualclock import VirtualClock
+
+__all__ = ["JobTime"]
+
+
+class JobTime:
+    """Keeps count of the steps that run processes, and of the programs in them that wait for the fake. Without a virtual clock it does nothing.
+
+    A step stands still when as many of its programs wait (for a step of their own, for ``sleep``) as it has tasks.
+    """
+
+    def __init__(self, clock: VirtualClock | None) -> None:
+        self._clock = clock
+        self._tasks: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @property
+    def is_virtual(self) -> bool:
+        return self._clock is not None
+
+    def watched(self, name: str, tasks: int, listener: StepListener) -> StepListener:
+        """The listener of a step that is about to be launched: `listener`, and this."""
+        if self._clock is None:
+            return listener
+        self._clock.moving(1)
+        return _Watched(self, self._clock, name, tasks, listener)
+
+    def signalled(self) -> None:
+        """A step of processes was sent a signal."""
+        if self._clock is not None:
+            self._clock.disturbed(signalled=True)
+
+    @contextlib.contextmanager
+    def call(self, environ: Mapping[str, str]) -> Iterator[None]:
+        """A program with these variables has called a command, which is answered inside."""
+        if self._clock is None:
+            yield
+            return
+        name = f"{environ.get('SLURM_JOB_ID', '')}.{environ.get('SLURM_STEP_ID', 'batch')}"
+        with self._clock.working():
+            self._count(name, waiting=1)
+            try:
+                yield
+            finally:
+                self._count(name, waiting=-1)
+                self._clock.disturbed()
+
+    def _count(self, name: str, *, tasks: int = 0, waiting: int = 0) -> None:
+        assert self._clock is not None
+        with self._lock:
+            before = self._tasks[name] > self._waiting[name]
+            self._tasks[name] += tasks
+            self._waiting[name] += waiting
+            after = self._tasks[name] > self._waiting[name]
+            for counter in (self._tasks, self._waiting):
+                if not counter[name]:
+                    del counter[name]
+            self._clock.processes(after - before)
+
+
+@define
+class _Watched:
+    _time: JobTime
+    _clock: VirtualClock
+    _name: str
+    _tasks: int
+    _listener: StepListener
+    _runs: bool = False
+
+    def failed(self, file: int, errno: int) -> None:
+        self._listener.failed(file, errno)
+
+    def started(self, pids: list[int]) -> None:
+        self._listener.started(pids)
+        self._runs = True
+        self._time._count(self._name, tasks=self._tasks)
+        self._clock.disturbed()
+        self._clock.moving(-1)
+
+    def task_ended(self, index: int, wait_status: int, max_rss: int) -> None:
+        self._listener.task_ended(index, wait_status, max_rss)
+
+    def ended(self) -> None:
+        self._listener.ended()
+        self._clock.disturbed()
+        if self._runs:
+            self._time._count(self._name, tasks=-self._tasks)
+        else:
+            self._clock.moving(-1)
