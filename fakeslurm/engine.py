@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from fakeslurm.history import Recorder
 from fakeslurm.home import Home
 from fakeslurm.jobtime import JobTime
 from fakeslurm.server import Handler
@@ -35,6 +36,7 @@ class Engine:
         self.home = Home(handler)
         time = JobTime(clock if isinstance(clock, VirtualClock) else None)
         self.slurmd = Slurmd(controller, self.home, self.report, host=host, now=self.now, time=time)
+        self.recorder = Recorder(controller.take_touched)
         self.closed = False
         self.revision = 0
         """Grows with everything that happens."""
@@ -140,6 +142,7 @@ class Engine:
                 self._pending.popleft()(self.now())
         finally:
             self._busy = False
+            self.recorder.note(self.now())
             self.notify()
 
     def _next_deadline(self) -> float | None:

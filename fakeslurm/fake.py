@@ -15,6 +15,7 @@ from attrs import frozen
 from fakeslurm.arguments import checked_settings, short_host_name
 from fakeslurm.commands.base import COMMANDS
 from fakeslurm.engine import Engine
+from fakeslurm.history import History
 from fakeslurm.ledger import Ledger
 from fakeslurm.local import LocalCaller
 from fakeslurm.model import Job, Node, Partition, Settings
@@ -22,6 +23,7 @@ from fakeslurm.server import Caller
 from fakeslurm.service import Service
 from fakeslurm.simulation import Simulated
 from fakeslurm.slurmctld import Controller
+from fakeslurm.timeline import Timeline
 from fakeslurm.virtualclock import VirtualClock, frozen_time
 from slurmkit.backends.execute import CommandResult
 from slurmkit.clock import Clock, SystemClock
@@ -232,6 +234,16 @@ class FakeSlurm:
             raise TypeError(
                 f"simulate: {behaviour!r}; expected a Simulated, or a function of a JobView that returns one"
             )
+
+    @property
+    def history(self) -> History:
+        """What has happened so far to jobs and nodes."""
+        with self._engine.condition:
+            return History(self._engine.recorder.events)
+
+    def timeline(self) -> Timeline:
+        """The history as a picture: which job was where and when, and what the others waited for."""
+        return Timeline(self.history, tuple(node.name for node in self._settings.nodes), self._engine.clock.time())
 
     # Virtual time
 

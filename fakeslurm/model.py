@@ -8,9 +8,9 @@ SIGKILL), as Slurm keeps them. The cluster (`fakeslurm.configuration`), the rele
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from attrs import define, field, frozen
+from attrs import Attribute, define, field, frozen
 
 from fakeslurm.configuration import Node, Partition, Settings
 from fakeslurm.effects import BATCH, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
@@ -247,6 +247,13 @@ class Step:
         return self.end_time is None
 
 
+def _touch(job: Any, _attribute: Attribute[Any], value: Any) -> Any:
+    """Something that its history is made of may change."""
+    if job.touched is not None:
+        job.touched[job.job_id] = job
+    return value
+
+
 @define(kw_only=True, eq=False)
 class Job:
     """A job as the controller knows it. Commands read it; only the controller changes it."""
@@ -292,11 +299,11 @@ class Job:
     """Its index there; None is all that are `JobArray.pending`, for the one record that stands for them."""
     het: HetJob | None = None
     """The heterogeneous job that it is a component of."""
-    state: JobState = JobState.PENDING
+    state: JobState = field(default=JobState.PENDING, on_setattr=_touch)
     """The base state; see `completing`."""
-    completing: bool = False
+    completing: bool = field(default=False, on_setattr=_touch)
     """It has ended, but something of it may still run and its nodes are not free."""
-    reason: str = Reason.NONE
+    reason: str = field(default=Reason.NONE, on_setattr=_touch)
     """Of `fakeslurm.messages.Reason`, or ``RaisedSignal:9(Killed)``."""
     fits_nowhere: bool = False
     """No node would do when it was last looked at: while it waits it is shown as starting now (measured; until backfill comes by)."""
@@ -318,7 +325,7 @@ class Job:
     """DerivedExitCode: the highest of its steps."""
     dependency: str = ""
     """What it still waits for, as squeue %E prints it: ``afterok:1(unfulfilled)``."""
-    restart_count: int = 0
+    restart_count: int = field(default=0, on_setattr=_touch)
     suspend_time: float | None = None
     """When it was last suspended or resumed."""
     run_before: float = 0.0
@@ -344,6 +351,8 @@ class Job:
     batch: Step | None = None
     steps: dict[int, Step] = field(factory=dict)
     next_step_id: int = 0
+    touched: dict[int, Job] | None = field(default=None, repr=False)
+    """Where it puts itself when what its history is made of changes."""
 
     @property
     def array_job_id(self) -> int | None:

@@ -323,6 +323,13 @@ class Controller:
         effects, self._state.effects = self._state.effects, []
         return effects
 
+    def take_touched(self) -> tuple[list[Job], list[NodeRecord]]:
+        """Jobs and nodes of which something may have changed since this was asked before, in the order in which it did."""
+        jobs, nodes = list(self._state.touched.values()), list(self._state.resources.touched.values())
+        self._state.touched.clear()
+        self._state.resources.touched.clear()
+        return jobs, nodes
+
     @contextmanager
     def one_command(self) -> Iterator[None]:
         """What a command changes inside of this, it changes before the scheduler comes by: who may start starts at its end (measured)."""

@@ -69,6 +69,8 @@ class Resources:
         """Nodes of which nothing is allocated."""
         self.available = self.all
         """Nodes on which a job may start: not down, drained or failing."""
+        self.touched: dict[str, NodeRecord] = {}
+        """Nodes whose state was changed by hand, for the history."""
         self.free_cpus = sum(node.cpus for node in settings.nodes)
         self.version = 0
         """Counts up whenever something is released."""
@@ -214,6 +216,7 @@ class Resources:
 
     def availability_changed(self, record: NodeRecord) -> None:
         """A node's state was changed by hand."""
+        self.touched[record.node.name] = record
         place = 1 << record.index
         self.available = self.available | place if record.available else self.available & ~place
         self.version += 1

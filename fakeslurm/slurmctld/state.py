@@ -47,6 +47,8 @@ class State:
         """A heap of (when, whether it has the number of an array, job id): jobs that are to be forgotten."""
         self._forgotten_at: dict[int, float] = {}
         self.effects: list[Effect] = []
+        self.touched: dict[int, Job] = {}
+        """Jobs of which something that their history is made of may have changed."""
         self._next_job_id = settings.first_job_id
         self._next_priority = _FIRST_PRIORITY
         self._next_place = 0
@@ -87,6 +89,8 @@ class State:
     def add(self, job: Job) -> None:
         """A new job, at the end of the list."""
         self.jobs[job.job_id] = job
+        job.touched = self.touched
+        self.touched[job.job_id] = job
         self.move_to_end(job)
 
     def move_to_end(self, job: Job) -> None:
