@@ -34,7 +34,7 @@ class Engine:
         self.host = host
         self.condition = condition(clock)
         self.home = Home(handler)
-        time = JobTime(clock if isinstance(clock, VirtualClock) else None)
+        time = JobTime(clock if isinstance(clock, VirtualClock) else None, lambda: self.home.directory)
         self.slurmd = Slurmd(controller, self.home, self.report, host=host, now=self.now, time=time)
         self.recorder = Recorder(controller.take_touched)
         self.closed = False

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from attrs import define
 
 from fakeslurm.steps import StepListener
 from fakeslurm.virtualclock import VirtualClock
+from slurmkit.jobdir import CLOCK_VARIABLE
 
 __all__ = ["JobTime"]
 
@@ -21,11 +23,28 @@ class JobTime:
     A step stands still when as many of its programs wait (for a step of their own, for ``sleep``) as it has tasks.
     """
 
-    def __init__(self, clock: VirtualClock | None) -> None:
+    def __init__(self, clock: VirtualClock | None, directory: Callable[[], Path]) -> None:
         self._clock = clock
+        self._directory = directory
         self._tasks: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
         self._lock = threading.Lock()
+        if clock is not None:
+            clock.on_jump(self._jumped)
+
+    @property
+    def _path(self) -> Path:
+        return self._directory() / "now"
+
+    def _write(self, now: float) -> None:
+        """For the processes that run. Whole or not at all, as they read it at any time."""
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(repr(now))
+        fresh.replace(self._path)
+
+    def _jumped(self, now: float) -> None:
+        if self._tasks:
+            self._write(now)
 
     @property
     def is_virtual(self) -> bool:
@@ -36,7 +55,12 @@ class JobTime:
         if self._clock is None:
             return listener
         self._clock.moving(1)
+        self._write(self._clock.time())
         return _Watched(self, self._clock, name, tasks, listener)
+
+    def environ(self) -> Mapping[str, str]:
+        """Variables of jobs, which tell slurmkit's runner where to read the time."""
+        return {} if self._clock is None else {CLOCK_VARIABLE: str(self._path)}
 
     def signalled(self) -> None:
         """A step of processes was sent a signal."""

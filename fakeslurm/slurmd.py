@@ -129,7 +129,7 @@ class Slurmd:
         SLURM_CONF names this cluster, whatever the submitter's said.
         """
         conf = self._controller.settings.conf or str(self._home.directory / "slurm.conf")
-        variables = {**variables, "SLURM_CONF": conf}
+        variables = {**variables, "SLURM_CONF": conf, **self.time.environ()}
         path = variables.get("PATH")
         if path is None:
             return variables

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARGS",
     "CALLBACKS",
+    "CLOCK_VARIABLE",
     "FUNCTION",
     "JOB",
     "JOURNAL",
@@ -57,6 +58,8 @@ STDOUT = "stdout"
 STDERR = "stderr"
 JOURNAL = "journal.jsonl"
 OUTPUT = "output"
+CLOCK_VARIABLE = "SLURMKIT_CLOCK"
+"""In the environment of a job whose Slurm has a time of its own: the file that holds it."""
 
 JOB_VERSION = 1
 """Version of the layout, in job.json."""

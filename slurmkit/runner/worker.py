@@ -10,10 +10,9 @@ import os
 import pickle
 import signal
 import sys
-import time
 
 from slurmkit import jobdir
-from slurmkit.runner.leader import HANDED_ON, attempt, deaf, do_nothing, hostname
+from slurmkit.runner.leader import HANDED_ON, attempt, deaf, do_nothing, hostname, job_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class _Signals:
 
 def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int) -> int:
     """Call the function as one rank; the process's exit code."""
-    start_time = time.time()
+    start_time = job_time(os.environ)
     pid = os.getpid()
     # Now: the function may change the environment.
     place = {"hostname": hostname(os.environ), "attempt": attempt(os.environ)}
@@ -105,7 +104,9 @@ def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int) -> 
     _flush()
     if os.getpid() != pid:  # a process that the function has forked, and that came back here: it is not the rank
         return int(outcome["exit_code"])
-    outcome = _write(job_dir, rank, outcome, value, place | {"start_time": start_time, "end_time": time.time()})
+    outcome = _write(
+        job_dir, rank, outcome, value, place | {"start_time": start_time, "end_time": job_time(os.environ)}
+    )
     if hooks is not None:
         hooks.end(outcome)
         _flush()
