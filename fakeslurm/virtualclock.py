@@ -242,6 +242,9 @@ class VirtualClock:
                 with self._mutex:
                     if real_deadline is not None and time.monotonic() >= real_deadline:
                         self._wake(waiter)
+                        if waiter in self._guests:
+                            self._guests.remove(waiter)
+                            waiter.gate.release()
                     self._schedule()
         except BaseException:  # a KeyboardInterrupt in the test's thread, which goes on whoever's turn it is
             with self._mutex:
