@@ -36,18 +36,21 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run a program that finds sbatch, squeue, sacct, scancel, scontrol, srun and sinfo on its PATH",
-        usage="fakeslurm run [--nodes N] [--cpus-per-node C] [--version V | --real] -- PROGRAM [ARGS...]",
+        usage="fakeslurm run [--nodes N] [--cpus-per-node C] [--version V | --real] [--timeline FILE] -- PROGRAM [ARGS...]",
     )
     run.add_argument("--nodes", type=int, default=4, metavar="N", help="number of nodes, n1 to nN (default: 4)")
     run.add_argument("--cpus-per-node", type=int, default=4, metavar="C", help="CPUs of each node (default: 4)")
     run.add_argument("--version", choices=list(PROFILES), help="the Slurm to be like (default: 22.05)")
     run.add_argument("--real", action="store_true", help="a throwaway real Slurm instead of the fake")
+    run.add_argument("--timeline", metavar="FILE", help="draw what was where and when: out.html, or out.svg")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="PROGRAM", help="the program and its arguments")
     return parser
 
 
 def _environment(options: argparse.Namespace, parser: argparse.ArgumentParser, stack: ExitStack) -> Mapping[str, str]:
-    """Start the Slurm that was asked for; the environment that leads there."""
+    """Start the Slurm that was asked for; the environment that leads there. The picture is drawn when it ends."""
+    if options.real and options.timeline is not None:
+        parser.error(f"run: --timeline {options.timeline} with --real: a real Slurm keeps no history")
     if options.real and options.version is not None:
         parser.error(f"run: --version {options.version} with --real: a real Slurm has the version that is installed")
     size = {"nodes": options.nodes, "cpus_per_node": options.cpus_per_node}
@@ -62,7 +65,10 @@ def _environment(options: argparse.Namespace, parser: argparse.ArgumentParser, s
         from fakeslurm.fake import FakeSlurm
 
         version = {} if options.version is None else {"version": options.version}
-        return stack.enter_context(FakeSlurm(**size, **version)).environ()
+        slurm = stack.enter_context(FakeSlurm(**size, **version))
+        if options.timeline is not None:
+            stack.callback(lambda: slurm.timeline().save(options.timeline))
+        return slurm.environ()
     except ValueError as error:
         parser.error(f"run: {error}")
 

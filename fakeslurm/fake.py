@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,8 @@ class FakeSlurm:
     `nodes` is a number of nodes (default 4: n1, n2, ...; each with `cpus_per_node` CPUs, default 4, and `memory_per_node` MB,
     default 2000) or a sequence of `Node`. `partitions` default to one, ``debug``, of all nodes. `version` is the Slurm
     whose behaviour is wanted, one of ``"22.05"`` (measured line by line) and ``"24.11"``. `settings` are the other fields
-    of `fakeslurm.model.Settings`, such as ``min_job_age=20``. `conf` are lines of a slurm.conf, which change `nodes` and
+    of `fakeslurm.model.Settings`, such as ``min_job_age=20``. `clock`: ``"virtual"`` or a `VirtualClock` for time that moves when
+    everybody waits; default: the machine's. `seed`: for what is left to chance. `conf` are lines of a slurm.conf, which change `nodes` and
     `partitions` where these are given and say what they are where they are not: ``conf=["NodeName=cn[1-8] CPUs=64
     RealMemory=256000", "PartitionName=long Nodes=ALL Default=YES MaxTime=7-0"]``. A line or a value that the fake does not carry
     out is refused: see `fakeslurm.slurmconf`. Raises ValueError or TypeError, naming the argument, for
@@ -93,10 +95,13 @@ class FakeSlurm:
         version: str = "22.05",
         clock: Clock | Literal["virtual"] | None = None,
         conf: Sequence[str] = (),
+        seed: int = 0,
         **settings: Any,
     ) -> None:
         self._settings = checked_settings(nodes, cpus_per_node, memory_per_node, partitions, version, conf, settings)
         self._engine = Engine(Controller(self._settings), _clock(clock), self._serve, host=short_host_name())
+        self.seed = seed
+        """What everything that is left to chance comes from."""
         self.calls = Ledger()
         """Every request that was made of the scheduler, by whatever route."""
         self._service = Service(self._engine, self.calls)
@@ -152,7 +157,13 @@ class FakeSlurm:
         """
         from slurmkit.backends.cli import CliBackend
 
-        return CliBackend(self.execute, name="fake", job_root=self.directory / "jobs", clock=self._engine.clock)
+        return CliBackend(
+            self.execute,
+            name="fake",
+            job_root=self.directory / "jobs",
+            clock=self._engine.clock,
+            uniform=random.Random(self.seed).uniform,
+        )
 
     def environ(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """A copy of `base` (default: `os.environ`) with the commands of this Slurm first on PATH.

@@ -65,7 +65,7 @@ class JobTime:
     def signalled(self) -> None:
         """A step of processes was sent a signal."""
         if self._clock is not None:
-            self._clock.disturbed(signalled=True)
+            self._clock.disturbed(stands_still=True)
 
     @contextlib.contextmanager
     def call(self, environ: Mapping[str, str]) -> Iterator[None]:
@@ -76,6 +76,8 @@ class JobTime:
         name = f"{environ.get('SLURM_JOB_ID', '')}.{environ.get('SLURM_STEP_ID', 'batch')}"
         with self._clock.working():
             self._count(name, waiting=1)
+            if name in self._tasks:
+                self._clock.disturbed(stands_still=True)
             try:
                 yield
             finally:

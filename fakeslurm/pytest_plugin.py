@@ -123,9 +123,16 @@ def _fake(request: pytest.FixtureRequest, **defaults: Any) -> FakeSlurm:
 
 @pytest.fixture
 def fake_slurm(request: pytest.FixtureRequest) -> Iterator[FakeSlurm]:
-    """A fresh `FakeSlurm` for this test, built with the arguments of the marker ``@pytest.mark.fake_slurm(...)``."""
+    """A fresh `FakeSlurm` for this test, built with the arguments of the marker ``@pytest.mark.fake_slurm(...)``.
+
+    With ``clock="virtual"`` the time of this process is frozen as well: ``time.time()`` and ``datetime.now()`` are those of the fake.
+    """
     with _fake(request) as slurm:
-        yield slurm
+        if getattr(request.node.get_closest_marker("fake_slurm"), "kwargs", {}).get("clock") == "virtual":
+            with slurm.freeze():
+                yield slurm
+        else:
+            yield slurm
 
 
 @pytest.fixture(scope="session")

@@ -35,8 +35,8 @@ class Simulated:
     """
 
     duration: float = field(default=0.0, validator=_not_negative)
-    exit_code: int = field(default=0, validator=_not_negative)
-    signal: int = field(default=0, validator=_not_negative)
+    exit_code: int = field(default=0, converter=int, validator=_not_negative)
+    signal: int = field(default=0, converter=int, validator=_not_negative)
     memory: float = field(default=0.0, validator=_not_negative)
     outputs: str | Mapping[str, str] = ""
     result: object = None

@@ -20,6 +20,7 @@ from fakeslurm.jobtime import JobTime
 from fakeslurm.memorywatch import ConstrainedStep, MemoryWatch
 from fakeslurm.model import BATCH, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
 from fakeslurm.processes import remove_tree
+from fakeslurm.simulatedtask import task_of
 from fakeslurm.simulation import JobFiles, Simulated, SimulatedStep, Simulation
 from fakeslurm.slurmctld import Controller
 from fakeslurm.steps import File, RunningStep, StepListener, StepSpec, Task
@@ -180,9 +181,15 @@ class Slurmd:
             self._report(lambda now: self._controller.launch_failed(job_id, now))
             return
 
+        task, start = task_of(job), self._now()
+        if task is not None:
+            task.started(start)
+
         def ended(wait_status: int) -> None:
             if wait_status == behaviour.wait_status:
                 files.leave(behaviour)
+                if task is not None and not behaviour.signal:
+                    task.ended(behaviour, start, self._now())
 
             def tell(now: float) -> None:
                 self.forget(job_id, BATCH)
@@ -193,7 +200,7 @@ class Slurmd:
         self._running[job_id, BATCH] = SimulatedStep(
             files, lambda number: self._simulation.signal(job_id, number, self._now())
         )
-        self._simulation.start(job_id, behaviour, self._now(), ended)
+        self._simulation.start(job_id, behaviour, start, ended)
         self._report(lambda now: self._controller.batch_started(job_id, 0, now))
 
     def _components(self, job: Job) -> list[Job]:

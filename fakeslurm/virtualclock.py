@@ -175,14 +175,15 @@ class VirtualClock:
             self._local.works = False
             self.moving(-1)
 
-    def disturbed(self, *, signalled: bool = False) -> None:
+    def disturbed(self, *, stands_still: bool = False) -> None:
         """Processes have begun or ended something: they have a moment of real time for what comes next, also while time is advanced.
 
-        `signalled`: they were sent a signal, of which those that stand still may die.
+        `stands_still`: also where none counts as running, as those that were sent a signal may die of it, and a script that has put one
+        ``sleep`` in the background may be about to do more.
         """
         with self._mutex:
             self._quiet_from = time.monotonic() + _QUIET
-            if signalled:
+            if stands_still:
                 self._jumps_from = self._quiet_from
 
     def processes(self, number: int) -> None:
@@ -428,9 +429,11 @@ def frozen_time(clock: VirtualClock) -> Iterator[None]:
     """Inside, the time of this process is that of `clock`: a freezegun that moves with it."""
     from freezegun import freeze_time
 
-    # This module has to know how much real time passes.
+    # This module has to know how much real time passes, and pytest how long a test takes.
     zone = datetime.fromtimestamp(clock.time(), UTC).astimezone().utcoffset()
-    with freeze_time(_naive(clock.time()), tz_offset=zone or timedelta(), ignore=[__name__]) as frozen:
+    with freeze_time(
+        _naive(clock.time()), tz_offset=zone or timedelta(), ignore=[__name__, "_pytest.timing"]
+    ) as frozen:
         end = clock.on_jump(lambda now: frozen.move_to(_naive(now)))
         try:
             yield

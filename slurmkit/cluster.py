@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import shutil
 import threading
 import time
@@ -82,7 +81,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job[Any]] = {}
         self._stack = ExitStack()
-        self._engine = Engine.start(self._backend(backend), clock, random.Random().uniform)
+        self._engine = Engine.start(self._backend(backend), clock)
         of_backend = getattr(self._engine.backend, "job_root", None)
         self._temporary = job_root is None and of_backend is not None
         root = job_root or of_backend or os.environ.get(JOB_ROOT_VARIABLE) or DEFAULT_JOB_ROOT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import attrs
@@ -27,8 +28,9 @@ class Engine:
     closed: bool = False
 
     @classmethod
-    def start(cls, backend: SchedulerBackend, clock: Clock | None, uniform: Callable[[float, float], float]) -> Engine:
-        """`clock`: the backend's own, or the machine's, unless there is another one."""
+    def start(cls, backend: SchedulerBackend, clock: Clock | None) -> Engine:
+        """`clock`: the backend's own, or the machine's, unless there is another one. The jitter is the backend's, if it has some."""
+        uniform = getattr(backend, "uniform", None) or random.Random().uniform
         clock = clock or getattr(backend, "clock", None) or SystemClock()
         status = StatusService(backend, clock, uniform=uniform)
         return cls(backend=backend, clock=clock, uniform=uniform, status=status, follower=Follower(clock))

@@ -151,12 +151,12 @@ def test_pace_never_asks_in_a_loop_nor_stops_asking(age: float, events: list[str
             assert pace.due == now
         elif event == "asked":
             pace.asked(now, hurry=True)
-            assert now + 0.01 <= pace.due <= now + 10.0
+            assert now + 0.01 <= pace.due <= now + 60.0
         else:
             now = max(now, pace.due)
-        assert 0.005 <= pace.look_after(now) <= 2.0
+        assert 0.005 <= pace.look_after(now) <= 10.0
     pace.asked(now, hurry=False)
-    assert now + 0.25 <= pace.due <= now + 10.0
+    assert now + 0.25 <= pace.due <= now + 60.0
 
 
 def test_pace_in_a_hurry_slows_down_by_itself() -> None:
@@ -169,7 +169,7 @@ def test_pace_in_a_hurry_slows_down_by_itself() -> None:
         now = pace.due
     assert gaps[0] == 0.01 or abs(gaps[0] - 0.01) < 1e-9
     assert all(after >= before - 1e-9 for before, after in itertools.pairwise(gaps))
-    assert gaps[-1] == 10.0
+    assert gaps[-1] == 60.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 1)), max_size=100))

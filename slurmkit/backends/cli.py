@@ -57,8 +57,11 @@ class CliBackend:
         environ: Mapping[str, str] | None = None,
         job_root: Path | None = None,
         clock: Clock | None = None,
+        uniform: Callable[[float, float], float] | None = None,
     ) -> None:
         self.name = name
+        self.uniform = uniform
+        """Where a Cluster has its jitter from; None: from chance."""
         self.clock = clock
         """The time by which a Cluster waits for this Slurm unless it is told; None: the machine's."""
         self.job_root = job_root

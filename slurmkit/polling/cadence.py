@@ -89,7 +89,7 @@ class Pace:
     runner has written that it is done) makes the next request due at once, and those after it soon, until the scheduler agrees.
     """
 
-    def __init__(self, started: float, *, floor: float = 0.25, fraction: float = 0.1, ceiling: float = 10.0) -> None:
+    def __init__(self, started: float, *, floor: float = 0.25, fraction: float = 0.1, ceiling: float = 60.0) -> None:
         self._started = started
         self._floor = floor
         self._fraction = fraction
@@ -129,7 +129,7 @@ class Pace:
 
     def look_after(self, now: float) -> float:
         """Seconds until the job directory is worth another look."""
-        return min(max(0.02 * (now - self._started), 0.005), 2.0)
+        return min(max(0.02 * (now - self._started), 0.005), 10.0)
 
 
 class Budget:
