@@ -14,7 +14,8 @@ from slurmkit.callbacks.base import BaseCallback
 from slurmkit.callbacks.dispatch import Subscriber
 from slurmkit.clock import sleep
 from slurmkit.errors import JobDirectoryError, SlurmkitError, WaitTimeout
-from slurmkit.outcome import error_of, has_values, read_ending, read_values
+from slurmkit.outcome import Ending, error_of, has_values, read_ending, read_values
+from slurmkit.polling.arbitration import Snapshot
 from slurmkit.polling.watch import LOOK_AGAIN, RESULT_GRACE, Watch
 
 if TYPE_CHECKING:
@@ -250,23 +251,32 @@ class Job(Generic[R]):
 
     def _read(self, grace: float | None = None) -> None:
         """Read the result of the job, which is done, once."""
+        if self._is_read:
+            return
+        final, ending = self._watch.final, self._watch.ending
+        assert final is not None
+        error = error_of(final, ending, self._job_dir)
+        if error is None:
+            ending = self._with_values(final, ending, RESULT_GRACE if grace is None else grace)
         with self._reading:
             if self._is_read:
                 return
-            final, ending = self._watch.final, self._watch.ending
-            assert final is not None
-            self._error = error_of(final, ending, self._job_dir)
-            if self._error is None:
-                patience = RESULT_GRACE if grace is None else grace
-                began = self._engine.clock.monotonic()
-                while not has_values(self._job_dir, ending) and self._engine.clock.monotonic() - began < patience:
-                    sleep(self._engine.clock, LOOK_AGAIN)
-                    ending = read_ending(self._job_dir, final.attempt)
+            self._error = error
+            if error is None:
                 try:
                     self._values = read_values(self._job_dir, ending)
-                except SlurmkitError as error:
-                    self._error = error
+                except SlurmkitError as unreadable:
+                    self._error = unreadable
             self._is_read = True
+
+    def _with_values(self, final: Snapshot, ending: Ending, patience: float) -> Ending:
+        """What the job wrote, once every rank's result is there, or after `patience` seconds."""
+        clock = self._engine.clock
+        began = clock.monotonic()
+        while not has_values(self._job_dir, ending) and clock.monotonic() - began < patience:
+            sleep(clock, LOOK_AGAIN)
+            ending = read_ending(self._job_dir, final.attempt)
+        return ending
 
     def _text(self, name: str) -> str:
         path = self._job_dir / name
