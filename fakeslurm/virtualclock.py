@@ -201,7 +201,7 @@ class VirtualClock:
 
     def _become(self, member: _Member) -> None:
         """Make the current thread a member; returns when it is its turn."""
-        self._wait_for(self._line_up(member))
+        self._wait_for_turn(self._line_up(member))
         self._local.member = member
 
     def _line_up(self, member: _Member) -> _Waiter:
@@ -228,15 +228,19 @@ class VirtualClock:
                 heapq.heappush(self._deadlines, (deadline, next(self._orders), waiter))
         return waiter
 
-    def _wait_for(self, waiter: _Waiter, real_timeout: float | None = None) -> None:
+    def _wait(self, waiter: _Waiter, real_timeout: float | None) -> None:
         """Let the others go on until it is this one's turn, or until so many seconds of real time have passed."""
+        if waiter.member is not None:
+            with self._mutex:
+                self._running.discard(waiter.member)
+        self._wait_for_turn(waiter, real_timeout)
+
+    def _wait_for_turn(self, waiter: _Waiter, real_timeout: float | None = None) -> None:
         real_deadline = None if real_timeout is None else time.monotonic() + real_timeout
         works: bool = getattr(self._local, "works", False)
         try:
             with self._mutex:
                 self._moving -= works
-                if waiter.member is not None:
-                    self._running.discard(waiter.member)
                 self._schedule()
             watches = waiter.member is None or not waiter.member.background
             while not waiter.gate.acquire(timeout=_LOOK if watches or real_deadline is not None else None):
@@ -341,7 +345,7 @@ class _Condition(threading.Condition):
         self._here.append(waiter)
         saved = self._rlock._release_save()  # however often it was acquired, as in threading.Condition
         try:
-            self._clock._wait_for(waiter, real_timeout)
+            self._clock._wait(waiter, real_timeout)
         finally:
             self._rlock._acquire_restore(saved)
             with contextlib.suppress(ValueError):  # it was notified
@@ -389,7 +393,7 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         assert self._turn is not None
-        self._clock._wait_for(self._turn)
+        self._clock._wait_for_turn(self._turn)
         self._clock._local.member = self._its_member
         try:
             self._work()

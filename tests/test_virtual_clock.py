@@ -137,6 +137,22 @@ def test_one_member_runs_at_a_time() -> None:
     assert clock.time() == 20.0
 
 
+def test_a_thread_that_is_slow_to_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = VirtualClock(0.0)
+    began: list[float] = []
+    slow = thread(clock, lambda: began.append(clock.time()), name="slow", background=True)
+    run = slow.run
+
+    def run_late() -> None:
+        time.sleep(0.1)
+        run()
+
+    monkeypatch.setattr(slow, "run", run_late)
+    slow.start()
+    sleep(clock, 100.0)
+    assert began == [0.0]
+
+
 def test_a_notified_waiter_goes_on_at_once() -> None:
     clock = VirtualClock(0.0)
     changed = condition(clock)
