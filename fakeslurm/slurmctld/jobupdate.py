@@ -113,6 +113,7 @@ class JobUpdates:
         self._check_licenses(job, update)
         if not excludes_first:
             self._exclude(job, update)
+        self._check_overlap(job, update)
         if update.admin_comment is not None:
             job.admin_comment = update.admin_comment
         if update.comment is not None:
@@ -197,8 +198,12 @@ class JobUpdates:
             raise unsupported("update of the nodes of a job that runs")
         if mask.bit_count() > job.requested_nodes:
             raise unsupported("update of a job with more nodes than it needs")
-        excluded, _ = self._mask(job.description.exclude)
-        if mask & excluded and update.exclude is None:
+
+    def _check_overlap(self, job: Job, update: JobUpdate) -> None:
+        asked = job.description
+        required, _ = self._mask(asked.nodelist if update.nodelist is None else update.nodelist)
+        excluded, _ = self._mask(asked.exclude)
+        if required & excluded and (update.nodelist is not None or update.exclude is not None):
             raise unsupported("update of a job that requires nodes that it excludes")
 
     def _check_gres(self, job: Job, update: JobUpdate) -> None:
@@ -243,10 +248,7 @@ class JobUpdates:
         if text is None or (text and text == job.description.exclude):
             return
         self._must_wait(job)
-        excluded, _ = self._mask(text)
-        required, _ = self._mask(job.description.nodelist if update.nodelist is None else update.nodelist)
-        if excluded & required:
-            raise unsupported("update of a job that excludes nodes that it requires")
+        self._mask(text)
         self._describe(job, exclude=text, nodes_as_written=job.description.nodes_as_written | {"exclude"})
 
     def _move(self, job: Job, partition: str) -> None:
