@@ -274,8 +274,6 @@ class Job:
     first_eligible_time: float | None = None
     """AccrueTime, when it has been held, got another begin or waited for its array's limit since."""
     admin_comment: str | None = None
-    time_min: int | None
-    """Minutes; of one that was submitted with a deadline and without a limit, and it stays (measured)."""
     num_nodes: int
     """Of the allocation; while pending the least number that it needs, and once Slurm has looked where it could run, the number
     that it would get if nothing else ran (measured)."""
@@ -287,6 +285,8 @@ class Job:
     requested_nodes: int
     """The least number of nodes that was asked for."""
     requested_cpus: int
+    time_min: int | None = None
+    """Minutes; of one that was submitted with a deadline and without a limit, and it stays (measured)."""
     account: str | None = None
     """Asked for, or the user's default one in accounting: only root has one, whose name is ``root`` as well (measured)."""
     qos: str | None = None
