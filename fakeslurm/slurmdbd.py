@@ -104,6 +104,11 @@ class JobRecord:
         """Which of Slurm's schedulers starts it: heterogeneous jobs are left to backfill (measured)."""
         return "SchedMain" if self.het_job_id is None else "SchedBackfill"
 
+    @property
+    def knows_energy(self) -> bool:
+        """Whether the energy is a number, of what has started: when it is over and steps of srun have told theirs (measured)."""
+        return self.end is not None and any(step.step_id != BATCH for step in self.steps)
+
 
 class Accounting:
     """What slurmdbd knows at a time. The controller reports every change of a job; jobs stay here for ever."""
@@ -148,13 +153,13 @@ class Accounting:
         attempt.end_time = now if job.end_time is None else job.end_time
         self._jobs[job.job_id][-1] = attempt
 
-    def records(self, now: float, job_ids: Iterable[int] | None = None, *, duplicates: bool = False) -> list[JobRecord]:
+    def records(self, now: float, job_ids: Iterable[int] | None = None) -> list[JobRecord]:
         """The records of these jobs (None: all), for an array's id those of all its jobs; unknown ids are left out.
 
         The id of the leader of a heterogeneous job brings all its components.
 
-        Of a job that was requeued the latest one, or (`duplicates`) one for each attempt. Sorted as slurmdbd has them: by the
-        second of their submission, in one second first jobs by their ids, then arrays by theirs and elements by index (measured).
+        One for each attempt of a job that was requeued, the latest last. Sorted as slurmdbd has them: by the second of their
+        submission, in one second first jobs by their ids, then arrays by theirs and elements by index (measured).
         """
         while self._coming and self._coming[0][0] <= now:
             record = self._coming.popleft()[1]
@@ -165,9 +170,7 @@ class Accounting:
             wanted = set(job_ids)
             parts = (groups.get(one, ()) for one in wanted for groups in (self._elements, self.components))
             chosen = wanted.union(*parts) & known.keys()
-        return sorted(
-            (record for one in chosen for record in self._attempts(one)[0 if duplicates else -1 :]), key=_order
-        )
+        return sorted((record for one in chosen for record in self._attempts(one)), key=_order)
 
     def _attempts(self, job_id: int) -> list[JobRecord]:
         if self._lag:

@@ -107,6 +107,8 @@ class Selection:
 
     window: Window
     tests: Sequence[Test]
+    nodes: Set[str] | None = None
+    """Of --nodelist: slurmdbd looks at them once it has chosen the latest record of each job (measured)."""
     job_ids: Set[int] | None = None
     """Of --jobs, as far as they are plain numbers; None: not asked by id alone."""
     steps: Mapping[_Key, Set[StepId] | None] = field(factory=dict)
@@ -118,14 +120,18 @@ class Selection:
     whole_hetjob: bool | None = None
     """--whole-hetjob: whether a component brings all others; None: the leader does."""
 
-    def rows(self, records: Iterable[JobRecord], *, with_steps: bool) -> list[Row]:
-        """The rows of the records that pass."""
+    def rows(self, records: Iterable[JobRecord], *, with_steps: bool, duplicates: bool) -> list[Row]:
+        """The rows of the records that pass; of a job that was requeued those of the latest that passes, unless `duplicates`."""
         found: list[Row] = []
         with_steps = with_steps and not self.jobs_alone
-        for job in records:
-            wanted = self._wanted(job)
-            if wanted is _NOT_WANTED or not all(test(job) for test in self.tests):
+        passing = [job for job in records if self._passes(job)]
+        latest = {job.job_id: job for job in passing}
+        for job in passing:
+            if not duplicates and job is not latest[job.job_id]:
                 continue
+            if self.nodes is not None and self.nodes.isdisjoint(job.nodes):
+                continue
+            wanted = self._wanted(job)
             if wanted is None or not with_steps:
                 found.append(Row(job))
             if with_steps:
@@ -135,6 +141,9 @@ class Selection:
                     if (wanted is None or step.step_id in wanted) and self._in_window(step)
                 ]
         return found
+
+    def _passes(self, job: JobRecord) -> bool:
+        return self._wanted(job) is not _NOT_WANTED and all(test(job) for test in self.tests)
 
     def _wanted(self, job: JobRecord) -> Set[StepId] | None:
         if not self.steps:
@@ -226,7 +235,8 @@ def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation
     if whole and job_ids is not None:
         job_ids = job_ids.union(*(ids for ids in components.values() if ids & job_ids))
     alone = set(states) == {JobState.PENDING}
-    return Selection(window, tests, job_ids, steps, components, jobs_alone=alone, whole_hetjob=whole)
+    nodes = _nodes(values["nodelist"]) if "nodelist" in values else None
+    return Selection(window, tests, nodes, job_ids, steps, components, jobs_alone=alone, whole_hetjob=whole)
 
 
 _WHOLE = {"yes": True, "y": True, "no": False, "n": False}
@@ -349,9 +359,6 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
         tests.append(lambda _job: False)  # no job has any
     if "flags" in values:
         tests.append(_by_scheduler(values["flags"]))
-    if "nodelist" in values:
-        nodes = _nodes(values["nodelist"])
-        tests.append(lambda job: not nodes.isdisjoint(job.nodes))
     return tests + sizes(values)
 
 

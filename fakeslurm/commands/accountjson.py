@@ -220,8 +220,7 @@ class _Values:
             return []
         cpus = job.allocated_cpus
         found = self._tres(f"cpu={cpus},{self._memory_held()}node={len(job.nodes)},billing={cpus}{self._gres_held()}")
-        if job.end is None or all(step.step_id == BATCH for step in job.steps):
-            # A number that is not known, until srun's steps have told theirs.
+        if not job.knows_energy:
             found.append({"type": "energy", "name": self._no_name, "id": _TRES["energy"], "count": self._unknown})
         return sorted(found, key=lambda one: int(one["id"]))
 

@@ -143,10 +143,8 @@ class AccountTexts:
         return self.settings.cluster_name
 
     def _consumedenergy(self, row: Row) -> str:
-        """Nothing of a job while it runs, nor when the batch script was its only step (measured)."""
-        steps = row.job.steps
-        summed = row.job.end is not None and any(step.step_id != BATCH for step in steps)
-        return "0" if row.step is not None or not steps or summed else ""
+        """Nothing of a job while it runs, nor when it had no steps of srun (measured)."""
+        return "" if row.step is None and row.job.nodes and not row.job.knows_energy else "0"
 
     _consumedenergyraw = _consumedenergy
 
@@ -346,13 +344,18 @@ class AccountTexts:
         return str(shown.state)
 
     def _stderr(self, row: Row) -> str:
-        return "" if row.step is not None else jobtexts.given_files(self._remembered(row, "StdErr"))[2]
+        return self._file(row, "StdErr", 2)
 
     def _stdin(self, row: Row) -> str:
-        return "" if row.step is not None else jobtexts.given_files(self._remembered(row, "StdIn"))[0]
+        return self._file(row, "StdIn", 0)
 
     def _stdout(self, row: Row) -> str:
-        return "" if row.step is not None else jobtexts.given_files(self._remembered(row, "StdOut"))[1]
+        return self._file(row, "StdOut", 1)
+
+    def _file(self, row: Row, field: str, number: int) -> str:
+        """Of a batch job: those of srun and salloc have none in the database."""
+        job = None if row.step is not None else self._remembered(row, field)
+        return "" if job is None or job.description.script is None else jobtexts.given_files(job)[number]
 
     def _submit(self, row: Row) -> str:
         return self.stamps(row.job.submit if row.step is None else row.step.start)

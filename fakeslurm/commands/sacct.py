@@ -234,8 +234,11 @@ def _print(
         raise Stop(f"{_PROGRAM}: error: Unknown arguments:\n{lines}")
     for key in request.helps[-1:]:
         return Reply(help_text(fields) if key == "helpformat" else _TEXTS[key])
-    records = controller.accounting.records(invocation.now, selection.job_ids, duplicates="duplicates" in request.flags)
-    rows = selection.rows(records, with_steps="allocations" not in request.flags)
+    rows = selection.rows(
+        controller.accounting.records(invocation.now, selection.job_ids),
+        with_steps="allocations" not in request.flags,
+        duplicates="duplicates" in request.flags,
+    )
     if "array" in request.flags:
         rows = accountfilter.one_by_one(rows)
     if "json" in request.flags:

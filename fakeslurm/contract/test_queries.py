@@ -169,6 +169,16 @@ def test_sacct_parsable_forms(slurm: SlurmUnderTest) -> None:
     assert done.stdout == f"{job_id:>20} COMP+ \n"
 
 
+def test_sacct_of_allocations(slurm: SlurmUnderTest) -> None:
+    """Without steps of srun a job knows of no energy once it has started; those of srun and salloc have no files in 24.11."""
+    files = ",StdIn,StdOut,StdErr" if slurm.at_least("24.11") else ""
+    jobs = [slurm.run(command, "-Q", "printenv", "SLURM_JOB_ID").stdout.strip() for command in ("salloc", "srun")]
+    rows = [f"{jobs[0]}|COMPLETED||", f"{jobs[1]}|COMPLETED|0|0"]
+    argv = ["-XnP", "-j", ",".join(jobs), "-o", f"JobID,State,ConsumedEnergy,ConsumedEnergyRaw{files}"]
+    expected = [row + "|" * files.count(",") for row in rows]
+    until(lambda: slurm.run("sacct", *argv).stdout.splitlines() == expected, what=f"sacct says {expected}")
+
+
 def test_sacct_unknown_job_and_field(slurm: SlurmUnderTest) -> None:
     done = slurm.run("sacct", "-P", "-j", UNKNOWN, "-o", "JobID,State")
     assert (done.returncode, done.stdout, done.stderr) == (0, "JobID|State\n", "")

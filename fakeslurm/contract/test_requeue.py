@@ -110,13 +110,28 @@ def test_finished_job(slurm: SlurmUnderTest) -> None:
 
 
 def test_requeuehold(slurm: SlurmUnderTest) -> None:
-    job_id = slurm.sbatch(f"echo ready\n{GATE}", "--output=out")
+    """sacct shows the latest record in its window of time, which one that is held is not, if it was on these nodes."""
+    job_id = slurm.sbatch(f"echo ready\n{GATE}", "--output=out", "--job-name=held_again")
     has_said(slurm, "out", "ready")
+    node = slurm.run("squeue", "-h", "-j", job_id, "-o", "%N").stdout.strip()
     assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
     held = slurm.wait(job_id, ["PENDING"])
     assert (held["Reason"], held["Priority"], held["Restarts"]) == ("job_requeued_in_held_state", "0", "1")
     reason = slurm.run("squeue", "-h", "-j", job_id, "-o", "%r").stdout
     assert reason == "job requeued in held state\n"
+    by_id, attempt = [f"--jobs={job_id}"], f"{job_id}|REQUEUED\n"
+    for options, stdout in (
+        (["--name=held_again", "-S", "now-1hour"], attempt),
+        (["--name=held_again", "-S", "now-1hour", "-N", node], attempt),
+        (by_id, f"{job_id}|PENDING\n"),
+        ([*by_id, "-N", node], ""),
+    ):
+        until(
+            lambda options=options, stdout=stdout: (  # type: ignore[misc]
+                slurm.run("sacct", "-XnP", *options, "-o", "JobID,State").stdout == stdout
+            ),
+            what=f"sacct {options} says {stdout!r}",
+        )
     assert slurm.run("scontrol", "release", job_id).returncode == 0
     released = slurm.show(job_id)
     assert released is not None
