@@ -32,6 +32,10 @@ real = pytest.mark.skipif(unavailable_reason() is not None, reason=f"the differe
         ("squeue", "1 R 0:59", "1 R 1:01", True),
         ("squeue", "1 R 0:05", "2 R 0:05", False),
         ("squeue", "9:59 ", "10:00", False),  # the padding differs as well
+        ("squeue", "N00:14|", "N00:13|", True),  # two columns without a blank between them
+        ("squeue", "170:09(null)", "170:11(null)", True),
+        ("squeue", "4:1:1", "4:1:2", False),
+        ("sacct", "7ab00:00:05ab", "7ab00:00:07ab", True),
         ("scontrol", "StartTime=2026-11-24T23:59:59 X", "StartTime=2026-11-25T00:00:01 X", True),
         ("scontrol", "StartTime=2026-11-24T23:59:59", "StartTime=Unknown", False),
         ("scontrol", "ExitCode=0:15", "ExitCode=0:14", False),
@@ -51,6 +55,8 @@ def test_priorities_differ_by_the_same_number() -> None:
     assert agree("squeue", "4294901759", "4294901700", priorities)
     assert agree("squeue", "4294901758", "4294901699", priorities)
     assert not agree("squeue", "4294901757", "4294901699", priorities)
+    assert agree("squeue", "n/a42949017(null)", "n/a42949016(null)", priorities)  # cut
+    assert not agree("squeue", "slurm-1_4294967294.out", "slurm-1_4294967295.out", priorities)
     assert agree("squeue", "0.99998474121093", "0.99998474000000", priorities)
 
 

@@ -23,7 +23,7 @@ from slurmkit.slurm import hostlist
 from slurmkit.slurm.hostlist import HostlistError
 
 if TYPE_CHECKING:
-    pass
+    from fakeslurm.model import Job
 
 __all__ = ["show", "shows_jobs"]
 
@@ -94,6 +94,7 @@ def _show_jobs(call: Call, which: str | None) -> Reply:
             if underscore:
                 found, _ = targets(call.controller, int(number), (int(task),))
                 jobs = [one.job if one.task is None else as_element(one.job, (one.task,)) for one in found]
+                jobs = jobs or _cancelled(call, int(number), int(task))
             if plus:
                 jobs = [job for job in jobs if job.het_offset == int(offset)]
             if not jobs:
@@ -106,6 +107,13 @@ def _show_jobs(call: Call, which: str | None) -> Reply:
     stamps = call.stamps()
     reporter = call.reporter(stamps)
     return Reply("".join([reporter.job(job) for job in jobs]), stamps.complaint)
+
+
+def _cancelled(call: Call, array_id: int, task: int) -> list[Job]:
+    """An element of an array that was cancelled while it waited: its record is still there (measured)."""
+    record = call.controller.jobs.get(array_id)
+    there = record is not None and record.is_unsplit and record.array is not None and task in record.array.pending
+    return [as_element(record, (task,))] if record is not None and there else []
 
 
 def _show_steps(call: Call, which: str | None) -> Reply:
@@ -122,7 +130,7 @@ def _show_steps(call: Call, which: str | None) -> Reply:
         raise Stop(_NO_STEPS.format(which, problem))
     if new and match is not None and match[3] == "":
         raise Stop(_NO_STEPS.format(which, "StepID must not be an empty string"))
-    jobs = list(call.controller.jobs.values())
+    jobs = sorted(call.controller.jobs.values(), key=lambda job: job.place)
     if match is not None:
         anything = bool(jobs)
         jobs = [job for job in jobs if is_meant(job, int(match[1]))]

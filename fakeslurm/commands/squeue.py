@@ -341,7 +341,7 @@ def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> 
 
 def _steps(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
     tests = queuefilter.predicates(request.values, controller, steps=True)
-    jobs = queuefilter.select(controller.jobs.values(), tests)
+    jobs = queuefilter.select(_in_order(controller), tests)
     shown = [step for job in jobs for step in stepfields.running_steps(job)]
     if "nodelist" in request.values:
         nodes = queuefilter.node_names(request.values["nodelist"], controller)

@@ -215,3 +215,14 @@ def test_elements_correspond_by_their_index_whichever_was_named(slurm: SlurmUnde
     rest = [f"{other}_{task} PENDING {never}" for task in (2, 3)]
     until(lambda: listed(slurm, other, "%i %T %E", "-r")[2:] == rest, what="the fate of 2 and 3")
     slurm.run("scancel", other)
+
+
+def test_elements_that_were_cancelled_together_are_shown_one_by_one(slurm: SlurmUnderTest) -> None:
+    job_id = held(slurm, "--array=1-4")
+    slurm.run("scancel", f"{job_id}_2")
+    slurm.run("scancel", job_id)
+    for task in (1, 4):
+        done = slurm.run("scontrol", "-o", "show", "job", f"{job_id}_{task}")
+        assert f" ArrayTaskId={task} " in done.stdout
+        assert " JobState=CANCELLED " in done.stdout
+    assert slurm.run("scontrol", "show", "job", f"{job_id}_2").stdout == f"Job {job_id}_2 not found\n"

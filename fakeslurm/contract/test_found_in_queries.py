@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -194,14 +195,18 @@ def test_one_parameter(slurm: SlurmUnderTest) -> None:
 
 
 def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
-    """22.05 shows them when they are asked for."""
-    job_id = slurm.sbatch(GATE, "--array=3")
-    slurm.wait(job_id, ["RUNNING"])
-    label = f"StepId={job_id}_3.batch "
-    until(lambda: label in slurm.run("scontrol", "show", "step", job_id).stdout, what="the step")
-    assert (label in slurm.run("scontrol", "show", "steps").stdout) == slurm.at_least("24.11")
+    """In the order of slurmctld's list, in which the record of the array comes last. 22.05 shows them when they are asked for."""
+    job_id = slurm.sbatch(GATE, "--array=3,5")
+    labels = [f"{job_id}_3.batch", f"{job_id}_5.batch"]
+
+    def steps(*argv: str) -> list[str]:
+        return re.findall(r"^StepId=(\S+)", slurm.run("scontrol", "show", *argv).stdout, re.MULTILINE)
+
+    until(lambda: steps("step", job_id) == labels, what="the steps")
+    assert steps("steps") == (labels if slurm.at_least("24.11") else [])
+    assert slurm.run("squeue", "-s", "-h", "-o", "%i", "-S", "u").stdout.split() == labels
     (slurm.workdir / "go").touch()
-    slurm.wait(job_id)
+    until(lambda: slurm.run("squeue", "-h", "-j", job_id).stdout == "", what="the end of both")
 
 
 def test_licenses(slurm: SlurmUnderTest) -> None:

@@ -22,9 +22,12 @@ TOLERANCE = 3.0
 _STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\d\d \d{4}"
 _LONG = r"(?:\d+-)?\d\d:\d\d:\d\d"
-_SHORT = r"(?:\d+-)?(?:\d+:)?\d?\d:\d\d"
+_SHORT = r"(?:\d+-)?(?:\d+:)?\d+:\d\d"
 _SECONDS = r"(?<=SecsPreSuspend=)\d+"
-_PRIORITY = r"\b42949\d{5}\b|\b0\.9999\d{10}\b"
+_PRIORITY = r"4294(?!967)\d{1,6}|0\.9999\d{0,10}"
+"""Perhaps cut; and not NO_VAL, which is no priority."""
+_DIGITS = 10
+"""Of a whole priority."""
 
 
 def _pieces(duration: str) -> re.Pattern[str]:
@@ -35,10 +38,11 @@ def _pieces(duration: str) -> re.Pattern[str]:
 
 # sacct and scontrol write durations with hours; two numbers with one colon are an exit code there.
 _MOMENTS = {
-    "squeue": _pieces(rf"(?<![\w.-])(?<!\d:){_SHORT}(?![\d:])"),
-    "sinfo": _pieces(rf"(?<![\w.-])(?<!\d:){_SHORT}(?![\d:])"),
+    "squeue": _pieces(rf"(?<![\d.-])(?<!\d:){_SHORT}(?!:)"),
+    "sinfo": _pieces(rf"(?<![\d.-])(?<!\d:){_SHORT}(?!:)"),
 }
-_OTHER = _pieces(rf"(?<![\w:.-]){_LONG}(?![\w:])")
+"""A column may begin or end where another one, whose digits are the same on both sides, ends or begins."""
+_OTHER = _pieces(rf"(?<![\d:.-]){_LONG}(?![\d:])")
 
 
 @define
@@ -50,6 +54,8 @@ class Priorities:
     def agree(self, left: str, right: str) -> bool:
         if "." in left or "." in right:  # a share of the highest there is: the difference is too small to count
             return abs(float(left) - float(right)) < 1e-4
+        if len(left) < _DIGITS or len(right) < _DIGITS:  # cut: too little is left to tell
+            return len(left) == len(right)
         difference = int(left) - int(right)
         if self.difference is None:
             self.difference = difference

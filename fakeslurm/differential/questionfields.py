@@ -19,7 +19,7 @@ BurstBufferState Cluster ClusterFeature Command Comment Container ContainerID Co
 cpus-per-tres deadline DelayBoot Dependency DerivedEC EligibleTime EndTime exit_code ExcNodes Feature GroupID GroupName
 HetJobID HetJobIDSet HetJobOffset JobArrayID JobID Licenses MaxCPUs MaxNodes MCSLabel mem-per-tres MinCpus MinMemory MinTime
 MinTmpDisk Name Network Nice NodeList NTPerBoard NTPerCore NTPerNode NTPerSocket NumCPUs NumNodes NumTasks Nodes Origin
-OriginRaw OverSubscribe Partition PendingTime PreemptTime Prefer Priority PriorityLong Profile QOS Reason ReasonList Reboot
+OriginRaw OverSubscribe Partition PreemptTime Prefer Priority PriorityLong Profile QOS Reason ReasonList Reboot
 ReqNodes ReqSwitch Requeue Reservation ResizeTime RestartCnt sct SiblingsActive SiblingsActiveRaw SiblingsViable
 SiblingsViableRaw Sockets SPerBoard StartTime State StateCompact STDERR STDIN STDOUT StepID StepName StepState SubmitTime
 system_comment Threads TimeLeft TimeLimit TimeUsed tres-alloc tres-bind tres-freq tres-per-job tres-per-node tres-per-socket

@@ -46,7 +46,7 @@ def _letters(letters: str) -> Words:
     field = st.builds(lambda width, letter: f"%{width}{letter}", st.sampled_from(_WIDTHS), st.sampled_from(letters))
     fields = st.lists(field, min_size=1, max_size=8)
     whole = st.builds(lambda found, glue: glue.join(found), fields, st.sampled_from(["|", " ", "", ","]))
-    odd = st.sampled_from(["", "no field", "%", "%%", "%i%", "|%i", "%W", "%#i", "%-8i", "%8.3i", "%i %k", "%e %7$"])
+    odd = st.sampled_from(["", "no field", "%", "%%", "%i%", "|%i", "%W", "%#i", "%-8i", "%8.3i", "%i %k", "%D %7$"])
     return st.one_of(whole, whole, whole, odd).map(lambda text: ["-o", text])
 
 
