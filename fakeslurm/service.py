@@ -170,8 +170,6 @@ def _with_script(invocation: Invocation, argv: tuple[str, ...], caller: Caller) 
             break
         except OSError as error:
             files[path] = error
-            if isinstance(error, IsADirectoryError):
-                break
     return evolve(invocation, files=files, stdin=stdin)
 
 

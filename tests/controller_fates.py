@@ -34,6 +34,8 @@ class Fates:
         """How it has ended, once or several times: whether well."""
         self.there: set[Key] = set()
         """What the controller still remembers."""
+        self.lingering: set[Key] = set()
+        """What has ended but for processes."""
         self._dependencies: dict[int, tuple[Spec, set[Key]]] = {}
         """By job or array: what it waits for, and what of that there was when it was submitted."""
         self._names: dict[int, str] = {}
@@ -55,6 +57,7 @@ class Fates:
 
     def observe(self, controller: Controller, now: float) -> None:
         self.there = set()
+        self.lingering = {key for job in controller.jobs.values() if job.completing for key in keys_of(job)}
         for job in controller.jobs.values():
             for key in keys_of(job):
                 self._see(key, job.state is not JobState.PENDING, job.start_time, now)
@@ -99,7 +102,7 @@ class Fates:
                 return True
             mine = job.array_job_id or job.job_id
             before = [number for number, name in self._names.items() if number < mine and name == job.description.name]
-            return all(self.ends.get((number, None)) for number in before)
+            return all(self.ends.get((number, None)) or (number, None) in self.lingering for number in before)
         key: Key = (term.job_id, term.task)
         if key not in known or key not in self.there:
             return True  # there was none, or it has been forgotten, or dropped while it waited

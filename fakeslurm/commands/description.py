@@ -8,7 +8,7 @@ from fakeslurm.commands.job_options import Wishes
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import JobDescription
 
-__all__ = ["check_lengths", "describe"]
+__all__ = ["check_lengths", "describe", "work_dir"]
 
 _LONGEST_TEXT = 1024
 """Bytes of a job's name, comment and the like (MAX_STR_LEN in job_mgr.c; measured: 1024 pass, 1025 do not)."""
@@ -18,7 +18,7 @@ _LONGEST_SCRIPT = 4 << 20
 
 def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescription:
     """The options as the controller takes them; `name` is that of a job that was not given one."""
-    work_dir = _work_dir(invocation.cwd, wishes.chdir)
+    directory = work_dir(invocation.cwd, wishes.chdir)
     return JobDescription(
         name=name if wishes.job_name is None else wishes.job_name,
         user=invocation.user,
@@ -67,11 +67,11 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         other_gpus=wishes.other_gpus or "",
         licenses=wishes.licenses or "",
         reservation=wishes.reservation or "",
-        output=_file(wishes.output, work_dir),
-        error=_file(wishes.error, work_dir),
-        input=_file(wishes.input, work_dir),
+        output=_file(wishes.output, directory),
+        error=_file(wishes.error, directory),
+        input=_file(wishes.input, directory),
         open_mode=wishes.open_mode,
-        work_dir=work_dir,
+        work_dir=directory,
         submit_dir=invocation.cwd,
         environment={**invocation.environ, **({"SLURM_GET_USER_ENV": "1"} if wishes.get_user_env else {})},
         export=wishes.export,
@@ -87,18 +87,18 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
     )
 
 
-def _work_dir(cwd: str, chdir: str | None) -> str:
+def work_dir(cwd: str, chdir: str | None) -> str:
     """As ``--chdir`` says it, behind where the command was called, with its dots and slashes (measured)."""
     if chdir is None:
         return cwd
     return chdir if chdir.startswith("/") else f"{cwd}/{chdir}"
 
 
-def _file(name: str | None, work_dir: str) -> str | None:
+def _file(name: str | None, directory: str) -> str | None:
     """A standard file's name: absolute from the start, so that it stays when the job gets another directory (measured)."""
     if name is None or name.startswith("/"):
         return name
-    return "/dev/null" if name.lower() == "none" else f"{work_dir}/{name}"
+    return "/dev/null" if name.lower() == "none" else f"{directory}/{name}"
 
 
 def check_lengths(description: JobDescription) -> None:

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from fakeslurm import messages
 from fakeslurm.commands.arrayjobs import jobs_of
 from fakeslurm.commands.base import Continuation, Given, Invocation, Refused, Reply, UsageError, parse_options
-from fakeslurm.commands.description import check_lengths, describe
+from fakeslurm.commands.description import check_lengths, describe, work_dir
 from fakeslurm.commands.job_options import Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options
 from fakeslurm.messages import SlurmError
@@ -110,21 +110,23 @@ def candidates(argv: Sequence[str], invocation: Invocation) -> list[str | None]:
 
 
 def _script_paths(line: _Line, invocation: Invocation) -> Mapping[str, str]:
-    """Where the script may be, and the path that is shown for it.
+    """Where the script may be, and the path that is shown for it: nothing in it is resolved (measured).
 
-    A bare name is looked for in the job's directory, then on PATH, then where sbatch is called: there it is shown as it
-    was given (measured). It need not be executable.
+    A name is looked for in the job's directory, then on PATH, then where sbatch is called, which alone counts when it begins
+    with a dot or a slash: there it is shown as it was given. It need not be executable.
     """
-    name = line.operands[0]
+    name, cwd = line.operands[0], invocation.cwd
     if not name:
         return {}
-    directories = [posixpath.join(invocation.cwd, line.wishes.chdir or "")]
-    if "/" not in name:
-        directories += [part or "." for part in invocation.environ.get("PATH", "").split(":")]
-    paths = [posixpath.normpath(posixpath.join(invocation.cwd, place, name)) for place in directories]
-    shown = {path: path for path in paths}
-    shown.setdefault(posixpath.normpath(posixpath.join(invocation.cwd, name)), name)
-    return shown
+    shown = []
+    if name[0] not in "./":
+        on_path = invocation.environ.get("PATH", "").split(":")
+        directories = [work_dir(cwd, line.wishes.chdir), *(one for one in on_path if one and one[0] != ".")]
+        shown = [f"{one}/{name}" for one in directories]
+    found: dict[str, str] = {}
+    for one in [*shown, name]:
+        found.setdefault(posixpath.join(cwd, one), one)
+    return found
 
 
 def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
@@ -251,11 +253,11 @@ def _script(line: _Line, invocation: Invocation) -> tuple[str | None, bytes]:
             if isinstance(found, bytes):
                 content = found
                 break
-            if isinstance(found, IsADirectoryError):
-                content = b""
-                break
         else:
-            raise line.wishes.wrong(f"Unable to open file {line.operands[0]}", 1)
+            place = posixpath.join(invocation.cwd, line.operands[0])
+            if not isinstance(invocation.files.get(place), IsADirectoryError):
+                raise line.wishes.wrong(f"Unable to open file {line.operands[0]}", 1)
+            content = b""
     _check_script(content, line.wishes)
     return path, content
 

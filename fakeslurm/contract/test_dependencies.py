@@ -213,6 +213,38 @@ def test_singleton(slurm: SlurmUnderTest) -> None:
     becomes(slurm, last, "CD|None|(null)")
 
 
+def test_a_singleton_waits_for_younger_ones_that_run(slurm: SlurmUnderTest) -> None:
+    """Waiting ones it leaves behind, but for older ones."""
+    name = f"single-{slurm.workdir.name}"
+    script = "until [ -e go.$SLURM_JOB_ID ]; do sleep 0.05; done"
+    first = slurm.sbatch(script, "-J", name)
+    waiting = slurm.sbatch("true", "-J", name, "-d", "singleton")
+    slurm.sbatch("true", "-J", name, "--hold")
+    younger = slurm.sbatch(script, "-J", name)
+    slurm.wait(younger, ["RUNNING"])
+    (slurm.workdir / f"go.{first}").touch()
+    becomes(slurm, first, "CD|None|(null)")
+    becomes(slurm, waiting, "PD|Dependency|singleton(unfulfilled)")
+    (slurm.workdir / f"go.{younger}").touch()
+    becomes(slurm, waiting, "CD|None|(null)")
+
+
+def test_elements_that_were_split_off_are_singletons(slurm: SlurmUnderTest) -> None:
+    """The last one has the array's id, the lowest, and is the first; then the others one after another."""
+    name = f"single-{slurm.workdir.name}"
+    before = slurm.sbatch("until [ -e go ]; do sleep 0.05; done", "-J", name)
+    script = "until [ -e go.$SLURM_ARRAY_TASK_ID ]; do sleep 0.05; done"
+    array = slurm.sbatch(script, "-J", name, "-a", "1-3", "-d", f"aftercorr:{before},singleton")
+    (slurm.workdir / "go").touch()
+    ended: list[str] = []
+    for task in ("3", "1", "2"):
+        waits = [f"{array}_{one}|PD" for one in "123" if one not in (*ended, task)]
+        done = [f"{array}_{one}|CD" for one in ended]
+        becomes(slurm, array, *sorted([f"{array}_{task}|R", *waits, *done]), text="%i|%t")
+        (slurm.workdir / f"go.{task}").touch()
+        ended.append(task)
+
+
 def test_a_held_job_does_not_look(slurm: SlurmUnderTest) -> None:
     first = slurm.sbatch("false")
     slurm.wait(first)

@@ -303,6 +303,7 @@ class Controller:
             self._running.gone(job)
             if job.state is JobState.PENDING:
                 self._waiting.requeue(job)
+                self._waiting.tell_namesakes(job)
             else:
                 self._waiting.tell_dependents(job)
         self._schedule()
@@ -381,6 +382,7 @@ class Controller:
                     self._running.warn(job)
                 case "freed":
                     self._running.free_place(job)
+                    self._waiting.tell_namesakes(job)
                 case "kill":
                     self._running.kill(job)
                 case "stop":

@@ -85,6 +85,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     """What `description` comes down to on this cluster. Raises SlurmError for node names that do not exist, and for
     nodes that are wanted and excluded."""
     d = description
+    licenses = requested_licenses(d.licenses, settings.licenses, settings.profile.release)
     required, names = node_mask(d.nodelist, nodes, settings)
     excluded, _ = node_mask(d.exclude, nodes, settings)
     profile = settings.profile
@@ -164,7 +165,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         mem_per_cpu=d.mem_per_cpu,
         tmp_disk=d.tmp_disk or 0,
         gres=gres_per_node(d, settings),
-        licenses=requested_licenses(d.licenses, settings.licenses, settings.profile.release),
+        licenses=licenses,
         required=required,
         excluded=excluded,
         tasks_given=d.asks_for_tasks,

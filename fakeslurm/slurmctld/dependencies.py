@@ -7,7 +7,7 @@ docs/measured/arrays.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from enum import Enum
 
@@ -17,6 +17,7 @@ from fakeslurm import messages
 from fakeslurm.jobarray import JobArray
 from fakeslurm.messages import SlurmError, unsupported
 from fakeslurm.model import Job
+from fakeslurm.slurmctld.timers import NEXT_PASS
 from slurmkit.slurm.jobid import JobIdError, parse_array_spec
 from slurmkit.slurm.states import JobState
 
@@ -55,6 +56,22 @@ class Jobs:
             return self.jobs[array.elements[task]]
         return self.jobs.get(job_id) if task in array.pending else None
 
+    def is_alone(self, job: Job, now: float) -> bool:
+        """Whether no other job of its name and user runs, nor one of a lower id waits (measured); elements that have been split off are jobs."""
+        mine = job.description.name, job.description.uid
+        return not any(
+            other is not job
+            and (other.description.name, other.description.uid) == mine
+            and (other.job_id < job.job_id if other.state is JobState.PENDING else _is_there(other, now))
+            for other in self.jobs.values()
+        )
+
+
+def _is_there(job: Job, now: float) -> bool:
+    """Whether a job that has started has not ended; seen when Slurm looks for jobs to start."""
+    lately = job.completing and job.end_time is not None and now < job.end_time + NEXT_PASS
+    return lately or not job.finished
+
 
 @define
 class Term:
@@ -70,8 +87,6 @@ class Term:
     minutes: int = 0
     """``JOB+MINUTES``."""
     verdict: Verdict = Verdict.WAITING
-    others: frozenset[int] = frozenset()
-    """singleton: the jobs and arrays of the same name and user that came before."""
 
     def __str__(self) -> str:
         if self.kind == "singleton":
@@ -136,25 +151,20 @@ class Dependencies:
 
     __slots__ = ("_any_of", "_failed", "_jobs", "_terms", "watched")
 
-    def __init__(self, spec: Spec, jobs: Jobs, before: Iterable[int]) -> None:
-        """`before` are the unfinished jobs and arrays of the same name and user, for singleton."""
+    def __init__(self, spec: Spec, jobs: Jobs) -> None:
         self._any_of = spec.any_of
         self._failed = False
         self._jobs = jobs
         self._terms = []
         found: set[Key] = set()
-        others = frozenset(before)
         for term in spec.terms:
             term = copy(term)
-            if term.kind == "singleton":
-                term.others = others
-                found.update((job_id, None) for job_id in others)
-            else:
+            if term.kind != "singleton":
                 term.starred |= term.task is None and term.job_id in jobs.arrays
                 found.add((term.job_id, term.task))
             self._terms.append(term)
         self.watched = found
-        """The jobs whose changes matter."""
+        """The jobs whose changes matter, but for those of the same name."""
 
     def of_element(self, task: int) -> Dependencies:
         """Those of an element that is split off its array."""
@@ -168,13 +178,18 @@ class Dependencies:
         """Whether the elements of an array wait each for another one."""
         return any(term.kind == "aftercorr" for term in self._terms)
 
-    def evaluate(self, task: int | None, now: float) -> Verdict:
-        """Look again, for the element `task` of an array. What is satisfied leaves the list; what has failed is not looked at again."""
+    @property
+    def singleton(self) -> bool:
+        """Whether jobs of the same name matter."""
+        return any(term.kind == "singleton" for term in self._terms)
+
+    def evaluate(self, job: Job, now: float) -> Verdict:
+        """Look again, for this job. What is satisfied leaves the list; what has failed is not looked at again."""
         if self._failed:
             return Verdict.FAILED
         for term in self._terms:
             if term.verdict is Verdict.WAITING:
-                term.verdict = self._verdict(term, task, now)
+                term.verdict = self._verdict(term, job, now)
         verdicts = [term.verdict for term in self._terms]
         self._terms = [term for term in self._terms if term.verdict is not Verdict.SATISFIED]
         if Verdict.SATISFIED in verdicts and self._any_of:
@@ -198,9 +213,10 @@ class Dependencies:
     def __str__(self) -> str:
         return ("?" if self._any_of else ",").join(map(str, self._terms))
 
-    def _verdict(self, term: Term, task: int | None, now: float) -> Verdict:
+    def _verdict(self, term: Term, mine: Job, now: float) -> Verdict:
+        task = mine.array_task_id
         if term.kind == "singleton":
-            return Verdict.SATISFIED if all(map(self._gone, term.others)) else Verdict.WAITING
+            return Verdict.SATISFIED if self._jobs.is_alone(mine, now) else Verdict.WAITING
         if term.kind == "aftercorr" and task is not None:
             other = self._jobs.element((term.job_id, task))
             if other is not None:
@@ -236,10 +252,3 @@ class Dependencies:
         if job.state is JobState.PENDING:
             return None
         return job.start_time
-
-    def _gone(self, job_id: int) -> bool:
-        array = self._jobs.arrays.get(job_id)
-        if array is not None:
-            return array.is_done
-        job = self._jobs.jobs.get(job_id)
-        return job is None or (job.finished and not job.completing)

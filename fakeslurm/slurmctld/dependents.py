@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fakeslurm import messages
-from fakeslurm.messages import SlurmError, unsupported
+from fakeslurm.messages import SlurmError
 from fakeslurm.model import Job, JobDescription
 from fakeslurm.slurmctld.dependencies import Dependencies, Jobs, Key, Term, parse_dependency
 from fakeslurm.slurmctld.state import State
@@ -33,14 +33,11 @@ class Dependents:
         spec = parse_dependency(description.dependency)
         if any(term.job_id == job_id for term in spec.terms):
             raise SlurmError(messages.DEPENDENCY_PROBLEM)
-        namesakes = self._unfinished_namesakes(description) - {job_id}
-        if any(term.kind == "singleton" for term in spec.terms) and any(one > job_id for one in namesakes):
-            raise unsupported("update of a job with Dependency=singleton while younger jobs of its name are there")
         if self._state.settings.profile.refuses_unknown_dependency:
             for term in spec.terms:
                 if term.kind in ("afterok", "afternotok") and not self._is_known(term):
                     raise SlurmError(messages.DEPENDENCY_PROBLEM)
-        return Dependencies(spec, self._known, namesakes)
+        return Dependencies(spec, self._known)
 
     def _is_known(self, term: Term) -> bool:
         if term.starred:
@@ -49,21 +46,16 @@ class Dependents:
             term.task is None and term.job_id in self._state.arrays
         )
 
-    def _unfinished_namesakes(self, description: JobDescription) -> set[int]:
-        mine = (description.name, description.uid)
-        return {
-            job.job_id if job.array is None else job.array.job_id
-            for job in self._state.jobs.values()
-            if (job.description.name, job.description.uid) == mine and (not job.finished or job.completing)
-        }
-
     def add(self, job_id: int, dependencies: Dependencies) -> None:
         self._dependencies[job_id] = dependencies
+        if dependencies.singleton:
+            self._state.singletons.add(job_id)
         for other in dependencies.watched:
             self._dependents.setdefault(other, set()).add(job_id)
 
     def drop(self, job_id: int) -> None:
         """A job waits for nobody any more."""
+        self._state.singletons.discard(job_id)
         for other in self._dependencies.pop(job_id).watched:
             dependents = self._dependents[other]
             dependents.discard(job_id)
@@ -77,4 +69,10 @@ class Dependents:
             task = job.array_task_id if task is None else task
             tasks = job.array.pending if job.is_unsplit and task is None else (task,)
             keys += [(job.array.job_id, None), *((job.array.job_id, one) for one in tasks)]
-        return sorted(set().union(*(self._dependents.get(key, ()) for key in keys)))
+        return sorted(self.namesakes(job).union(*(self._dependents.get(key, ()) for key in keys)))
+
+    def namesakes(self, job: Job) -> set[int]:
+        """The jobs that wait for all others of this one's name."""
+        mine, jobs = job.description, self._state.jobs
+        names = ((job_id, jobs[job_id].description) for job_id in self._state.singletons)
+        return {job_id for job_id, other in names if (other.name, other.uid) == (mine.name, mine.uid)}

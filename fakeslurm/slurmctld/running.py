@@ -27,6 +27,7 @@ from fakeslurm.slurmctld.resources import bits
 from fakeslurm.slurmctld.selection import Share, deal
 from fakeslurm.slurmctld.state import State
 from fakeslurm.slurmctld.steps import Placement
+from fakeslurm.slurmctld.timers import NEXT_PASS
 from slurmkit.slurm.states import JobState
 
 __all__ = ["LAUNCH_FAILED", "Running"]
@@ -34,8 +35,6 @@ __all__ = ["LAUNCH_FAILED", "Running"]
 LAUNCH_FAILED = 4021
 """ESLURMD_IO_ERROR, which Slurm keeps as if it were a wait status: the commands show 0:53 (measured)."""
 _SHORTEST_KILL_WAIT = 5.0
-_NEXT_PASS = 1.0
-"""Seconds until Slurm looks for jobs to start at the latest, after one has ended (measured)."""
 _WARNING_SLACK = 30.0
 """--signal is sent up to a time limit scan earlier (job_mgr.c: warn_time + PERIODIC_TIMEOUT)."""
 
@@ -283,8 +282,8 @@ class Running:
         job_id = job.job_id
         job.completing = True
         self._state.resources.completing(job_id)
-        if job.array is not None:
-            self._state.timers.set("freed", job_id, self._state.now + _NEXT_PASS)
+        if job.array is not None or self._state.singletons:
+            self._state.timers.set("freed", job_id, self._state.now + NEXT_PASS)
         self._state.timers.clear("limit", job_id)
         self._state.timers.clear("warn", job_id)
         alive = self.alive(job)

@@ -40,6 +40,8 @@ class State:
         """What each job that waits needs."""
         self.freed_arrays: list[JobArray] = []
         """Of which an element has ended."""
+        self.singletons: set[int] = set()
+        """Jobs that wait for all others of their name."""
         self.running: dict[int, Job] = {}
         """Jobs that hold nodes, those completing among them."""
         self.timers = Timers()

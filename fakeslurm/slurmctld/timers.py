@@ -5,8 +5,10 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from math import ceil
 
-__all__ = ["Timers", "next_scan"]
+__all__ = ["NEXT_PASS", "Timers", "next_scan"]
 
+NEXT_PASS = 1.0
+"""Seconds until Slurm looks for jobs to start at the latest, after one has ended (measured)."""
 _Key = tuple[str, int]
 _COMPACT_AFTER = 64
 

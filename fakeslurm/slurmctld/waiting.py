@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import floor
 
 from attrs import evolve
@@ -203,7 +203,7 @@ class Waiting:
     def _is_independent(self, job: Job) -> bool:
         """Whether the dependencies are satisfied; if not, why is in the job."""
         dependencies = self._dependents[job.job_id]
-        verdict = dependencies.evaluate(job.array_task_id, self._state.now)
+        verdict = dependencies.evaluate(job, self._state.now)
         job.dependency = str(dependencies)
         if verdict is Verdict.SATISFIED:
             self._dependents.drop(job.job_id)
@@ -236,8 +236,14 @@ class Waiting:
 
     def tell_dependents(self, job: Job, task: int | None = None) -> None:
         """A job has started, or is over for good: look again at those that wait for it. `task`: of the record of an array this one."""
-        waiting = [self._state.jobs[one] for one in self._dependents.waiting_for(job, task)]
-        for dependent in sorted(waiting, key=lambda one: one.turn):
+        self._look_again(self._dependents.waiting_for(job, task))
+
+    def tell_namesakes(self, job: Job) -> None:
+        """A job has ended, though its processes may linger, or waits again: look at those of its name that wait for all others."""
+        self._look_again(self._dependents.namesakes(job))
+
+    def _look_again(self, job_ids: Collection[int]) -> None:
+        for dependent in sorted((self._state.jobs[one] for one in job_ids), key=lambda one: one.turn):
             if dependent.job_id in self._dependents:
                 self.consider(dependent)
 

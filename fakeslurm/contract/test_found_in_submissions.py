@@ -1,0 +1,89 @@
+"""What the differential machine has found about submissions: where scripts are looked for, and what is looked at first."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest
+
+ARRAY = "Invalid job array specification"
+DEADLINE = "Requested time limit is invalid (missing or exceeds some limit)"
+FEATURE = "Invalid feature specification"
+LICENSE = "Invalid license specification"
+LONG = "Pathname of a file, directory or other parameter too long"
+NODE = "Invalid node name specified"
+PARTITION = "Invalid partition name specified"
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "found_by_24_11"),
+    [
+        (["--comment", "x" * 1100, "-a", "5-2"], LONG, None),
+        (["--comment", "x" * 1100, "-C", "nope"], LONG, FEATURE),
+        (["-a", "5-2", "-w", "n9"], ARRAY, None),
+        (["-a", "5-2", "-C", "nope"], ARRAY, FEATURE),
+        (["-a", "0-2000", "-p", ""], ARRAY, None),
+        (["-w", "n9", "-p", "nope"], NODE, None),
+        (["-p", "nope", "--deadline=2020-01-01"], PARTITION, None),
+        (["-p", "nope", "-w", "n1", "-x", "n1"], PARTITION, None),
+        (["-p", "nope", "-x", "n9"], PARTITION, None),
+        (["-p", "nope", "-C", "nope"], PARTITION, FEATURE),
+        (["--deadline=2020-01-01", "-L", "nope"], DEADLINE, None),
+        (["-L", "nope", "-w", "n1", "-x", "n1"], LICENSE, None),
+        (["-w", "n1", "-x", "n1", "-C", "nope"], NODE, FEATURE),
+    ],
+)
+def test_what_is_wrong_first(
+    slurm: SlurmUnderTest, options: list[str], found: str, found_by_24_11: str | None
+) -> None:
+    """Of two things that are wrong; 24.11 looks at features early."""
+    done = slurm.run("sbatch", "-H", *options, "--wrap=true")
+    text = found_by_24_11 if found_by_24_11 and slurm.at_least("24.11") else found
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, last) == (1, f"sbatch: error: Batch job submission failed: {text}")
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "name", "command"),
+    [
+        ("", [], "./a.sh", "./a.sh"),
+        ("", [], "sub/../a.sh", "W/sub/../a.sh"),
+        ("", ["-D", "."], "a.sh", "W/./a.sh"),
+        ("", ["-D", ""], "a.sh", "W//a.sh"),
+        ("", ["-D", "sub/.."], "a.sh", "W/sub/../a.sh"),
+        ("", ["-D", "."], "./a.sh", "./a.sh"),
+        ("", ["-D", "sub"], "b.sh", "W/sub/b.sh"),
+        ("", ["-D", "/tmp"], "sub/b.sh", "sub/b.sh"),
+        ("W/bin/", [], "c.sh", "W/bin//c.sh"),
+        ("W", [], "bin/c.sh", "W/bin/c.sh"),
+        ("bin:W/bin", ["-D", "sub"], "c.sh", "bin/c.sh"),
+        ("W/bin:sub", [], "b.sh", "sub/b.sh"),  # in bin that is a directory
+        ("./bin:", [], "c.sh", None),
+        ("", ["-D", "sub"], "./b.sh", None),
+    ],
+)
+def test_where_a_script_is_found_and_how_it_is_shown(
+    slurm: SlurmUnderTest, path: str, options: list[str], name: str, command: str | None
+) -> None:
+    """In the job's directory, on PATH but for what begins with a dot, at last where sbatch is called; nothing is resolved."""
+    for script in ("a.sh", "sub/b.sh", "bin/c.sh"):
+        (slurm.workdir / script).parent.mkdir(exist_ok=True)
+        (slurm.workdir / script).write_text("#!/bin/sh\n")
+    (slurm.workdir / "bin/b.sh").mkdir()
+    before = slurm.base_environment["PATH"]
+    env = {"PATH": f"{path.replace('W', str(slurm.workdir))}:{before}" if path else before}
+    done = slurm.run("sbatch", "--parsable", "-H", *options, name, env=env)
+    if command is None:
+        assert (done.returncode, done.stderr) == (1, f"sbatch: error: Unable to open file {name}\n")
+        return
+    job_id = done.stdout.strip()
+    shown = slurm.run("squeue", "-h", "-j", job_id, "-o", "%o").stdout
+    slurm.run("scancel", job_id)
+    assert shown == f"{command.replace('W', str(slurm.workdir))}\n"
+
+
+def test_a_directory_is_an_empty_script(slurm: SlurmUnderTest) -> None:
+    (slurm.workdir / "sub").mkdir()
+    for name in ("sub", "./sub"):
+        done = slurm.run("sbatch", name)
+        assert (done.returncode, done.stderr) == (1, "sbatch: error: Batch script is empty!\n")
