@@ -112,8 +112,9 @@ def candidates(argv: Sequence[str], invocation: Invocation) -> list[str | None]:
 def _script_paths(line: _Line, invocation: Invocation) -> Mapping[str, str]:
     """Where the script may be, and the path that is shown for it: nothing in it is resolved (measured).
 
-    A name is looked for in the job's directory, then on PATH, then where sbatch is called, which alone counts when it begins
-    with a dot or a slash: there it is shown as it was given. It need not be executable.
+    A name is looked for in the job's directory, then on PATH (what begins with a dot there is below the job's directory), then
+    where sbatch is called, which alone counts when it begins with a dot or a slash: there it is shown as it was given. It need
+    not be executable.
     """
     name, cwd = line.operands[0], invocation.cwd
     if not name:
@@ -121,7 +122,8 @@ def _script_paths(line: _Line, invocation: Invocation) -> Mapping[str, str]:
     shown = []
     if name[0] not in "./":
         on_path = invocation.environ.get("PATH", "").split(":")
-        directories = [work_dir(cwd, line.wishes.chdir), *(one for one in on_path if one and one[0] != ".")]
+        here = work_dir(cwd, line.wishes.chdir)
+        directories = [here, *(f"{here}/{one}" if one[0] == "." else one for one in on_path if one)]
         shown = [f"{one}/{name}" for one in directories]
     found: dict[str, str] = {}
     for one in [*shown, name]:

@@ -57,7 +57,7 @@ class Jobs:
         return self.jobs.get(job_id) if task in array.pending else None
 
     def is_alone(self, job: Job, now: float) -> bool:
-        """Whether no other job of its name and user runs, nor one of a lower id waits (measured); elements that have been split off are jobs."""
+        """Whether no other job of its name and user runs, nor one of a lower id waits (measured)."""
         mine = job.description.name, job.description.uid
         return not any(
             other is not job

@@ -24,10 +24,10 @@ _REQUEUE_SECOND = 1.0
 
 def check(description: JobDescription, state: State) -> tuple[tuple[Partition, ...], Demand]:
     """What is refused before a job id is used up, in this order (measured). Raises SlurmError."""
-    admission.check_array(description, state.settings)
     check_supported(description.constraint)
     if state.settings.profile.features_need_no_id:
         check_known(description.constraint, state.settings.nodes)
+    admission.check_array(description, state.settings)
     node_mask(description.nodelist, state.resources.nodes, state.settings)
     partitions = admission.partitions_of(description, state.settings)
     admission.check_open(partitions)
