@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _NODE_ITEM = re.compile(r"([A-Za-z_]\w*)(?::([A-Za-z_]\w*))?:([0-9]+)", re.ASCII)
+_NONE = re.compile(r":\s*[+-]?0+[kmgt]?$", re.IGNORECASE | re.ASCII)
 _COUNT = re.compile(r"([0-9]+)([kmg]?)", re.IGNORECASE | re.ASCII)
 _MULTIPLE = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _MOST_UNITS = 4096
@@ -87,12 +88,17 @@ def node_gres(text: str) -> tuple[Gres, ...]:
 
 
 def requested(text: str, types: Sequence[str], release: str) -> tuple[Gres, ...]:
-    """What ``--gres`` asks for on each node. Raises SlurmError for a name that is not in GresTypes."""
+    """What ``--gres`` asks for on each node. Raises SlurmError for a name that is not in GresTypes.
+
+    None of something is nothing, whatever its name and type (measured).
+    """
     found: dict[str, Gres] = {}
     prefix = "gres/" if release >= "24.11" else "gres:"
-    for item in text.split(",") if text and text != "none" else ():
+    for item in text.split(",") if text and text.lower() != "none" else ():
         if "=" in item and release >= "24.11":
             raise unsupported(f"--gres={text}")
+        if _NONE.search(item) or (item == "0" and release >= "24.11"):
+            continue
         name, *rest = item.removeprefix(prefix).split(":")
         if name not in types or len(rest) > 2:
             raise SlurmError(messages.INVALID_GRES)
@@ -106,7 +112,7 @@ def requested(text: str, types: Sequence[str], release: str) -> tuple[Gres, ...]
         if any(other.name == name and (other.type is None or kind is None) for other in found.values()):
             raise SlurmError(messages.MIXED_GRES)
         found[one.kind] = one
-    return tuple(one for one in found.values() if one.count)
+    return tuple(found.values())
 
 
 def choose(lines: Sequence[Gres], requests: Iterable[Gres], in_use: int) -> int | None:

@@ -16,7 +16,7 @@ __all__ = ["held_detail", "held_total", "tres_per_job", "tres_per_node"]
 
 def tres_per_node(asked: JobDescription, settings: Settings) -> str:
     """``gres:gpu:2``, in 24.11 ``gres/gpu:2``; empty for nothing."""
-    text = "" if asked.gres == "none" else asked.gres
+    text = "" if asked.gres.lower() == "none" else asked.gres
     return _prefixed(text or _gpus(asked.gpus_per_node), settings)
 
 

@@ -194,3 +194,30 @@ def test_ids_that_refused_submissions_use_up(slurm: SlurmUnderTest, options: str
     first = int(slurm.sbatch("true", "--hold"))
     assert slurm.run("sbatch", "--wrap=true", *options.split()).returncode == 1
     assert int(slurm.sbatch("true", "--hold")) - first - 1 == (now if slurm.at_least("24.11") else before)
+
+
+def test_none_of_something_is_no_gres(slurm: SlurmUnderTest) -> None:
+    """Whatever its name, on a cluster that has none: programs write ``--gres=gpu:0`` of their number of GPUs."""
+    prefix = "gres/" if slurm.at_least("24.11") else "gres:"
+    for option, per_node, of_job in (
+        ("--gres=gpu:0", "{}gpu:0", "N/A"),
+        ("--gres=foo:a100:00k", "{}foo:a100:00k", "N/A"),
+        ("--gres=gpu:0,foo:0", "{0}gpu:0,{0}foo:0", "N/A"),
+        ("--gpus-per-node=a100:0", "{}gpu:a100:0", "N/A"),
+        ("--gpus=a100:0", "N/A", "{}gpu:a100:0"),
+        ("--gres=NONE", "N/A", "N/A"),
+    ):
+        job_id = slurm.sbatch("true", "--hold", option)
+        found = slurm.run("squeue", "-h", "-j", job_id, "-O", "tres-per-node:40,tres-per-job:40").stdout.split()
+        assert found == [per_node.format(prefix), of_job.format(prefix)], option
+        slurm.run("scancel", job_id)
+    refused = [["--gres=gpu:0,foo:1"], ["--gres=gpu"], *([] if slurm.at_least("24.11") else [["--gres=0"]])]
+    for options in refused:
+        done = slurm.run("sbatch", *options, "--wrap=true")
+        assert (done.returncode, done.stderr) == (1, "sbatch: error: Invalid generic resource (gres) specification\n")
+
+
+def test_a_step_of_none_of_something(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("srun --gres=foo:0 echo ran", "--gres=gpu:0", "-o", "out")
+    slurm.wait(job_id)
+    assert slurm.output("out") == "ran\n"

@@ -6,6 +6,7 @@ The rules are those of the commands (``validate_options_salloc_sbatch_srun`` in 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import ceil
 
@@ -192,11 +193,11 @@ def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres
     ``--gpus`` is a number for the whole job, which is the same when there is one node only: with -N1, or when one GPU alone asks for it.
     """
     d = description
-    given = [text for text in (d.gres, d.gpus, d.gpus_per_node) if text not in ("", "0", "none")]
+    given = [text for text in (d.gres, d.gpus, d.gpus_per_node) if text.lower() not in ("", "none")]
     if not given and not d.other_gpus:
         return ()
     if d.other_gpus:
-        if "gpu" not in settings.gres_types:
+        if "gpu" not in settings.gres_types and not re.search(r"\b0+$", d.other_gpus):
             raise SlurmError(messages.INVALID_GRES)
         raise unsupported(f"--{d.other_gpus}")
     if len(given) > 1:
@@ -206,7 +207,7 @@ def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres
     one_node = d.max_nodes == 1 and d.min_nodes == 1
     plain = not (d.asks_for_tasks or d.exclusive or d.nodelist or d.spread_job or d.min_nodes)
     one_gpu = sum(one.count for one in found) == 1 and plain
-    if d.gpus and not one_node and not one_gpu:
+    if d.gpus and found and not one_node and not one_gpu:
         raise unsupported(f"--gpus={d.gpus} without --nodes=1 (--gpus-per-node and --gres are)")
     return found
 
