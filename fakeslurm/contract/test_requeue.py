@@ -132,6 +132,9 @@ def test_requeuehold(slurm: SlurmUnderTest) -> None:
             ),
             what=f"sacct {options} says {stdout!r}",
         )
+    for words in (["hold", job_id], ["uhold", job_id], ["update", f"jobid={job_id}", "priority=0"]):
+        assert slurm.run("scontrol", *words).returncode == 0
+        assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%r").stdout == reason
     assert slurm.run("scontrol", "release", job_id).returncode == 0
     released = slurm.show(job_id)
     assert released is not None

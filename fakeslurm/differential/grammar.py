@@ -105,6 +105,8 @@ _ARRAYS = (
     *("[1-2]", "1-2%x", "1,1,2", "0-20:2"),
 )
 """Values of ``--array``."""
+_THROTTLED_ON = "n1"
+"""The node of arrays with a limit: while an element is being cleared away the next one would avoid its node, which is chance."""
 _BAD: Mapping[str, Sequence[str]] = {
     "array": ("5-2", "0-2000", "foo", "", "1-2:0", "%2", "-1", "1-", "1--2", "1;2", "1-2,", " 1-2", "1001", "1000"),
     "begin": _BAD_TIMES,
@@ -319,6 +321,8 @@ def submissions(
     way: Literal["file", "stdin", "wrap"] = draw(st.sampled_from(["file", "file", "file", "stdin", "wrap"]))
     indices = draw(st.sampled_from(_ARRAYS)) if array else None
     if indices is not None:
+        if "%" in indices:
+            on_line = ["-w", _THROTTLED_ON, *on_line]
         where = draw(st.sampled_from(["-a", "--array", "directive", "SBATCH_ARRAY_INX"]))
         if where == "directive" and way != "wrap":
             in_script.append(["-a", indices])

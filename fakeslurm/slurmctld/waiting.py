@@ -260,7 +260,8 @@ class Waiting:
             job.direct_priority = True
             job.priority = 0
             self._no_longer_eligible(job)
-        self._wait(job, reason)
+        if job.reason != Reason.REQUEUED_HELD:  # which stays until the job is released (measured)
+            self._wait(job, reason)
         self._leave_queue(job)
         self._state.timers.clear("begin", job.job_id)
 
