@@ -351,6 +351,8 @@ class Job:
     batch: Step | None = None
     steps: dict[int, Step] = field(factory=dict)
     next_step_id: int = 0
+    next_step_node: int = 0
+    """Which of its nodes comes behind the last that a step got."""
     touched: dict[int, Job] | None = field(default=None, repr=False)
     """Where it puts itself when what its history is made of changes."""
 

@@ -47,6 +47,8 @@ class Profile:
     """A submission that is refused for its features uses up no job id."""
     counted_tasks_in_blocks: bool
     """The tasks of a step that has as many as CPUs allow (``srun -c``) are in blocks, however few they are."""
+    steps_go_round: bool
+    """The nodes of a step smaller than its job are looked for from behind those of the step before; before that from the job's first."""
     refuses_unlimited_with_deadline: bool
     """``--time=UNLIMITED`` together with ``--deadline`` is refused."""
     refuses_more_than_there_is: bool
@@ -116,6 +118,7 @@ PROFILES: Mapping[str, Profile] = {
         nodelist_offers_nodes=False,
         tasks_fit_nodes=False,
         counted_tasks_in_blocks=False,
+        steps_go_round=False,
         features_need_no_id=False,
         refuses_unlimited_with_deadline=False,
         refuses_more_than_there_is=False,
@@ -158,6 +161,7 @@ PROFILES: Mapping[str, Profile] = {
         nodelist_offers_nodes=True,
         tasks_fit_nodes=True,
         counted_tasks_in_blocks=True,
+        steps_go_round=True,
         features_need_no_id=True,
         refuses_unlimited_with_deadline=True,
         refuses_more_than_there_is=True,

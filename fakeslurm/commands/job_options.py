@@ -142,6 +142,8 @@ class Wishes:
         if self._is_nodelist_read_early and (problem := self._nodelist_problem("fatal")):
             raise Refused(problem, 1)
         too_many = self._take_nodes_of_list()
+        if self._is_plane_too_large():
+            raise self.wrong("Too few processes for the requested {plane,node} distribution", 1)
         errors = [self.wrong(too_many, 1).stderr] if too_many else []
         if self.begin is not None and self.deadline is not None and self.begin > self.deadline:
             errors += [self.warning, self.wrong("Incompatible begin and deadline time specification", 1).stderr]
@@ -215,6 +217,15 @@ class Wishes:
         if self.is_new and {"exclusive", "oversubscribe"} <= self.given - self.from_environment:
             text = "--exclusive and --oversubscribe options are mutually exclusive"
             raise Refused(f"{self.program}: fatal: {text}\n", 1)
+
+    def _is_plane_too_large(self) -> bool:
+        """Whether ``--distribution=plane=SIZE`` leaves a node without tasks; srun does not mind (measured)."""
+        _, plane, size = (self.distribution or "").partition("plane=")
+        if not plane or self.program == "srun":
+            return False
+        nodes = self.min_nodes or 1
+        tasks = self.ntasks or (1 if self.is_new else (self.ntasks_per_node or 0) * nodes or 1)
+        return tasks // int(size) < nodes and (nodes - 1) * int(size) >= tasks
 
     def _check_memory(self) -> None:
         """What was asked for on the line or in the script replaces the other one of the environment (measured)."""

@@ -255,7 +255,13 @@ def environment_options(environ: Mapping[str, str], release: str, given: Set[str
         if asked in given:
             del variables[other]
     found: list[tuple[str, str | None]] = [
-        (name, environ[variable]) for variable, name in variables.items() if environ.get(variable)
+        (name, _value(variable, environ)) for variable, name in variables.items() if environ.get(variable)
     ]
     found += [(name, None) for variable, name in _FLAGS.items() if environ.get(variable, "0") not in ("", "0")]
     return found
+
+
+def _value(variable: str, environ: Mapping[str, str]) -> str:
+    """That of a variable which is set; ``plane`` has its size in another one."""
+    value, size = environ[variable], environ.get("SLURM_DIST_PLANESIZE")
+    return f"plane={size}" if variable == "SLURM_DISTRIBUTION" and value == "plane" and size else value

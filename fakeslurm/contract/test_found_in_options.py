@@ -221,3 +221,31 @@ def test_a_step_of_none_of_something(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch("srun --gres=foo:0 echo ran", "--gres=gpu:0", "-o", "out")
     slurm.wait(job_id)
     assert slurm.output("out") == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "is_taken"),
+    [
+        ("-N2 -n2 -m plane=2", False),
+        ("-N3 -n2 -m plane=1", False),
+        ("-N2 -m plane=1", False),
+        ("-N3 -n4 -m plane=2", False),
+        ("-w n[1-2] -n3 -m plane=3", False),
+        ("-N2 --ntasks-per-node=1 -m plane=2", False),
+        ("-N2 -n2 -m plane=2 --begin=now+1hour --deadline=now+60", False),
+        ("-N2-4 -n3 -m plane=2", True),
+        ("-N3 -n5 -m plane=2", True),
+        ("-n2 -m plane=2", True),
+        ("-N2 --ntasks-per-node=2 -m plane=2", None),
+    ],
+)
+def test_planes_without_tasks(slurm: SlurmUnderTest, options: str, is_taken: bool | None) -> None:
+    """With --ntasks-per-node alone (None) 24.11 counts one task."""
+    refused = "error: Too few processes for the requested {plane,node} distribution\n"
+    done = slurm.run("sbatch", "-H", "--parsable", *options.split(), "--wrap=true")
+    if is_taken or (is_taken is None and not slurm.at_least("24.11")):
+        assert (done.returncode, done.stderr) == (0, "")
+        slurm.run("scancel", done.stdout.strip())
+    else:
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"sbatch: {refused}")
+        assert slurm.run("salloc", *options.split(), "true").stderr == f"salloc: {refused}"

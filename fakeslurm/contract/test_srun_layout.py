@@ -22,6 +22,7 @@ def _run(slurm: SlurmUnderTest, body: str, *job: str) -> list[str]:
         ("-N3 -n5", "-m cyclic", ["n1 0,3,4", "n2 1", "n3 2"]),
         ("-N3 -n5", "-m cyclic:fcyclic", ["n1 0,3,4", "n2 1", "n3 2"]),
         ("-N3 -n5", "-m plane=2", ["n1 0,1,4", "n2 2", "n3 3"]),
+        ("-N3 -n5 -m plane=2", "", ["n1 0,1,4", "n2 2", "n3 3"]),
         ("-N3 -n9", "-m plane=3", ["n1 0,1,2,7", "n2 3,4,5,8", "n3 6"]),
         ("-N3 -n4", "-n8 -O -m cyclic", ["n1 0,3,6", "n2 1,4,7", "n3 2,5"]),
         ("-N2 -n5", "-m '*:*'", ["n1 0,1,2,3", "n2 4"]),

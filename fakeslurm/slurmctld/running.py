@@ -145,6 +145,7 @@ class Running:
             exclusive=not request.overlap,
         )
         job.steps[step_id] = step
+        job.next_step_node = (job.nodes.index(placement.nodes[-1]) + 1) % len(job.nodes)
         self._state.changed(job)
         return step
 

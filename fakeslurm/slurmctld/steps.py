@@ -69,12 +69,10 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     if settings.memory_is_consumed:
         fitting = _with_memory(fitting, request, exact=exact, least=least)
     free = [one for one in fitting if (one.free >= least if exact else one.free == one.cpus)]
-    chosen = _choose(free, required, count)
-    if len(chosen) < count or not required <= {one.name for one in chosen}:
+    chosen = _find(job, request, free, required, count, needed, settings)
+    if not chosen:
         return None
     room = [one.free if exact else one.cpus for one in chosen]
-    if sum(room) < needed:
-        return None
     asked = min(request.min_nodes or count, count)
     counted = request.cpus_per_task is not None and request.ntasks is None and request.ntasks_per_node is None
     in_blocks = ntasks > asked or (counted and settings.profile.counted_tasks_in_blocks)
@@ -175,3 +173,32 @@ def _choose(candidates: Sequence[_Place], required: set[str], count: int) -> lis
             chosen.append(one)
             others -= 1
     return chosen
+
+
+def _find(
+    job: Job,
+    request: StepRequest,
+    free: Sequence[_Place],
+    required: set[str],
+    count: int,
+    needed: int,
+    settings: Settings,
+) -> list[_Place]:
+    """Nodes on which no step is, if there are enough of them, else any that are free for this one; none when it has to wait.
+
+    With --exclude, and before 24.11 with --relative, always the first that are free. Since 24.11 they go round (measured).
+    """
+    index = {name: place for place, name in enumerate(job.nodes)}
+    go_round = settings.profile.steps_go_round
+    first = job.next_step_node if go_round else 0
+    in_turn = sorted(free, key=lambda one: (index[one.name] < first, index[one.name]))
+    used = {name for step in job.steps.values() if step.running for name in step.nodes} - required
+    offers: list[Sequence[_Place]] = [[one for one in in_turn if one.name not in used], in_turn, free]
+    if request.exclude or (request.relative is not None and not go_round):
+        offers = [free]
+    for offered in offers:
+        chosen = sorted(_choose(offered, required, count), key=lambda one: index[one.name])
+        enough = len(chosen) >= count and required <= {one.name for one in chosen}
+        if enough and sum(one.free for one in chosen) >= needed:
+            return chosen
+    return []

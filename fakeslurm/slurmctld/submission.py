@@ -90,7 +90,7 @@ def renew(job: Job, state: State) -> None:
     if job.priority and state.settings.profile.requeue_renews_priority:
         job.priority = state.priority_of(job.description)
     job.cancelled_by = None
-    job.batch, job.steps, job.next_step_id = None, {}, 0
+    job.batch, job.steps, job.next_step_id, job.next_step_node = None, {}, 0, 0
     if job.array is not None and job.is_unsplit:
         job.array.closed = False
     elif job.array is not None:

@@ -1,0 +1,47 @@
+"""Where steps run that others run beside."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, until
+
+_ONE, _TWO, _ALL = "-N1 -n1 --exact", "-N2 -n2 --exact", "-N3 -n3 --exact"
+_SHARED = "-N1 -n1 --overlap"
+_PLACES: list[tuple[list[str], str, str]] = [
+    ([_ONE] * 4, "n1 n2 n3 n1", "n1 n2 n3 n1"),
+    ([_ONE, _ONE, _TWO, _ONE], "n1 n2 n[1-2] n3", "n1 n2 n[1,3] n2"),
+    ([_SHARED] * 5 + ["-N2 -n2 --overlap"], "n1 n2 n3 n1 n1 n[1-2]", "n1 n2 n3 n1 n2 n[1,3]"),
+    ([_TWO, _ONE, _TWO, _ONE], "n[1-2] n3 n[1-2] n3", "n[1-2] n3 n[1-2] n3"),
+    ([f"-w n2 {_ONE}", _ONE, _ONE, _ONE], "n2 n1 n3 n1", "n2 n3 n1 n2"),
+    ([_ONE, f"-x n3 {_ONE}", _ONE, f"-r1 {_ONE}"], "n1 n1 n2 n2", "n1 n1 n2 n3"),
+    ([f"-w n3 {_TWO}", _ONE, _ONE, _ONE], "n[1,3] n2 n1 n2", "n[1,3] n2 n3 n1"),
+    ([_ALL, _ONE, _ONE], "n[1-3] n1 n2", "n[1-3] n1 n2"),
+]
+_STEP = """
+srun {options} sh -c 'echo $SLURM_STEP_NODELIST > nodes{number}.new; mv -f nodes{number}.new nodes{number}; exec sleep 60' &
+until [ -s nodes{number} ]; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize(("steps", "old", "new"), _PLACES)
+def test_nodes(slurm: SlurmUnderTest, steps: list[str], old: str, new: str) -> None:
+    """Such as no other step is on, if there are enough; else any with free CPUs. On 24.11 they go round."""
+    slurm.wait_idle()
+    body = "".join(_STEP.format(options=options, number=number) for number, options in enumerate(steps))
+    job_id = slurm.sbatch(f"{body}\n: > all; wait", "-w", "n[1-3]", "--ntasks-per-node=2", "-o", "o.txt")
+    until((slurm.workdir / "all").exists, what="all steps run")
+    found = " ".join(slurm.output(f"nodes{number}").strip() for number in range(len(steps)))
+    assert found == (new if slurm.at_least("24.11") else old)
+    slurm.run("scancel", job_id)
+    slurm.wait(job_id)
+
+
+@pytest.mark.parametrize(("options", "second"), [("-n1", "n1"), ("-N2 -n2", "n[1-2]")])
+def test_one_after_the_other(slurm: SlurmUnderTest, options: str, second: str) -> None:
+    """Nothing else runs: on 24.11 they go round all the same."""
+    body = f"for number in 1 2 3; do srun -N1 -n1 true; done; srun {options} sh -c 'echo $SLURM_STEP_NODELIST >> o'"
+    slurm.wait(slurm.sbatch(f"srun -N1 -n1 true; {body}", "-w", "n[1-3]"))
+    assert slurm.output("o").split()[0] == (
+        {"n1": "n2", "n[1-2]": "n[2-3]"}[second] if slurm.at_least("24.11") else second
+    )
