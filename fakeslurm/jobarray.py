@@ -115,6 +115,8 @@ class JobArray:
     """When an element started last."""
     waiting: set[int] = field(factory=set)
     """Job ids, the array's own perhaps among them, of those that could start, or could but for the limit."""
+    postponed: set[int] = field(factory=set)
+    """Job ids of those that wait for their time."""
 
     dropped: set[int] = field(factory=set)
     """Elements cancelled while they waited of which accounting has not heard: it does when the next element is split off."""

@@ -39,6 +39,7 @@ FOUND_BY_CLIENT = frozenset({INVALID_GRES, MIXED_GRES})
 INVALID_LICENSE = "Invalid license specification"  # M 1
 INVALID_RESERVATION = "Requested reservation is invalid"  # M 1
 INVALID_ARRAY = "Invalid job array specification"  # M 1
+CIRCULAR_DEPENDENCY = "Circular job dependency"
 DEPENDENCY_PROBLEM = "Job dependency problem"  # M 1
 PATHNAME_TOO_LONG = "Pathname of a file, directory or other parameter too long"  # M 1
 INVALID_JOB_ID = "Invalid job id specified"  # M 2

@@ -21,6 +21,7 @@ from fakeslurm.messages import (
     UNEXPECTED_MESSAGE,
     SlurmError,
 )
+from fakeslurm.slurmctld.jobupdate import JobUpdate
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job
@@ -86,7 +87,9 @@ def _updated(call: Call, wanted: jobupdate.Wanted) -> list[str]:
     controller, invocation = call.controller, call.invocation
     head_only = controller.settings.profile.throttles_arrays_only and wanted.update.throttle is not None
 
-    def refuse(_job: Job, _task: int | None) -> None:
+    def refuse(job: Job, task: int | None) -> None:
+        if task is not None:  # it is split off all the same
+            controller.update_job(job.job_id, JobUpdate(), invocation.now, uid=invocation.uid, task=task)
         raise SlurmError(f"{NOT_SUPPORTED} ({THROTTLE_DETAIL})")
 
     def change(job: Job, task: int | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until, wait_for_reason
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until, wait_for_reason
 from fakeslurm.contract.test_update_job import held, running, update
 
 
@@ -87,3 +87,36 @@ def test_elements_that_no_node_will_do_for(slurm: SlurmUnderTest) -> None:
     )
     assert update(slurm, f"jobid={array}_2", "MinTmpDiskNode=0") == ""
     until(lambda: queue(slurm, array, "%K|%t") == ["1,3|PD", "2|R"], what="one runs")
+
+
+def test_a_time_to_come_while_the_array_is_full(slurm: SlurmUnderTest) -> None:
+    """The limit is the reason that is shown."""
+    array = slurm.sbatch("sleep 100", "-n1", "-a", "1-4%1")
+    until(lambda: queue(slurm, array, "%t").count("R") == 1, what="one runs")
+    assert update(slurm, f"jobid={array}_[2-4]", "StartTime=2036-01-01") == ""
+    until(lambda: queue(slurm, array, "%r|%S")[0] == "JobArrayTaskLimit|2036-01-01T00:00:00", what="the limit is shown")
+    assert update(slurm, f"jobid={array}", "ArrayTaskThrottle=2") == ""
+    until(lambda: queue(slurm, array, "%r")[0] == "BeginTime", what="the time is shown")
+
+
+def test_elements_that_wait_for_elements(slurm: SlurmUnderTest) -> None:
+    """Not for themselves, not for their whole array, and not in a circle."""
+    array = held(slurm, "-a", "1-4")
+    problem, circle = "Job dependency problem", "Circular job dependency"
+    for named, other, said in (
+        ("_2", "_2", f"{array}_2: {problem}\n"),
+        ("_2", "", f"{array}_2: {problem}\n"),
+        ("_2", "_3", ""),
+        ("_3", "_2", f"{array}_3: {circle}\n"),
+        ("_[1,4]", "_4", f"{array}_1,4: {problem}\n"),
+        ("_[1,4]", "_2", ""),
+    ):
+        assert update(slurm, f"jobid={array}{named}", f"Dependency=afterany:{array}{other}") == said, (named, other)
+    assert shown(slurm, f"{array}_2")["Dependency"] == f"afterany:{array}_3(unfulfilled)"
+
+
+def test_an_element_whose_limit_is_refused(slurm: SlurmUnderTest) -> None:
+    """It is a job of its own all the same."""
+    array = held(slurm, "-a", "1-4%2")
+    update(slurm, f"jobid={array}_3", "ArrayTaskThrottle=1")
+    assert shown(slurm, f"{array}_3")["JobId"] == f"{int(array) + 1}"

@@ -279,3 +279,15 @@ def test_files_that_were_named_stay_where_they_are(slurm: SlurmUnderTest) -> Non
         "/tmp", "/dev/null", f"{slurm.workdir}/sub/in", expanded
     ]  # fmt: skip
     assert shown(slurm, default)["StdOut"] == f"/tmp/slurm-{default}.out"
+
+
+def test_no_circles_of_dependencies(slurm: SlurmUnderTest) -> None:
+    first = held(slurm)
+    second = held(slurm, "-d", f"afterany:{first}")
+    third = held(slurm, "-d", f"afterok:{second}")
+    for other in (second, third):
+        said = update(slurm, f"jobid={first}", f"Dependency=after:{other}+1")
+        assert said == f"Circular job dependency for job {first}\n"
+    assert shown(slurm, first)["Dependency"] == "(null)"
+    assert update(slurm, f"jobid={second}", "Dependency=") == ""
+    assert update(slurm, f"jobid={first}", f"Dependency=after:{second}") == ""

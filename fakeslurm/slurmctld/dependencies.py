@@ -166,6 +166,11 @@ class Dependencies:
         self.watched = found
         """The jobs whose changes matter, but for those of the same name."""
 
+    @property
+    def terms(self) -> Sequence[Term]:
+        """What it still waits for, jobs of the same name apart."""
+        return [term for term in self._terms if term.kind != "singleton"]
+
     def of_element(self, task: int) -> Dependencies:
         """Those of an element that is split off its array."""
         twin = copy(self)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fakeslurm import messages
-from fakeslurm.messages import SlurmError
+from fakeslurm.messages import SlurmError, unsupported
 from fakeslurm.model import Job, JobDescription
 from fakeslurm.slurmctld.dependencies import Dependencies, Jobs, Key, Term, parse_dependency
 from fakeslurm.slurmctld.state import State
@@ -31,13 +33,32 @@ class Dependents:
         if not description.dependency:
             return None
         spec = parse_dependency(description.dependency)
-        if any(term.job_id == job_id for term in spec.terms):
+        job = self._state.jobs.get(job_id)
+        if any(term.job_id == job_id for term in spec.terms) if job is None else _is_meant(job, spec.terms):
             raise SlurmError(messages.DEPENDENCY_PROBLEM)
+        if job is not None and any(self._leads_to(job, term, set()) for term in spec.terms):
+            raise SlurmError(messages.CIRCULAR_DEPENDENCY)
         if self._state.settings.profile.refuses_unknown_dependency:
             for term in spec.terms:
                 if term.kind in ("afterok", "afternotok") and not self._is_known(term):
                     raise SlurmError(messages.DEPENDENCY_PROBLEM)
         return Dependencies(spec, self._known)
+
+    def _leads_to(self, job: Job, term: Term, seen: set[int]) -> bool:
+        """Whether what a term names waits for this job, be it by others."""
+        array = self._state.arrays.get(term.job_id)
+        if array is None or term.task is not None:
+            named = [self._known.element((term.job_id, term.task))]
+        else:
+            named = [self._state.jobs.get(one) for one in (array.job_id, *array.elements.values())]
+        for other in named:
+            if other is job:
+                return True
+            if other is not None and other.job_id in self._dependencies and other.job_id not in seen:
+                seen.add(other.job_id)
+                if any(self._leads_to(job, one, seen) for one in self._dependencies[other.job_id].terms):
+                    return True
+        return False
 
     def _is_known(self, term: Term) -> bool:
         if term.starred:
@@ -76,3 +97,18 @@ class Dependents:
         mine, jobs = job.description, self._state.jobs
         names = ((job_id, jobs[job_id].description) for job_id in self._state.singletons)
         return {job_id for job_id, other in names if (other.name, other.uid) == (mine.name, mine.uid)}
+
+
+def _is_meant(job: Job, terms: Iterable[Term]) -> bool:
+    """Whether a job is to wait for itself, or for its whole array (measured)."""
+    for term in terms:
+        if job.array is None or term.job_id != job.array.job_id:
+            if term.job_id == job.job_id:
+                return True
+        elif term.starred and not job.is_unsplit:
+            raise unsupported("an element of an array that waits for all of them")
+        elif term.task is None or (
+            term.task in job.array.pending if job.is_unsplit else term.task == job.array_task_id
+        ):
+            return True
+    return False

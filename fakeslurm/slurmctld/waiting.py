@@ -114,8 +114,10 @@ class Waiting:
             return
         state = self._state
         description = job.description
+        if job.array is not None:
+            job.array.postponed.discard(job_id)
         if description.begin is not None and description.begin > state.now:
-            self._wait(job, Reason.BEGIN_TIME)
+            self._wait_for_begin(job)
             job.eligible_time = description.begin
             state.timers.set("begin", job_id, description.begin)
             return
@@ -293,6 +295,7 @@ class Waiting:
             self._state.timers.clear(what, job.job_id)
         if job.array is not None:
             job.array.waiting.discard(job.job_id)
+            job.array.postponed.discard(job.job_id)
 
     # Arrays
 
@@ -337,8 +340,17 @@ class Waiting:
         job.eligible_time = None
         self._state.changed(job)
 
+    def _wait_for_begin(self, job: Job) -> None:
+        """While as many elements of its array run as may, that is the reason that is shown (measured)."""
+        if job.array is not None:
+            job.array.postponed.add(job.job_id)
+        full = job.array is not None and job.array.is_full
+        self._wait(job, Reason.ARRAY_TASK_LIMIT if full else Reason.BEGIN_TIME)
+
     def look_at_limit(self, array: JobArray) -> None:
         """An element has started or ended, or the limit has changed: those that wait are queued or not."""
+        for job_id in sorted(array.postponed):
+            self._wait_for_begin(self._state.jobs[job_id])
         for job in sorted((self._state.jobs[one] for one in array.waiting), key=lambda one: one.turn):
             job_id = job.job_id
             if array.is_full:
