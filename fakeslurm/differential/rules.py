@@ -64,6 +64,9 @@ class CommonRules(Session):
     )
     def depend(self, data: st.DataObject, kind: str, extra: str, submission: Submission) -> None:
         one, other = self.one(data), self.one(data)
+        over = self.is_over(one) or (extra == "?" and self.is_over(other))
+        if kind == "aftercorr" and submission.array is not None and over:
+            kind = "afterany"  # whether elements are split off is chance then
         text = f"{kind}:{one}"
         text += f"?afterany:{other}" if extra == "?" else extra if extra != "+1" or kind == "after" else ""
         self.submit(submission.with_options(f"--dependency={text}"))

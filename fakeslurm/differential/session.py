@@ -315,6 +315,10 @@ class Session(RuleBasedStateMachine):
         listed = self.arena.left.run(["squeue", "-h", "-t", "R,CG", "-o", "%i"], {}, None)
         return bool(listed.stdout.strip())
 
+    def is_over(self, target: str) -> bool:
+        """Whether nothing of this job or array waits, runs or stands still."""
+        return not self.in_states("PD,R,S,CG") & self.job_of(target).labels
+
     def states(self, target: str) -> set[str]:
         listed = self.arena.left.run(
             ["squeue", "-h", "-t", "all", "-j", target.partition("_")[0], "-o", "%T"], {}, None

@@ -188,6 +188,11 @@ class Dependencies:
         """Whether jobs of the same name matter."""
         return any(term.kind == "singleton" for term in self._terms)
 
+    def are_satisfied(self, job: Job, now: float) -> bool:
+        """Whether nothing keeps this job any more; nothing of the list changes."""
+        decisive = any if self._any_of else all
+        return decisive(self._verdict(term, job, now) is Verdict.SATISFIED for term in self._terms)
+
     def evaluate(self, job: Job, now: float) -> Verdict:
         """Look again, for this job. What is satisfied leaves the list; what has failed is not looked at again."""
         if self._failed:

@@ -45,6 +45,7 @@ class Waiting:
     def submit(self, description: JobDescription) -> Job:
         """A new job, pending. Raises SlurmError; some refusals leave a FAILED job behind, as Slurm does."""
         job = self._create(description)
+        self._look_at_once(job)
         self.consider(job)
         self._state.changed(job)
         return job
@@ -94,6 +95,13 @@ class Waiting:
         if dependencies is not None:
             self._dependents.add(job_id, dependencies)
         return job
+
+    def _look_at_once(self, job: Job) -> None:
+        """A new array that may start stays one record: no element is split off for what it corresponds to (measured)."""
+        begins = job.description.begin is None or job.description.begin <= self._state.now
+        if job.is_unsplit and job.priority and begins and job.job_id in self._dependents:
+            if self._dependents[job.job_id].are_satisfied(job, self._state.now):
+                self._dependents.drop(job.job_id)
 
     # Waiting
 
