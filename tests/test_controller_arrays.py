@@ -27,6 +27,17 @@ def test_elements_that_end_at_once_when_they_are_split_off() -> None:
     assert sorted(array.elements) == [1, 2, 3]
 
 
+def test_no_element_is_split_off_for_what_is_over() -> None:
+    """Unless the array begins later (measured: mostly, it is chance)."""
+    controller = small()
+    finish(controller, submit(controller), NOW)
+    array = submit(controller, array="1-9%1", dependency="aftercorr:1").array
+    later = submit(controller, array="1-9%1", dependency="aftercorr:1", begin=NOW + 100).array
+    assert array is not None and later is not None
+    assert sorted(array.elements) == [1]
+    assert sorted(later.elements) == list(range(1, 10))
+
+
 def test_a_requeued_element_has_not_started() -> None:
     controller = small()
     array = submit(controller, array="1-2").array
@@ -36,10 +47,12 @@ def test_a_requeued_element_has_not_started() -> None:
 
 
 def test_elements_behind_the_first_that_waits_say_priority() -> None:
-    """They do not depend on anything that there is, and are jobs of their own before they start."""
+    """They are jobs of their own before they start."""
     controller = small(version="22.05")
-    array = submit(controller, "-N2 --exclusive", array="0-3", dependency="aftercorr:99").array
+    before = submit(controller)
+    array = submit(controller, "-N2 --exclusive", array="0-3", dependency=f"aftercorr:{before.job_id}").array
     assert array is not None
+    finish(controller, before, NOW)
     waiting = [controller.jobs[one] for one in sorted(array.unstarted)]
     assert {job.reason for job in waiting} == {Reason.RESOURCES, Reason.PRIORITY}
 

@@ -43,8 +43,8 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         mem_per_cpu=wishes.mem_per_cpu,
         tmp_disk=wishes.tmp,
         time_limit=wishes.time,
-        nodelist=wishes.nodelist or "",
-        exclude=wishes.exclude or "",
+        nodelist=_nodes(wishes.nodelist),
+        exclude=_nodes(wishes.exclude),
         exclusive=wishes.exclusive,
         oversubscribe=wishes.oversubscribe,
         overcommit=wishes.overcommit,
@@ -92,6 +92,11 @@ def work_dir(cwd: str, chdir: str | None) -> str:
     if chdir is None:
         return cwd
     return chdir if chdir.startswith("/") else f"{cwd}/{chdir}"
+
+
+def _nodes(text: str | None) -> str:
+    """An empty list is one, too: it is shown, and says that there are no nodes (measured)."""
+    return "" if text is None else text or ","
 
 
 def _file(name: str | None, directory: str) -> str | None:

@@ -155,6 +155,7 @@ class Wishes:
             hosts = expand(compress_sorted(self.hosts(self.nodelist)))
             if self.ntasks < len(hosts):
                 self.nodelist = ",".join(hosts[: self.ntasks])
+                self.max_nodes = self.ntasks
 
     def _take_nodes_of_list(self) -> str:
         """``--nodelist`` says how many nodes there are to be; what is wrong with that."""

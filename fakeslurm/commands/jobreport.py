@@ -144,8 +144,8 @@ class Reporter:
         return [
             # The session that submitted is not known: 0, as of a job without one.
             f"Partition={job.partition} AllocNode:Sid={asked.submit_host}:0",
-            f"ReqNodeList={jobtexts.required_nodes(asked) or NULL} "
-            f"ExcNodeList={jobtexts.excluded_nodes(asked) or NULL}",
+            f"ReqNodeList={jobtexts.required_nodes(asked) if asked.nodelist else NULL} "
+            f"ExcNodeList={jobtexts.excluded_nodes(asked) if asked.exclude else NULL}",
             f"NodeList={jobtexts.nodelist(job.nodes)}",
             *([f"BatchHost={job.nodes[0]}"] if job.nodes else []),
             f"NumNodes={self._node_range(job)} NumCPUs={job.num_cpus} NumTasks={'N/A' if number is None else number} "

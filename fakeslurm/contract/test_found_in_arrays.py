@@ -66,21 +66,6 @@ def test_elements_that_wait_for_a_job_start_in_order(slurm: SlurmUnderTest) -> N
     (slurm.workdir / "end").touch()
 
 
-def test_no_element_is_split_off_for_what_is_over(slurm: SlurmUnderTest) -> None:
-    """Mostly: once in 24 times on a real Slurm."""
-    before = slurm.sbatch("true")
-    slurm.wait(before)
-
-    def shows_one_record() -> bool:
-        array = slurm.sbatch("sleep 60", "--array=1-5%2", "--exclusive", f"--dependency=aftercorr:{before}")
-        until(lambda: len(listed(slurm, array, "%i", "-t", "R")) == 2, what="elements that run")
-        waiting = listed(slurm, array, "%i", "-t", "PD", "--array-unique")
-        slurm.run("scancel", array)
-        return waiting == [f"{array}_[3-5%2]"]
-
-    assert shows_one_record() or shows_one_record()
-
-
 def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
     """squeue and scontrol call them by array and index, whatever the element's own id is; that is what they ask by as well."""
     array = slurm.sbatch("until [ -e end ]; do sleep 0.02; done", "--array=2,5")

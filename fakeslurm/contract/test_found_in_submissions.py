@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest
+from fakeslurm.contract.harness import SlurmUnderTest, shown
 
 ARRAY = "Invalid job array specification"
 DEADLINE = "Requested time limit is invalid (missing or exceeds some limit)"
@@ -12,6 +12,7 @@ FEATURE = "Invalid feature specification"
 LICENSE = "Invalid license specification"
 LONG = "Pathname of a file, directory or other parameter too long"
 NODE = "Invalid node name specified"
+NODES = "Node count specification invalid"
 PARTITION = "Invalid partition name specified"
 
 
@@ -85,3 +86,47 @@ def test_a_directory_is_an_empty_script(slurm: SlurmUnderTest) -> None:
     for name in ("sub", "./sub"):
         done = slurm.run("sbatch", name)
         assert (done.returncode, done.stderr) == (1, "sbatch: error: Batch script is empty!\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ("-w n4,n1", "4 4 4"),
+        ("-w n1,n3 -N3", "3-3 3 3"),
+        ("-w n1,n3 -N2-4", "3-4 3 3"),
+        ("-w n1,n3 -n2", "3 3 2"),
+        ("-w n1,n3 -c3", "3 6 3"),
+        ("-w n1,n3 -O", "3 3 3"),
+        ("-w n1,n3 --ntasks-per-node=2", "3 4 4"),
+        ("-w n1,n3 -N1-2", NODES),
+        ("-w n1,n3,n4 -n2", NODES),
+        ("-w n1,n3 -x n2", NODE),
+    ],
+)
+def test_nodes_between_are_wanted_as_well(slurm: SlurmUnderTest, options: str, counts: str) -> None:
+    """24.11 takes a list without -N as a choice: refused by the fake."""
+    if slurm.at_least("24.11"):
+        pytest.skip("of 22.05")
+    done = slurm.run("sbatch", "--parsable", "-H", "--contiguous", *options.split(), "--wrap=true")
+    if done.returncode:
+        assert done.stderr.endswith(f"sbatch: error: Batch job submission failed: {counts}\n")
+        return
+    fields = slurm.show(done.stdout.strip()) or {}
+    slurm.run("scancel", done.stdout.strip())
+    assert " ".join(fields[name] for name in ("NumNodes", "NumCPUs", "NumTasks")) == counts
+
+
+def test_more_nodes_than_tasks(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "-H", "-w", "n1,n3,n4", "-n2")
+    assert shown(slurm, job_id)["NumNodes"] == "2-2"
+
+
+@pytest.mark.parametrize("text", ["", ","])
+def test_an_empty_list_of_nodes_is_shown(slurm: SlurmUnderTest, text: str) -> None:
+    fields = shown(slurm, slurm.sbatch("true", "-H", "-N2", "-w", text, "-x", text))
+    assert (fields["ReqNodeList"], fields["ExcNodeList"], fields["NumNodes"]) == ("", "", "2-2")
+
+
+def test_an_empty_list_of_nodes_is_not_enough(slurm: SlurmUnderTest) -> None:
+    done = slurm.run("sbatch", "-w", "", "--wrap=true")
+    assert (done.returncode, done.stderr) == (1, f"sbatch: error: Batch job submission failed: {NODES}\n")

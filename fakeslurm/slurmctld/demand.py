@@ -90,19 +90,28 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     required, names = node_mask(d.nodelist, nodes, settings)
     excluded, _ = node_mask(d.exclude, nodes, settings)
     profile = settings.profile
-    min_nodes = max(len(set(names)), 1) if d.min_nodes is None else d.min_nodes
+    min_nodes = d.min_nodes
+    if min_nodes is None:
+        min_nodes = len(set(names)) if d.nodelist else 1
+        if not min_nodes and d.hold:
+            raise unsupported("a held job with an empty --nodelist")
     if not profile.nodelist_offers_nodes:
         min_nodes = max(len(set(names)), min_nodes)
     max_nodes = d.max_nodes or None
     if d.ntasks is not None and d.ntasks < min_nodes:
         # "can't run 1 processes on 2 nodes, setting nnodes to 1"
-        min_nodes = d.ntasks
-        max_nodes = None if max_nodes is None else d.ntasks
+        min_nodes = max_nodes = d.ntasks
         if not profile.nodelist_offers_nodes:
             required, _ = node_mask(",".join(names[:min_nodes]), nodes, settings)
     if profile.nodelist_offers_nodes and len(set(names)) > min_nodes:
         excluded |= ~required & ((1 << len(nodes)) - 1)
         required = 0
+    listed = required.bit_count()
+    if d.contiguous:
+        required = _without_gaps(required)
+    stretched = required.bit_count() > listed
+    if stretched and profile.nodelist_offers_nodes:
+        raise unsupported("--contiguous with a --nodelist of nodes that do not follow one another")
     if required & excluded:
         raise SlurmError(messages.INVALID_NODE_NAME)
     for record in nodes.values() if d.constraint else ():
@@ -124,8 +133,13 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     _refuse_odd_mincpus(d, min_nodes, max_nodes, settings)
     if d.ntasks is None and some_nodes and not d.overcommit and (per_node is None or num_tasks <= cpus_per_task):
         # For all that it knows it gets by with one task (measured).
-        listed = 0 if profile.nodelist_offers_nodes or per_node is not None else len(set(names))
+        listed = 0 if profile.nodelist_offers_nodes or per_node is not None else listed
         min_cpus = max(listed, min(num_tasks, 1) * cpus_per_task)
+    if stretched:  # once the command has counted (measured)
+        min_nodes, min_cpus = max(min_nodes, required.bit_count()), max(min_cpus, required.bit_count())
+        num_tasks = max(num_tasks, min_nodes) if d.ntasks is None and per_node is None else num_tasks
+        if max_nodes is not None and max_nodes < min_nodes:
+            raise SlurmError(messages.NODE_COUNT)
     tasks_on_a_node = per_node or 1 if num_tasks > 1 and not d.overcommit else 1
     min_cpus_per_node = max(d.mincpus or 1, tasks_on_a_node * cpus_per_task)
     whole_cpus = min_cpus_per_node
@@ -185,6 +199,11 @@ def _refuse_odd_mincpus(description: JobDescription, min_nodes: int, max_nodes: 
     several = max(min_nodes, max_nodes or 1) > 1
     if least % each and several and not (new and d.ntasks is not None) and d.ntasks_per_node is None:
         raise unsupported(f"--mincpus={least} with --cpus-per-task={each} on several nodes")
+
+
+def _without_gaps(mask: int) -> int:
+    """All places from the lowest of a mask to its highest."""
+    return (1 << mask.bit_length()) - (mask & -mask) if mask else 0
 
 
 def gres_per_node(description: JobDescription, settings: Settings) -> tuple[Gres, ...]:
