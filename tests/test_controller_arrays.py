@@ -33,7 +33,8 @@ def test_no_element_is_split_off_for_what_is_over() -> None:
     finish(controller, submit(controller), NOW)
     array = submit(controller, array="1-9%1", dependency="aftercorr:1").array
     later = submit(controller, array="1-9%1", dependency="aftercorr:1", begin=NOW + 100).array
-    assert array is not None and later is not None
+    assert array is not None
+    assert later is not None
     assert sorted(array.elements) == [1]
     assert sorted(later.elements) == list(range(1, 10))
 

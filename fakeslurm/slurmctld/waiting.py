@@ -98,10 +98,11 @@ class Waiting:
 
     def _look_at_once(self, job: Job) -> None:
         """A new array that may start stays one record: no element is split off for what it corresponds to (measured)."""
-        begins = job.description.begin is None or job.description.begin <= self._state.now
-        if job.is_unsplit and job.priority and begins and job.job_id in self._dependents:
-            if self._dependents[job.job_id].are_satisfied(job, self._state.now):
-                self._dependents.drop(job.job_id)
+        now = self._state.now
+        if not job.is_unsplit or not job.priority or (job.description.begin or 0) > now:
+            return
+        if job.job_id in self._dependents and self._dependents[job.job_id].are_satisfied(job, now):
+            self._dependents.drop(job.job_id)
 
     # Waiting
 
