@@ -192,9 +192,12 @@ class Invariants(Machine):
         ):
             return  # a job that lacks nodes in one of its partitions and waits in another has the reason of one of them
         first = min(queued, key=lambda job: (-self.tier(job), -job.priority, job.turn, job.job_id), default=None)
-        if first is not None and first.reason != Reason.LICENSES:
-            assert first.reason == Reason.RESOURCES
-            for name in first.partition.split(",") if first.het is None else ():
+        if first is None or first.reason == Reason.LICENSES:
+            return
+        # In the queue of another of its partitions there may be others before it, and its reason is then of that one.
+        assert first.reason == Reason.RESOURCES or "," in first.partition
+        for name in first.partition.split(",") if first.het is None else ():
+            if self.controller.partitions[name].priority_tier == self.tier(first):
                 assert not self.is_open(first, name) or not self.fits(first, name), first
 
     def tier(self, job: Job) -> int:

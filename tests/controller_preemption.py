@@ -155,7 +155,7 @@ class Preempting(Machine):
     @invariant()
     def preempted_attempts_are_remembered(self) -> None:
         """In accounting: of every attempt, and of one that was preempted that it was."""
-        records = self.controller.accounting.records(self.now, duplicates=True)
+        records = self.controller.accounting.records(self.now)
         for job_id, job in self.controller.jobs.items():
             mine = [record for record in records if record.job_id == job_id]
             assert job.restart_count <= len(mine) <= job.restart_count + 1, job

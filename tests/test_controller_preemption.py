@@ -62,7 +62,7 @@ def test_a_preempted_job_is_asked_to_end_and_killed_after_kill_wait() -> None:
     controller.processes_gone(job.job_id, NOW + 15)
     assert (other.state, other.nodes) == (JobState.RUNNING, ("n1",))
     assert (job.state, job.reason, job.eligible_time) == (JobState.PENDING, "BeginTime", NOW + 21)
-    records = controller.accounting.records(NOW + 15, [job.job_id], duplicates=True)
+    records = controller.accounting.records(NOW + 15, [job.job_id])
     assert [(one.state, one.end) for one in records] == [("PREEMPTED", NOW + 10), ("PENDING", None)]
 
 
