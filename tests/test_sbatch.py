@@ -577,8 +577,8 @@ def test_scancel_by_filter(slurm: FakeSlurm, tmp_path: Path) -> None:
     assert scancel(slurm, "-n", "two") == CommandResult(0, "", "")
     assert states(slurm) == {1: "PENDING", 2: "CANCELLED", 3: "PENDING"}
     assert scancel(slurm, "-n", "one", "3") == CommandResult(0, "", "")
-    assert scancel(slurm, "-v", "-n", "one", "3").stderr == (
-        "scancel: error: No active jobs match ALL job filters, including: name=one \n"
+    assert scancel(slurm, "-v", "-n", "one", "3").stderr.endswith(
+        "scancel: error: No active jobs match ALL job filters, including: job_name=one \n"
     )
     assert states(slurm) == {1: "PENDING", 2: "CANCELLED", 3: "PENDING"}
     assert scancel(slurm, "-t", "R", "2").stderr == (
