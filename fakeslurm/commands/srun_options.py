@@ -105,6 +105,25 @@ def _job_name(wishes: StepWishes, name: str, value: str | None) -> None:
     wishes.variables["SLURM_JOB_NAME"] = wishes.job_name
 
 
+def _two_bindings(wishes: StepWishes) -> Refused:
+    return wishes.unsupported("cpu-bind with --ntasks-per-core")
+
+
+def _ntasks_per_core(wishes: StepWishes, name: str, value: str | None) -> None:
+    """It asks for a binding as well (measured)."""
+    if wishes.binding:
+        raise _two_bindings(wishes)
+    wishes.ntasks_per_core = wishes.count(name, value)
+    kind = "threads" if wishes.is_new and wishes.ntasks_per_core > 1 else "cores"
+    wishes.variables |= {
+        "SLURM_NTASKS_PER_CORE": f"{wishes.ntasks_per_core}",
+        "SLURM_CPU_BIND": f"quiet,{kind}",
+        "SLURM_CPU_BIND_LIST": "",
+        "SLURM_CPU_BIND_TYPE": kind,
+        "SLURM_CPU_BIND_VERBOSE": "quiet",
+    }
+
+
 _BIND_WORDS = {
     "cpu-bind": ("none", "rank", "cores", "threads", "sockets", "ldoms"),
     "mem-bind": ("none", "local", "rank"),
@@ -137,6 +156,8 @@ def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
         wrong = f'srun: error: unrecognized --{name} argument "{text}"\n'
         fatal = f"srun: fatal: Failed to parse --{name}= values.\n" if name == "cpu-bind" else ""
         raise Refused(f"{NO_BINDING if wishes.binding else ''}{wrong}{fatal}", 1)
+    if name == "cpu-bind" and wishes.ntasks_per_core is not None:
+        raise _two_bindings(wishes)
     prefix = f"SLURM_{name.upper().replace('-', '_')}"
     wishes.variables |= {
         prefix: whole,
@@ -171,6 +192,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "kill-on-bad-exit": _kill_on_bad_exit,
     "label": _label,
     "mpi": _mpi,
+    "ntasks-per-core": _ntasks_per_core,
     "relative": _relative,
     "wait": _wait,
 }
@@ -241,7 +263,7 @@ _FLAGS: Mapping[str, str] = {
 def environment_options(environ: Mapping[str, str], release: str, given: Set[str]) -> list[tuple[str, str | None]]:
     """The options that srun takes from its environment, as (long name, value). A flag that is 0 is not set.
 
-    `given` are those of the command line. Since 24.11 a job's -c is its steps' as well, and its --ntasks-per-node, not
+    `given` are those of the command line. Since 24.11 a job's -c and --ntasks-per-core are its steps' as well, and its --ntasks-per-node, not
     its number of tasks, decides when srun is told a number of nodes (measured; 22.05 is different in both). --mem and
     --mem-per-cpu replace one another.
     """
@@ -249,6 +271,7 @@ def environment_options(environ: Mapping[str, str], release: str, given: Set[str
     if release >= "24.11":
         variables = {"SLURM_CPUS_PER_TASK": "cpus-per-task", **variables}
         del variables["SRUN_CPUS_PER_TASK"]
+        variables["SLURM_NTASKS_PER_CORE"] = "ntasks-per-core"
         if "nodes" in given and ("SLURM_NTASKS_PER_NODE" in environ or "ntasks-per-node" in given):
             del variables["SLURM_NTASKS"], variables["SLURM_NPROCS"]
     for asked, other in (("mem", "SLURM_MEM_PER_CPU"), ("mem-per-cpu", "SLURM_MEM_PER_NODE")):

@@ -465,7 +465,6 @@ DIFFERENT: Mapping[str, tuple[str, str]] = {
     "srun SLURM_CPU_BIND": ("24.11", "SLURM_CPU_BIND repeats the word, as 22.05 does"),
     "srun --exclusive": ("22.05 24.11", "SLURM_CPUS_ON_NODE counts the step's CPUs, not the node's"),
     "srun --extra-node-info": ("22.05 24.11", "nothing is bound: SLURM_CPU_BIND* are not set"),
-    "srun --ntasks-per-core": ("22.05 24.11", "SLURM_NTASKS_PER_CORE and SLURM_CPU_BIND* are not set"),
     "srun --ntasks-per-socket": ("22.05 24.11", "SLURM_NTASKS_PER_SOCKET and SLURM_CPU_BIND* are not set"),
     "srun --threads-per-core": ("22.05 24.11", "SLURM_THREADS_PER_CORE and SLURM_CPU_BIND* are not set"),
     "srun SLURM_MPI_TYPE": ("22.05 24.11", "it stays in the environment of the tasks"),

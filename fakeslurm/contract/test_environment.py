@@ -162,3 +162,26 @@ def test_what_a_login_gives(slurm: SlurmUnderTest) -> None:
     assert {name for name in found if not name.startswith(("SLURM", "HYDRA", "I_MPI", "OMPI", "PRTE"))} <= (
         expected.keys() | {"ENVIRONMENT", "HOSTNAME", "SET", "TMPDIR", "OLDPWD"}
     )
+
+
+@pytest.mark.parametrize(
+    ("job", "step", "old", "new"),
+    [
+        ([], ["--ntasks-per-core=1"], "cores", "cores"),
+        ([], ["--ntasks-per-core=2"], "cores", "threads"),
+        (["--ntasks-per-core=1"], [], None, "cores"),
+        (["--ntasks-per-core=2"], [], None, "threads"),
+        (["--ntasks-per-core=1"], ["--ntasks-per-core=2"], "cores", "threads"),
+    ],
+)
+def test_tasks_per_core_ask_for_a_binding(
+    slurm: SlurmUnderTest, job: list[str], step: list[str], old: str | None, new: str
+) -> None:
+    """A step's own; since 24.11 its job's as well."""
+    done = slurm.run(*(["salloc", "-Q", *job] if job else []), "srun", *step, "env")
+    kind = new if slurm.at_least("24.11") else old
+    expected = [] if kind is None else [f"=quiet,{kind}", "_LIST=", f"_TYPE={kind}", "_VERBOSE=quiet"]
+    prefix = "SLURM_CPU_BIND"
+    assert sorted(line.removeprefix(prefix) for line in done.stdout.splitlines() if line.startswith(prefix)) == expected
+    number = (step or job)[0].partition("=")[2]
+    assert f"SLURM_NTASKS_PER_CORE={number}\n" in done.stdout
