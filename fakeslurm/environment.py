@@ -229,6 +229,8 @@ def step_environment(
     if request is not None:
         if request.cpus_per_task is not None:
             environment["SLURM_CPUS_PER_TASK"] = str(request.cpus_per_task)
+            if settings.profile.tres_per_task_in_environment:
+                environment["SLURM_TRES_PER_TASK"] = f"cpu={request.cpus_per_task}"
         if request.ntasks_per_node is not None:
             environment["SLURM_NTASKS_PER_NODE"] = str(request.ntasks_per_node)
         if request.overcommit:

@@ -37,11 +37,15 @@ def test_nodes(slurm: SlurmUnderTest, steps: list[str], old: str, new: str) -> N
     slurm.wait(job_id)
 
 
-@pytest.mark.parametrize(("options", "second"), [("-n1", "n1"), ("-N2 -n2", "n[1-2]")])
-def test_one_after_the_other(slurm: SlurmUnderTest, options: str, second: str) -> None:
-    """Nothing else runs: on 24.11 they go round all the same."""
-    body = f"for number in 1 2 3; do srun -N1 -n1 true; done; srun {options} sh -c 'echo $SLURM_STEP_NODELIST >> o'"
-    slurm.wait(slurm.sbatch(f"srun -N1 -n1 true; {body}", "-w", "n[1-3]"))
-    assert slurm.output("o").split()[0] == (
-        {"n1": "n2", "n[1-2]": "n[2-3]"}[second] if slurm.at_least("24.11") else second
-    )
+@pytest.mark.parametrize(("options", "old", "new"), [("-N1 -n1", "n1", "n2"), ("-N2 -n2", "n[1-2]", "n[2-3]")])
+def test_one_after_the_other(slurm: SlurmUnderTest, options: str, old: str, new: str) -> None:
+    """Also when nothing else runs any more they go round on 24.11."""
+    over = 'until [ -z "$(squeue -h -s -j $SLURM_JOB_ID -o %i | grep -v batch)" ]; do sleep 0.1; done'
+    step = f"srun {options} sh -c 'echo $SLURM_STEP_NODELIST > o'"
+    slurm.wait(slurm.sbatch(f"srun -N1 -n1 true; {over}; {step}", "-w", "n[1-3]"))
+    assert slurm.output("o").strip() == (new if slurm.at_least("24.11") else old)
+
+
+def test_cpus_of_the_tasks_of_a_step(slurm: SlurmUnderTest) -> None:
+    slurm.wait(slurm.sbatch("srun -n1 -c1 sh -c 'echo $SLURM_CPUS_PER_TASK $SLURM_TRES_PER_TASK'", "-n2", "-o", "o"))
+    assert slurm.output("o") == ("1 cpu=1\n" if slurm.at_least("24.11") else "1\n")

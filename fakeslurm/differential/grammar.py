@@ -264,7 +264,7 @@ exit 255
 """
 _STEPS = """
 srun true
-srun -n1 false
+srun -n1 -w $SLURMD_NODENAME false
 srun sh -c 'exit 7'
 srun -l sh -c 'echo $SLURM_PROCID $SLURM_NODEID $SLURM_LOCALID'
 srun sh -c 'env -0 > env.$SLURM_JOB_ID.$SLURM_STEP_ID.$SLURM_PROCID'

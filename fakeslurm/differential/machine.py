@@ -5,8 +5,9 @@ from __future__ import annotations
 from fakeslurm.differential.rules import CommonRules
 from fakeslurm.differential.rules_lifecycle import LifecycleRules
 from fakeslurm.differential.rules_queries import QueryRules
+from fakeslurm.differential.rules_steps import StepRules
 from fakeslurm.differential.rules_update import UpdateRules
-from fakeslurm.differential.session import Arena
+from fakeslurm.differential.session import Arena, Session
 
 __all__ = ["machine"]
 
@@ -17,5 +18,7 @@ class Machine(CommonRules, LifecycleRules, QueryRules):
 
 def machine(arena: Arena) -> type[Machine]:
     """The machine on these two sides."""
-    bases = (Machine, UpdateRules) if arena.updates else (Machine,)
-    return type("DifferentialMachine", bases, {"arena": arena})
+    bases: list[type[Session]] = [Machine]
+    bases += [UpdateRules] if arena.updates else []
+    bases += [StepRules] if arena.srun else []
+    return type("DifferentialMachine", tuple(bases), {"arena": arena})

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -53,6 +53,8 @@ class Arena:
     """Whether job arrays are submitted."""
     updates: bool = False
     """Whether jobs are updated."""
+    srun: bool = False
+    """Whether jobs run several steps at once."""
 
 
 @frozen
@@ -208,6 +210,18 @@ class Session(RuleBasedStateMachine):
             if not (self._at_rest(ours.stdout, left) and self._at_rest(theirs.stdout, right)):
                 return _Difference("not at rest", ours, theirs)
             return self._difference(argv, ours, theirs)
+
+        self._until_none(argv, look)
+
+    def agree_without(self, argv: Sequence[str], names: Set[str]) -> None:
+        """Wait until both say the same, and no row of it begins with one of these."""
+
+        def look() -> _Difference | None:
+            left, right = (side.run(argv, {}, None) for side in (self.arena.left, self.arena.right))
+            rows = f"{left.stdout}\n{right.stdout}".splitlines()
+            if any(row.partition("|")[0] in names for row in rows):
+                return _Difference("not at rest", left, right)
+            return self._difference(argv, left, right)
 
         self._until_none(argv, look)
 
