@@ -113,7 +113,6 @@ class JobUpdates:
         self._check_licenses(job, update)
         if not excludes_first:
             self._exclude(job, update)
-        self._check_overlap(job, update)
         if update.admin_comment is not None:
             job.admin_comment = update.admin_comment
         if update.comment is not None:
@@ -198,12 +197,15 @@ class JobUpdates:
             raise unsupported("update of the nodes of a job that runs")
         if mask.bit_count() > job.requested_nodes:
             raise unsupported("update of a job with more nodes than it needs")
+        if update.exclude is None:
+            self._check_overlap(update.nodelist, job.description.exclude)
 
-    def _check_overlap(self, job: Job, update: JobUpdate) -> None:
-        asked = job.description
-        required, _ = self._mask(asked.nodelist if update.nodelist is None else update.nodelist)
-        excluded, _ = self._mask(asked.exclude)
-        if required & excluded and (update.nodelist is not None or update.exclude is not None):
+    def _check_overlap(self, required: str, excluded: str) -> None:
+        try:
+            overlap = self._mask(required)[0] & self._mask(excluded)[0]
+        except SlurmError:  # which its own check finds
+            return
+        if overlap:
             raise unsupported("update of a job that requires nodes that it excludes")
 
     def _check_gres(self, job: Job, update: JobUpdate) -> None:
@@ -249,6 +251,7 @@ class JobUpdates:
             return
         self._must_wait(job)
         self._mask(text)
+        self._check_overlap(job.description.nodelist if update.nodelist is None else update.nodelist, text)
         self._describe(job, exclude=text, nodes_as_written=job.description.nodes_as_written | {"exclude"})
 
     def _move(self, job: Job, partition: str) -> None:
