@@ -117,6 +117,9 @@ def act(
             answers.append((waiting, _problem(record, None, uid, change)))
             rest.difference_update(waiting)
         answers += [_of_task(controller, one.job_id, task, uid, change, splits) for task in one.tasks if task in rest]
+    answers = [
+        (tasks, problem) for tasks, problem in answers if tasks
+    ]  # a record of which all are cancelled has none to name
     if not any(problem for _, problem in answers):
         return [], ""
     groups: dict[str, set[int]] = {}

@@ -120,3 +120,14 @@ def test_an_element_whose_limit_is_refused(slurm: SlurmUnderTest) -> None:
     array = held(slurm, "-a", "1-4%2")
     update(slurm, f"jobid={array}_3", "ArrayTaskThrottle=1")
     assert shown(slurm, f"{array}_3")["JobId"] == f"{int(array) + 1}"
+
+
+def test_all_elements_were_cancelled_one_by_one(slurm: SlurmUnderTest) -> None:
+    """None of them is named any more."""
+    array = held(slurm, "-a", "1-3")
+    slurm.run("scancel", f"{array}_[1-3]")
+    until(lambda: shown(slurm, array)["JobState"] == "CANCELLED", what="the array is over")
+    for words in (["update", f"jobid={array}", "Comment=c"], ["hold", array], ["release", array]):
+        done = slurm.run("scontrol", *words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert update(slurm, f"jobid={array}_2", "Comment=c") == f"{array}_2: Invalid job id specified\n"
