@@ -156,6 +156,20 @@ class Wishes:
             if self.ntasks < len(hosts):
                 self.nodelist = ",".join(hosts[: self.ntasks])
                 self.max_nodes = self.ntasks
+        if self.program != "srun":
+            self._take_tasks_of_sockets()
+
+    def _take_tasks_of_sockets(self) -> None:
+        """``--sockets-per-node`` of a number of nodes that is not open asks for so many tasks on each (slurm_opt.c, and measured)."""
+        is_open = self.min_nodes is None or self.max_nodes not in (None, 0, self.min_nodes)
+        if self.sockets_per_node is None or is_open or self.ntasks is not None or self.ntasks_per_node is not None:
+            return
+        self.ntasks = (
+            max(self.min_nodes or 0, 1)
+            * self.sockets_per_node
+            * (self.cores_per_socket or 1)
+            * (self.threads_per_core or 1)
+        )
 
     def _take_nodes_of_list(self) -> str:
         """``--nodelist`` says how many nodes there are to be; what is wrong with that."""

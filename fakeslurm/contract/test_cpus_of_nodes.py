@@ -41,6 +41,13 @@ def forecast(slurm: SlurmUnderTest, options: str) -> str:
         ("-n6 --ntasks-per-node=2 --overcommit", "3 n[1-3]", "3 n[1-3]"),
         ("-N2 -n8 --ntasks-per-node=2 --exclusive", REFUSED, REFUSED),
         ("-N2 -n8 --ntasks-per-node=2 --overcommit", REFUSED, REFUSED),
+        # Sockets are tasks where the number of nodes is not open.
+        ("--sockets-per-node=2", "1 n1", "1 n1"),
+        ("--sockets-per-node=2 -N1", "2 n1", "2 n1"),
+        ("--sockets-per-node=2 -w n1,n2", "4 n[1-2]", "4 n[1-2]"),
+        ("--sockets-per-node=2 -N1-2", "2 n[1-2]", "2 n[1-2]"),
+        ("--sockets-per-node=2 -w n1 -c2", "4 n1", "4 n1"),
+        ("--sockets-per-node=2 -N1 --ntasks-per-node=1", "1 n1", "1 n1"),
         # --mincpus: 24.11 gives them only where the number of tasks is not said, and looks at whole tasks.
         ("--mincpus=3", "3 n1", "3 n1"),
         ("--mincpus=3 -n1", "3 n1", "1 n1"),
@@ -88,6 +95,7 @@ def test_what_no_node_has(slurm: SlurmUnderTest, options: str, is_explained: boo
         ("-n5 --ntasks-per-node=2", "2 5", "3 5"),
         ("-n6 --ntasks-per-node=2 --overcommit", "3 1", "3 1"),
         ("-n17 --ntasks-per-core=2", "3 17", "3 17"),
+        ("-N5 --sockets-per-node=2", "5 10", "5 10"),
         ("-n9 --ntasks-per-core=4", "1 9", "1 9"),
         ("-n9 --ntasks-per-core=2 -c2", "5 18", "4 18"),
     ],
