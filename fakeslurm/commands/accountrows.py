@@ -1,7 +1,7 @@
 """The values of sacct's fields, of a job's row and of a step's row. Measured on Slurm 22.05.8, 24.11.5.
 
-As with ``JobAcctGatherType=jobacct_gather/none``: what a job used of CPU time, memory, disk and energy is not known, and
-those fields are empty or zero exactly where they are on such a Slurm.
+As with ``JobAcctGatherType=jobacct_gather/linux`` of jobs that end before it looks at them (30 s): what a job used of CPU time,
+memory, disk and energy is not known, and those fields are empty or zero exactly where they are on such a Slurm.
 """
 
 from __future__ import annotations

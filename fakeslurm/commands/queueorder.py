@@ -71,7 +71,7 @@ _JOB_KEYS: Mapping[str, Key | None] = {
     "m": lambda job, now: job.description.mem_per_cpu or job.description.mem_per_node or 0,
     "M": jobtexts.seconds_used,
     "n": None,
-    "N": lambda job, now: jobtexts.host_order(job.nodes[0]) if job.nodes else ("", 0),
+    "N": lambda job, now: jobtexts.host_order(job.nodes[0]) if job.nodes else None,
     "O": None,
     "p": lambda job, now: job.priority,
     "P": lambda job, now: job.partition,
@@ -127,6 +127,8 @@ def _sort(
             decorated = [(key(item, now), item) for item in items]
             if letter == "S":
                 decorated = _by_start(decorated, descending)
+            elif letter == "N":
+                decorated = _by_host(decorated, descending)
             else:
                 decorated.sort(key=itemgetter(0), reverse=descending)
             items[:] = [item for _, item in decorated]
@@ -138,6 +140,13 @@ def _by_start(decorated: list[tuple[Any, Any]], descending: bool) -> list[tuple[
     known = [(int(start), item) for start, item in decorated if start is not None]
     known.sort(key=itemgetter(0), reverse=descending)
     return known + [pair for pair in reversed(decorated) if pair[0] is None]
+
+
+def _by_host(decorated: list[tuple[Any, Any]], descending: bool) -> list[tuple[Any, Any]]:
+    """By the first node: jobs without any come last and in reversed order, or (descending) first as they were (measured)."""
+    known = sorted((pair for pair in decorated if pair[0] is not None), key=itemgetter(0), reverse=descending)
+    nowhere = [pair for pair in decorated if pair[0] is None]
+    return nowhere + known if descending else known + nowhere[::-1]
 
 
 def order_jobs(jobs: Iterable[Job], text: str, now: float) -> tuple[list[Job], str]:

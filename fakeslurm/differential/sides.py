@@ -58,6 +58,7 @@ def real_slurm(accounting: bool = True) -> ThrowawaySlurm:
         extra_conf={
             "SchedulerParameters": "sched_interval=1,sched_min_interval=0,bf_interval=3600",
             "MinJobAge": "100",
+            "FirstJobId": "1001",  # no number that a question happens to hold is the id of a job
         },
     )
 
