@@ -71,6 +71,19 @@ def test_usage(slurm: SlurmUnderTest) -> None:
     assert said(slurm, "sinfo", "--usage") == (0, first + second, "")
 
 
+def test_jobs_without_nodes_sorted_by_node(slurm: SlurmUnderTest) -> None:
+    """The other way round, behind those that have nodes; with a minus as they were, before them."""
+    running = slurm.sbatch(GATE)
+    slurm.wait(running, ["RUNNING"])
+    first, second = (slurm.sbatch("true", "--hold") for _ in range(2))
+    asked = ("squeue", "-h", "-o", "%i", "-j", f"{first},{second},{running}", "-S")
+    assert slurm.run(*asked, "N,i").stdout.split() == [running, second, first]
+    assert slurm.run(*asked, "-N,i").stdout.split() == [first, second, running]
+    slurm.run("scancel", first, second)
+    (slurm.workdir / "go").touch()
+    slurm.wait(running)
+
+
 def test_start_has_its_own_fields(slurm: SlurmUnderTest) -> None:
     """It passes over those of -O, not those of -o."""
     job_id = slurm.sbatch("true", "--hold", "-J", "named")

@@ -14,7 +14,7 @@ __all__ = [
 
 SQUEUE_LETTERS = "abcdefghijklmnopqrtuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SQUEUE_NAMES = """
-Account AccrueTime admin_comment AllocNodes ArrayJobID ArrayTaskID AssocID BatchFlag BatchHost BoardsPerNode BurstBuffer
+Account admin_comment AllocNodes ArrayJobID ArrayTaskID AssocID BatchFlag BatchHost BoardsPerNode BurstBuffer
 BurstBufferState Cluster ClusterFeature Command Comment Container ContainerID Contiguous cores corespec CPUFreq cpus-per-task
 cpus-per-tres deadline DelayBoot Dependency DerivedEC EligibleTime EndTime exit_code ExcNodes Feature GroupID GroupName
 HetJobID HetJobIDSet HetJobOffset JobArrayID JobID Licenses MaxCPUs MaxNodes MCSLabel mem-per-tres MinCpus MinMemory MinTime

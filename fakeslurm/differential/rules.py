@@ -85,6 +85,8 @@ class CommonRules(Session):
         states = self.states(target)
         # To pending ones scancel tries for minutes.
         if "-s" not in options or "KILL" in options or states == {"RUNNING"}:
+            if "PENDING" in states:
+                self.accounted(target)
             self.both(["scancel", *options, target])
             self.settle()
 

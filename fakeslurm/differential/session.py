@@ -238,6 +238,17 @@ class Session(RuleBasedStateMachine):
 
         self._until_none(argv, look)
 
+    def accounted(self, target: str) -> None:
+        """Until slurmdbd has heard of a job that waits: of one that is cancelled before it never learns what it waited for."""
+        job_id = target.partition("_")[0]
+        argv = ["sacct", "-nXP", "-j", job_id, "-o", "JobIDRaw"]
+
+        def look() -> _Difference | None:
+            left, right = (side.run(argv, {}, None) for side in (self.arena.left, self.arena.right))
+            return None if job_id in right.stdout.split() else _Difference("not accounted", left, right)
+
+        self._until_none(argv, look)
+
     def _until_none(self, argv: Sequence[str], look: Callable[[], _Difference | None]) -> None:
         deadline = time.monotonic() + self.arena.patience
         pause = _FIRST_PAUSE
