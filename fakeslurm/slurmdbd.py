@@ -98,6 +98,8 @@ class JobRecord:
     submit_line: str
     steps: tuple[StepRecord, ...]
     """The batch step first."""
+    told: bool = True
+    """Whether accounting was told of it since it is an element of its own; of an array's last one the record is there before."""
 
     @property
     def scheduler(self) -> str:
@@ -122,6 +124,10 @@ class Accounting:
         self._records: dict[int, dict[int, JobRecord]] = {}
         """With a lag: by job, by restart count."""
         self._coming: deque[tuple[float, JobRecord]] = deque()
+        self._split: dict[int, tuple[object, ...]] = {}
+        """What elements were when they were split off, where accounting is not told of that."""
+        self._told: set[int] = set()
+        """Of these, those that it has been told of since."""
         self._elements: dict[int, set[int]] = {}
         """The jobs of each array."""
         self.components: dict[int, set[int]] = {}
@@ -134,15 +140,35 @@ class Accounting:
         """
         if not self.enabled:
             return
+        self._tell(job)
         attempts = self._jobs.setdefault(job.job_id, [])
         if not attempts or (attempts[-1] is not job and (job.batch is None or attempts[-1].batch is not job.batch)):
             attempts.append(job)
-        if self._lag:
+        if self._lag and self._is_known(job.job_id):
             self._coming.append((now + self._lag, record_of(attempts[-1], self._settings)))
         if job.array is not None:
             self._elements.setdefault(job.array.job_id, set()).add(job.job_id)
         if job.het is not None:
             self.components.setdefault(job.het.job_id, set()).add(job.job_id)
+
+    def _tell(self, job: Job) -> None:
+        """24.11 tells of an element that was split off when it starts, or when something is changed that accounting keeps (measured)."""
+        if job.array_task_id is None or self._settings.profile.release < "24.11":
+            return
+        asked = job.description
+        kept = (
+            *(asked.name, asked.time_limit, asked.wckey, asked.begin, asked.mem_per_node, asked.mem_per_cpu),
+            *(asked.licenses, asked.licenses_cleared, asked.work_dir),
+        )
+        if job.nodes or self._split.setdefault(job.job_id, kept) != kept:
+            self._told.add(job.job_id)
+
+    def _is_told(self, job_id: int) -> bool:
+        return job_id not in self._split or job_id in self._told
+
+    def _is_known(self, job_id: int) -> bool:
+        """Whether it has a record: the array's own job has from the beginning."""
+        return self._is_told(job_id) or job_id in self._elements
 
     def requeued(self, job: Job, now: float, state: JobState = JobState.REQUEUED) -> None:
         """An attempt of this job is over, or was and has been followed by another: it is in this state for ever."""
@@ -175,7 +201,9 @@ class Accounting:
     def _attempts(self, job_id: int) -> list[JobRecord]:
         if self._lag:
             return list(self._records[job_id].values())
-        return [record_of(job, self._settings) for job in self._jobs[job_id]]
+        if not self._is_known(job_id):
+            return []
+        return [record_of(job, self._settings, told=self._is_told(job_id)) for job in self._jobs[job_id]]
 
 
 def _order(record: JobRecord) -> tuple[int, int, int, int]:
@@ -183,7 +211,7 @@ def _order(record: JobRecord) -> tuple[int, int, int, int]:
     return int(record.submit), record.array_job_id or 0, task, record.job_id
 
 
-def record_of(job: Job, settings: Settings) -> JobRecord:
+def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
     """The job's record as it is now."""
     description = job.description
     steps = [job.batch] if job.batch is not None else []
@@ -234,6 +262,7 @@ def record_of(job: Job, settings: Settings) -> JobRecord:
         work_dir=description.work_dir,
         submit_line=description.submit_line,
         steps=tuple(_step_record(step, job) for step in steps),
+        told=told,
     )
 
 

@@ -111,6 +111,21 @@ def test_array_of_sacct(slurm: SlurmUnderTest) -> None:
     slurm.run("scancel", job_id)
 
 
+def test_elements_that_accounting_is_not_told_of(slurm: SlurmUnderTest) -> None:
+    """24.11 tells of those that start or become something else; what is left of the array has lost the name of its output."""
+    job_id = slurm.sbatch("true", "--hold", "-J", "named", "--array=1-3")
+    slurm.run("scontrol", "hold", f"{job_id}_1")
+    slurm.run("scontrol", "update", f"jobid={job_id}_2", "name=other")
+    new = slurm.at_least("24.11")
+    rows = [f"{job_id}_1|named", f"{job_id}_2|other", f"{job_id}_3|named"][new:]
+    argv = ("sacct", "-nXP", "-j", job_id, "-o")
+    until(lambda: slurm.run(*argv, "JobID,JobName").stdout.split() == rows, what="the rows of sacct", interval=0.1)
+    if new:
+        files = [f"{slurm.workdir}/slurm-%A_%a.out", "(null)/slurm-%A_%a.out"]
+        assert slurm.run(*argv, "StdOut").stdout.split() == files
+    slurm.run("scancel", job_id)
+
+
 def test_a_job_without_a_name(slurm: SlurmUnderTest) -> None:
     """Accounting gives it one."""
     job_id = slurm.sbatch("true", "--hold", "-J", "")

@@ -21,6 +21,7 @@ def split(whole: Job, task: int, state: State, dependents: Dependents) -> Job:
     array = whole.array
     if len(array.pending) == 1:
         _take_over(whole, array, task, dependents)
+        state.changed(whole)
         return whole
     job_id = state.take_id()
     array.split_off(task, job_id)
