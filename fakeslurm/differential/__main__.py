@@ -46,7 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="seconds until both sides have to say the same (default %(default)g)",
     )
     parser.add_argument("--no-arrays", action="store_true", help="submit no job arrays")
-    parser.add_argument("--updates", action="store_true", help="scontrol update of jobs as well")
     parser.add_argument("--srun", action="store_true", help="jobs with several steps at once as well")
     parser.add_argument("--no-shrink", action="store_true", help="print the first failing example as it is")
     parser.add_argument("--keep-going", action="store_true", help="go on with the next seed after a disagreement")
@@ -74,7 +73,7 @@ def _shards(chosen: argparse.Namespace, first: int) -> int:
     ]
     words += [
         f"--{name.replace('_', '-')}"
-        for name in ("no_arrays", "no_shrink", "keep_going", "updates", "srun")
+        for name in ("no_arrays", "no_shrink", "keep_going", "srun")
         if getattr(chosen, name)
     ]
     words += [] if chosen.version is None else [f"--version={chosen.version}"]
@@ -112,7 +111,6 @@ def _run(chosen: argparse.Namespace, first: int) -> int:
             lambda: max(next_job_id(real), next_job_id(other)),
             patience=chosen.patience,
             arrays=not chosen.no_arrays,
-            updates=chosen.updates,
             srun=chosen.srun,
         )
         phases = [Phase.generate] if chosen.no_shrink else [Phase.generate, Phase.shrink]

@@ -7,18 +7,16 @@ from fakeslurm.differential.rules_lifecycle import LifecycleRules
 from fakeslurm.differential.rules_queries import QueryRules
 from fakeslurm.differential.rules_steps import StepRules
 from fakeslurm.differential.rules_update import UpdateRules
-from fakeslurm.differential.session import Arena, Session
+from fakeslurm.differential.session import Arena
 
 __all__ = ["machine"]
 
 
-class Machine(CommonRules, LifecycleRules, QueryRules):
+class Machine(CommonRules, LifecycleRules, QueryRules, UpdateRules):
     """The rules of all areas."""
 
 
 def machine(arena: Arena) -> type[Machine]:
     """The machine on these two sides."""
-    bases: list[type[Session]] = [Machine]
-    bases += [UpdateRules] if arena.updates else []
-    bases += [StepRules] if arena.srun else []
-    return type("DifferentialMachine", tuple(bases), {"arena": arena})
+    bases = (Machine, StepRules) if arena.srun else (Machine,)
+    return type("DifferentialMachine", bases, {"arena": arena})

@@ -51,8 +51,6 @@ class Arena:
     patience: float = PATIENCE
     arrays: bool = True
     """Whether job arrays are submitted."""
-    updates: bool = False
-    """Whether jobs are updated."""
     srun: bool = False
     """Whether jobs run several steps at once."""
 
