@@ -113,8 +113,11 @@ def _silenced(reply: Reply, quiet: bool) -> Reply:
 
 
 def _silenced_stop(reply: Reply, quiet: bool) -> Reply:
-    """Also what is not found, which scontrol says on stdout."""
-    return Reply("" if reply.returncode else reply.stdout, "", reply.returncode) if quiet else reply
+    """Also what is not found, which scontrol says on stdout; not what the lists of nodes say themselves (measured)."""
+    if not quiet:
+        return reply
+    loud = "".join(line for line in reply.stderr.splitlines(keepends=True) if "error: hostlist_" in line)
+    return Reply("" if reply.returncode else reply.stdout, loud, reply.returncode)
 
 
 def _keyword(word: str) -> tuple[str, Callable[[Call], Reply]]:

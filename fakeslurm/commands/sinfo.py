@@ -345,7 +345,7 @@ def _groups(request: _Request, used: Sequence[Field], controller: Controller) ->
 
 
 def _chosen(request: _Request, node: ShownNode, settings: Settings) -> bool:
-    if request.values.get("nodes"):  # an empty list is as good as none (measured)
+    if "nodes" in request.values:
         try:
             names = expand(request.values["nodes"])
         except HostlistError:

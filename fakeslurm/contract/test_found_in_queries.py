@@ -196,8 +196,10 @@ def test_nodes_of_an_open_bracket(slurm: SlurmUnderTest) -> None:
         if slurm.at_least("24.11"):
             complaint = f"unable to parse node list {text}\nscontrol: error: hostlist_shift_dims: no hostlist given\n"
             assert done == (1, "", complaint)
+            assert said(slurm, "scontrol", "-Q", "show", "node", text) == (1, "", complaint.partition("\n")[2])
         else:
             assert done == (1, f"Node {name} not found\n", "")
+            assert said(slurm, "scontrol", "-Q", "show", "node", text) == (1, "", "")
 
 
 def test_one_parameter(slurm: SlurmUnderTest) -> None:
@@ -289,6 +291,13 @@ def test_orders_and_reasons_of_sinfo(slurm: SlurmUnderTest) -> None:
         assert rows("-d", "-p", "debug") == ["debug*       up   infinite      0    n/a "]
     finally:
         slurm.run("scontrol", "update", "nodename=n4", "state=resume")
+
+
+def test_no_nodes_of_sinfo(slurm: SlurmUnderTest) -> None:
+    """An empty list names none."""
+    assert slurm.run("sinfo", "-h", "-n", "", "-o", "%P %D").stdout == "debug* 0\n"
+    for argv in ("-N",), ("-o", "%D %t"), ("-o", "%n", "-S", "N"):
+        assert slurm.run("sinfo", "-h", "-n", "", *argv).stdout == ""
 
 
 def test_json_is_still_a_document(slurm: SlurmUnderTest) -> None:
