@@ -164,8 +164,7 @@ class JobDescription:
     @property
     def asks_for_tasks(self) -> bool:
         """Whether a number of tasks was asked for, in one way or another: then there is a SLURM_NTASKS."""
-        by_sockets = self.sockets_per_node is not None and self.cores_per_socket is not None
-        return self.ntasks is not None or self.ntasks_per_node is not None or by_sockets
+        return self.ntasks is not None or self.ntasks_per_node is not None
 
 
 @frozen(kw_only=True)

@@ -58,6 +58,8 @@ class Wishes:
     exclude: str | None = None
     exclusive: bool = False
     export: str | None = None
+    extra_node_info: bool = False
+    """``-B``: says how many sockets there are to be on each node, and so how many tasks."""
     get_user_env: bool = False
     gpus: str | None = None
     gpus_per_node: str | None = None
@@ -145,6 +147,8 @@ class Wishes:
         if self._is_plane_too_large():
             raise self.wrong("Too few processes for the requested {plane,node} distribution", 1)
         errors = [self.wrong(too_many, 1).stderr] if too_many else []
+        if self.program != "srun":
+            self._count_sockets()
         if self.begin is not None and self.deadline is not None and self.begin > self.deadline:
             errors += [self.warning, self.wrong("Incompatible begin and deadline time specification", 1).stderr]
         elif errors:
@@ -170,6 +174,14 @@ class Wishes:
             * (self.cores_per_socket or 1)
             * (self.threads_per_core or 1)
         )
+
+    def _count_sockets(self) -> None:
+        """As many tasks as there are sockets on the nodes, where it is known how many these are (measured)."""
+        is_known = self.min_nodes is not None or self.extra_node_info
+        nodes = max(self.min_nodes or 1, 1)
+        in_range = self.max_nodes not in (None, 0, nodes)
+        if self.ntasks is None and self.ntasks_per_node is None and self.sockets_per_node and is_known and not in_range:
+            self.ntasks = nodes * self.sockets_per_node * (self.cores_per_socket or 1) * (self.threads_per_core or 1)
 
     def _take_nodes_of_list(self) -> str:
         """``--nodelist`` says how many nodes there are to be; what is wrong with that."""

@@ -162,6 +162,7 @@ def _extra_node_info(wishes: Wishes, name: str, value: str | None) -> None:
     parts = (value or "").split(":")
     if len(parts) > 3 or not all(re.fullmatch(r"[0-9]+|\*", part, re.ASCII) for part in parts):
         raise wishes.specification(name)
+    wishes.extra_node_info = True
     for attribute, part in zip(("sockets_per_node", "cores_per_socket", "threads_per_core"), parts, strict=False):
         setattr(wishes, attribute, None if part == "*" else wishes.count(name, part))
 

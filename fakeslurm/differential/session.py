@@ -111,7 +111,7 @@ class Session(RuleBasedStateMachine):
         self.transcript: list[str] = []
         self.failed = False
         self.started = False
-        """Whether some job has: from then on the order of squeue's rows depends on seconds."""
+        """Whether some job has, or will so long from now: from then on the order of squeue's rows depends on seconds."""
         self.submitted = 0
         self.priorities = Priorities()
         self.first_job_id = first = arena.next_job_id()
@@ -140,6 +140,7 @@ class Session(RuleBasedStateMachine):
         options = list(submission.options)
         tail = {"file": [name, *submission.arguments], "stdin": [], "wrap": [f"--wrap={script}"]}[submission.way]
         stdin = script if submission.way == "stdin" else None
+        self.started = self.started or any("now+" in text for text in (*options, script))
         shown = "" if submission.way == "wrap" else "".join(f"\n  | {line}" for line in script.split("\n"))
         answer = self.both(["sbatch", *options, *tail], submission.environ, stdin, shown)
         known = {job.job_id for job in self.jobs}

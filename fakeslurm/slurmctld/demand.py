@@ -124,9 +124,6 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         num_tasks = d.ntasks
     elif per_node is not None:
         num_tasks = min_nodes * per_node
-    elif d.sockets_per_node is not None and d.cores_per_socket is not None:
-        num_tasks = min_nodes * d.sockets_per_node * d.cores_per_socket * (d.threads_per_core or 1)
-        some_nodes = False
     else:
         num_tasks = min_nodes
     min_cpus = min_nodes if d.overcommit else num_tasks * cpus_per_task
