@@ -50,6 +50,7 @@ def options(text: str) -> dict[str, Any]:
     if "-B" in given:
         sockets, cores = given.pop("-B").split(":")
         given |= {"sockets_per_node": int(sockets), "cores_per_socket": int(cores)}
+        given.setdefault("ntasks", given.get("min_nodes", 1) * int(sockets) * int(cores))
     if "-t" in given:
         given["time_limit"] = parse_minutes(given.pop("-t")) or 0
     for flag, name in (("--mem", "mem_per_node"), ("--mem-per-cpu", "mem_per_cpu")):
