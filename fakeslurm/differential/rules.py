@@ -67,6 +67,9 @@ class CommonRules(Session):
         over = self.is_over(one) or (extra == "?" and self.is_over(other))
         if kind == "aftercorr" and submission.array is not None and over:
             kind = "afterany"  # whether elements are split off is chance then
+        begun = kind == "after" and extra != "+1" and not self.in_states("PD") & self.labels_of(one)
+        if (over or begun) and self.busy():
+            submission = submission.with_options("--hold")
         text = f"{kind}:{one}"
         text += f"?afterany:{other}" if extra == "?" else extra if extra != "+1" or kind == "after" else ""
         self.submit(submission.with_options(f"--dependency={text}"))

@@ -340,8 +340,13 @@ class Session(RuleBasedStateMachine):
         return bool(listed.stdout.strip())
 
     def is_over(self, target: str) -> bool:
-        """Whether nothing of this job or array waits, runs or stands still."""
-        return not self.in_states("PD,R,S,CG") & self.job_of(target).labels
+        """Whether nothing of this job, array or element waits, runs or stands still, or it never did."""
+        return not self.in_states("PD,R,S,CG") & self.labels_of(target)
+
+    def labels_of(self, target: str) -> set[str]:
+        """The ids that are meant, of some elements those of the whole array; none of an element that there is not."""
+        labels = self.job_of(target).labels
+        return labels if "_" not in target or "[" in target else labels & {target}
 
     def states(self, target: str) -> set[str]:
         listed = self.arena.left.run(
