@@ -130,3 +130,21 @@ def test_an_empty_list_of_nodes_is_shown(slurm: SlurmUnderTest, text: str) -> No
 def test_an_empty_list_of_nodes_is_not_enough(slurm: SlurmUnderTest) -> None:
     done = slurm.run("sbatch", "-w", "", "--wrap=true")
     assert (done.returncode, done.stderr) == (1, f"sbatch: error: Batch job submission failed: {NODES}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "detail"),
+    [
+        ("-c5", False),
+        ("-c3 --ntasks-per-node=2", False),
+        ("--mincpus=5", True),
+        ("--ntasks-per-node=5", True),
+        ("--ntasks-per-node=5 -O", False),
+    ],
+)
+def test_cpus_of_a_task_that_no_node_has(slurm: SlurmUnderTest, options: str, detail: bool) -> None:
+    """With --ntasks-per-core nothing is said of them."""
+    said = "sbatch: error: CPU count per node can not be satisfied\n" if detail else ""
+    done = slurm.run("sbatch", "--ntasks-per-core=1", *options.split(), "--wrap=true")
+    text = "sbatch: error: Batch job submission failed: Requested node configuration is not available\n"
+    assert (done.returncode, done.stderr) == (1, said + text)

@@ -65,8 +65,8 @@ class CommonRules(Session):
     def depend(self, data: st.DataObject, kind: str, extra: str, submission: Submission) -> None:
         one, other = self.one(data), self.one(data)
         over = self.is_over(one) or (extra == "?" and self.is_over(other))
-        if kind == "aftercorr" and submission.array is not None and over:
-            kind = "afterany"  # whether elements are split off is chance then
+        if kind == "aftercorr" and submission.array is not None and (over or extra == ",singleton"):
+            kind = "afterany"  # whether elements are split off before it is looked at is chance then
         begun = kind == "after" and extra != "+1" and not self.in_states("PD") & self.labels_of(one)
         if (over or begun) and self.busy():
             submission = submission.with_options("--hold")

@@ -118,7 +118,12 @@ def misfit(description: JobDescription, demand: Demand, resources: Resources) ->
 def _node_misfit(description: JobDescription, demand: Demand, resources: Resources) -> str | None:
     """What no node of the cluster has."""
     largest = resources.most_cpus
-    if demand.min_cpus_per_node > largest and demand.ntasks_per_core == 1:
+    least = demand.min_cpus_per_node
+    if description.ntasks_per_core is not None:  # then nothing is said of the CPUs of one task (measured)
+        least = max(
+            description.mincpus or 1, 0 if demand.num_tasks == 1 or demand.overcommit else demand.ntasks_per_node or 0
+        )
+    if least > largest and demand.ntasks_per_core == 1:
         return messages.CPU_COUNT_DETAIL
     if demand.ntasks_per_core > 1 and (demand.ntasks_per_node or 0) > largest * demand.ntasks_per_core:
         return messages.CPU_COUNT_DETAIL
