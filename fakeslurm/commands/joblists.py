@@ -104,6 +104,7 @@ def act(
             return _plain(one, problems[0])
         number = jobs[0].array_job_id
         answers = [(_tasks(job), _problem(job, None, uid, change)) for job in jobs]
+        answers = [(tasks, problem if tasks else "") for tasks, problem in answers]  # no element is left (measured)
     elif not known and unknown != INVALID_JOB_ID:
         return _plain(one, unknown)
     else:

@@ -66,6 +66,17 @@ def test_elements_that_wait_for_a_job_start_in_order(slurm: SlurmUnderTest) -> N
     (slurm.workdir / "end").touch()
 
 
+@pytest.mark.parametrize("verb", ["hold", "uhold", "requeuehold"])
+def test_nothing_is_said_of_an_array_whose_elements_were_all_cancelled_by_name(
+    slurm: SlurmUnderTest, verb: str
+) -> None:
+    array = held(slurm, "--array=1-2")
+    slurm.run("scancel", f"{array}_[1-2]")
+    until(lambda: "CANCELLED" in listed(slurm, array, "%T"), what="the end of the array")
+    done = slurm.run("scontrol", verb, array)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
     """squeue and scontrol call them by array and index, whatever the element's own id is; that is what they ask by as well."""
     array = slurm.sbatch("until [ -e end ]; do sleep 0.02; done", "--array=2,5")
