@@ -71,6 +71,23 @@ def test_cpus_and_nodes(slurm: SlurmUnderTest, options: str, old: str, new: str)
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("-n4 -w n2", "4 n2"),
+        ("-n5 -w n2", REFUSED),
+        ("-N2 -w n2", REFUSED),
+        ("-N2-4 -w n1,n2", "2 n[1-2]"),
+        ("--spread-job -n3 -w n2", "3 n2"),
+        ("-n5 -w n2 --overcommit", "1 n2"),
+    ],
+)
+def test_only_the_listed_nodes_are_looked_at(slurm: SlurmUnderTest, options: str, expected: str) -> None:
+    """By --test-only: a job gets others as well."""
+    slurm.wait_idle()
+    assert forecast(slurm, options) == expected
+
+
+@pytest.mark.parametrize(
     ("options", "is_explained"),
     [
         ("--ntasks-per-node=5", True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.messages import SlurmError
@@ -34,6 +34,8 @@ def forecast(description: JobDescription, state: State, obstacles: Obstacles, sc
     partitions, demand = submission.check(description, state)
     job_id = state.take_id()
     admission.check_features(description, state.settings)
+    if demand.required:  # no other nodes are looked at, where a job would get some (measured)
+        demand = evolve(demand, excluded=demand.excluded | (state.resources.all & ~demand.required))
     for partition in obstacles.open_partitions(description, demand, partitions):
         found = scheduler.forecast(demand, partition.name, state.now)
         if found is not None:
