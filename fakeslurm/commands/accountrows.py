@@ -284,11 +284,15 @@ class AccountTexts:
     def _memory(self, amount: int) -> str:
         if not self.unit:
             return memory_text(amount, convert=self.convert)
-        number = amount * 1024.0 ** (1 - _MEMORY_UNITS.index(self.unit))
+        return self._in_unit(amount * 1024 * 1024)
+
+    def _in_unit(self, amount: int) -> str:
+        number = amount * 1024.0 ** -(1 + _MEMORY_UNITS.index(self.unit))
         return f"{number:.0f}{self.unit}" if number == int(number) else f"{number:.2f}{self.unit}"
 
     def _reqnodes(self, row: Row) -> str:
-        return f"{row.job.requested_nodes if row.step is None else len(row.step.nodes)}"
+        number = row.job.requested_nodes if row.step is None else len(row.step.nodes)
+        return self._in_unit(number) if self.unit else f"{number}"  # as if it were memory (measured)
 
     def _reqtres(self, row: Row) -> str:
         if row.step is not None:

@@ -78,6 +78,8 @@ def test_a_field_has_one_width(slurm: SlurmUnderTest) -> None:
     # As atoi reads it; at 0 a number takes its place, be it only a blank.
     assert slurm.run(*argv, "jobname%7x,alloccpus% 3,partition%+3").stdout == "  named   1 de+ \n"
     assert slurm.run(*argv, "ntasks%0,reqnodes%0,allocnodes%x,gid%,state%-3").stdout == "    0 CO+ \n"
+    # Of a number of nodes there are few thousands.
+    assert slurm.run(*argv, "reqnodes,allocnodes,nnodes", "--units=K", "-P").stdout == "0.00K|1|1\n"
     # Bytes are counted.
     submit_line = slurm.run(*argv, "submitline%60").stdout
     assert "ünïc" in submit_line

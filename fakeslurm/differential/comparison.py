@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from attrs import define
 
-__all__ = ["TOLERANCE", "Priorities", "agree"]
+__all__ = ["TOLERANCE", "Priorities", "agree", "without_moments"]
 
 TOLERANCE = 3.0
 """Seconds."""
@@ -74,6 +74,11 @@ def agree(command: str, left: str, right: str, priorities: Priorities) -> bool:
         one.lastgroup == other.lastgroup and _same(one.lastgroup or "", one[0], other[0], priorities)
         for one, other in zip(ours, theirs, strict=True)
     )
+
+
+def without_moments(command: str, text: str) -> str:
+    """What stays of a line when seconds pass: by this the rows of the two sides are put into the same order."""
+    return _MOMENTS.get(command, _OTHER).sub("", text)
 
 
 def _between(text: str, moments: Sequence[re.Match[str]]) -> list[str]:

@@ -15,7 +15,7 @@ from attrs import Factory, define, evolve, frozen
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
-from fakeslurm.differential.comparison import Priorities, agree
+from fakeslurm.differential.comparison import Priorities, agree, without_moments
 from fakeslurm.differential.files import differences
 from fakeslurm.differential.grammar import GATE, Submission
 from fakeslurm.differential.normalisation import Places, normalised
@@ -360,7 +360,7 @@ class Session(RuleBasedStateMachine):
             for answer in (left, right)
         )
         if argv[0] == "squeue" and self.started:  # what began in one second here may have begun in two there
-            ours, theirs = (evolve(one, stdout="\n".join(sorted(one.stdout.split("\n")))) for one in (ours, theirs))
+            ours, theirs = (evolve(one, stdout=_sorted(argv[0], one.stdout)) for one in (ours, theirs))
         same = ours.returncode == theirs.returncode and all(
             agree(argv[0], one, other, self.priorities)
             for one, other in ((ours.stdout, theirs.stdout), (ours.stderr, theirs.stderr))
@@ -395,6 +395,11 @@ class Session(RuleBasedStateMachine):
         found = differences(self.arena.left.workdir, self.arena.right.workdir, self.places)
         if found:
             raise Disagreement("\n".join(["different files", *self.transcript, *found]))
+
+
+def _sorted(command: str, text: str) -> str:
+    """The lines in an order that a second more or less does not change."""
+    return "\n".join(sorted(text.split("\n"), key=lambda line: (without_moments(command, line), line)))
 
 
 def _starts_soon(side: Side) -> bool:
