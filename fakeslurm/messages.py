@@ -48,6 +48,7 @@ MAX_JOB_COUNT = (
     "Slurm temporarily unable to accept job, sleeping and retrying"  # measured: what sbatch says, and then retries
 )
 MORE_PROCESSORS = "More processors requested than permitted"  # M 4
+MORE_THREADS = "Cannot request more threads per core than the job allocation"  # measured: srun --threads-per-core=2
 STEP_NOT_RUNNING = "Job step not running"  # measured: a signal to a step of a suspended job
 NOT_SUSPENDED = "Job is not suspended"  # errno
 UNEXPECTED_MESSAGE = "Unexpected message received"  # measured: scontrol suspend of an unknown id

@@ -27,7 +27,7 @@ from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_
 from fakeslurm.commands.srun_step import StepRun
 from fakeslurm.filenames import is_per_task
 from fakeslurm.gres import requested
-from fakeslurm.messages import ALREADY_DONE, INVALID_JOB_ID, NODES_BUSY, SlurmError
+from fakeslurm.messages import ALREADY_DONE, INVALID_JOB_ID, MORE_THREADS, NODES_BUSY, SlurmError
 from fakeslurm.model import Job, StepRequest
 from fakeslurm.stepio import StepIOError
 from slurmkit.slurm.states import JobState
@@ -163,8 +163,10 @@ class _Srun(Conversation):
         for name in ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket"):
             if name in self.given:
                 raise wishes.unsupported(name)
-        if wishes.binding:
+        if wishes.binding and not self._later:
             self.caller.print(2, NO_BINDING)
+        if (wishes.threads_per_core or 1) > (self.engine.controller.jobs[job_id].description.threads_per_core or 1):
+            raise self.fail(f"Unable to create step for job {job_id}: {MORE_THREADS}")
         run = self._step_run(job_id)
         self._see_through(run)
         return run

@@ -23,7 +23,7 @@ class StepWishes(Wishes):
     exact: bool = False
     het_group: str | None = None
     binding: bool = False
-    """--cpu-bind was given, which srun has something to say about."""
+    """--cpu-bind or --threads-per-core was given, which 22.05 has something to say about."""
     immediate: float | None = None
     """Seconds to wait for resources; 0 for not at all."""
     jobid: str | None = None
@@ -105,25 +105,28 @@ def _job_name(wishes: StepWishes, name: str, value: str | None) -> None:
     wishes.variables["SLURM_JOB_NAME"] = wishes.job_name
 
 
-def _two_bindings(wishes: StepWishes) -> Refused:
-    return wishes.unsupported("cpu-bind with --ntasks-per-core")
+def _per_part(wishes: StepWishes, name: str, value: str | None) -> None:
+    """Of itself a step is bound to the parts of a node of which it says how many tasks, or threads, they are to have (measured)."""
+    is_bound = wishes.binding
+    if name != "threads-per-core" and is_bound:
+        raise wishes.unsupported(f"cpu-bind with --{name}")
+    HANDLERS[name](wishes, name, value)
+    number = getattr(wishes, name.replace("-", "_"))
+    kind = _PARTS[name]
+    if name == "ntasks-per-core" and wishes.is_new and number > 1:
+        kind = "threads"
+    wishes.binding = is_bound or name == "threads-per-core"
+    wishes.variables[f"SLURM_{name.upper().replace('-', '_')}"] = f"{number}"
+    if not is_bound:
+        wishes.variables |= _bound("cpu-bind", f"quiet,{kind}", "", kind, "quiet")
 
 
-def _ntasks_per_core(wishes: StepWishes, name: str, value: str | None) -> None:
-    """It asks for a binding as well (measured)."""
-    if wishes.binding:
-        raise _two_bindings(wishes)
-    wishes.ntasks_per_core = wishes.count(name, value)
-    kind = "threads" if wishes.is_new and wishes.ntasks_per_core > 1 else "cores"
-    wishes.variables |= {
-        "SLURM_NTASKS_PER_CORE": f"{wishes.ntasks_per_core}",
-        "SLURM_CPU_BIND": f"quiet,{kind}",
-        "SLURM_CPU_BIND_LIST": "",
-        "SLURM_CPU_BIND_TYPE": kind,
-        "SLURM_CPU_BIND_VERBOSE": "quiet",
-    }
+def _bound(name: str, whole: str, listed: str, kind: str, loud: str) -> dict[str, str]:
+    prefix = f"SLURM_{name.upper().replace('-', '_')}"
+    return {prefix: whole, f"{prefix}_LIST": listed, f"{prefix}_TYPE": kind, f"{prefix}_VERBOSE": loud}
 
 
+_PARTS = {"ntasks-per-core": "cores", "ntasks-per-socket": "sockets", "threads-per-core": "threads"}
 _BIND_WORDS = {
     "cpu-bind": ("none", "rank", "cores", "threads", "sockets", "ldoms"),
     "mem-bind": ("none", "local", "rank"),
@@ -145,26 +148,20 @@ def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
         kind = listed = text if loud == "verbose" else ""
         if not kind:
             return
-        whole, kind = "verbose", ""
+        whole, kind, listed = "verbose", "", "" if wishes.is_new else listed
     elif colon and kind in ("map_cpu", "mask_cpu", "map_mem", "mask_mem"):
         kind += ":"
         whole = f"{loud},{rest}"
     elif kind in _BIND_WORDS[name] and not colon:
-        listed = text if kind in _LISTED else ""
+        listed = text if kind in _LISTED and not wishes.is_new else ""
         whole = f"{loud},{kind}{listed}"
     else:
         wrong = f'srun: error: unrecognized --{name} argument "{text}"\n'
         fatal = f"srun: fatal: Failed to parse --{name}= values.\n" if name == "cpu-bind" else ""
-        raise Refused(f"{NO_BINDING if wishes.binding else ''}{wrong}{fatal}", 1)
-    if name == "cpu-bind" and wishes.ntasks_per_core is not None:
-        raise _two_bindings(wishes)
-    prefix = f"SLURM_{name.upper().replace('-', '_')}"
-    wishes.variables |= {
-        prefix: whole,
-        f"{prefix}_LIST": listed,
-        f"{prefix}_TYPE": kind,
-        f"{prefix}_VERBOSE": loud,
-    }
+        raise Refused(f"{NO_BINDING if wishes.binding and not wishes.is_new else ''}{wrong}{fatal}", 1)
+    if name == "cpu-bind" and (wishes.ntasks_per_core, wishes.ntasks_per_socket) != (None, None):
+        raise wishes.unsupported("cpu-bind with --ntasks-per-core or --ntasks-per-socket")
+    wishes.variables |= _bound(name, whole, listed, kind, loud)
 
 
 def _nothing(wishes: StepWishes, name: str, value: str | None) -> None:
@@ -180,6 +177,7 @@ _HANDLERS: Mapping[str, Handler] = {
         ["disable-status", "exact", "multi-prog", "overlap", "preserve-env", "quit-on-interrupt", "whole"], _flag
     ),
     **dict.fromkeys(["cpu-bind", "mem-bind"], _bind),
+    **dict.fromkeys(_PARTS, _per_part),
     **dict.fromkeys(["msg-timeout", "threads", "unbuffered"], _nothing),
     "distribution": _distribution,
     "exclusive": _exclusive,
@@ -192,7 +190,6 @@ _HANDLERS: Mapping[str, Handler] = {
     "kill-on-bad-exit": _kill_on_bad_exit,
     "label": _label,
     "mpi": _mpi,
-    "ntasks-per-core": _ntasks_per_core,
     "relative": _relative,
     "wait": _wait,
 }
@@ -244,6 +241,7 @@ _VARIABLES: Mapping[str, str] = {
     "SLURM_STDERRMODE": "error",
     "SLURM_STDINMODE": "input",
     "SLURM_STDOUTMODE": "output",
+    "SLURM_THREADS_PER_CORE": "threads-per-core",
     "SLURM_TIMELIMIT": "time",
     "SLURM_WAIT": "wait",
     "SLURM_WORKING_DIR": "chdir",

@@ -461,12 +461,8 @@ QUERIES: Mapping[str, Sequence[str]] = {
 }
 
 DIFFERENT: Mapping[str, tuple[str, str]] = {
-    "srun --cpu-bind": ("24.11", "SLURM_CPU_BIND repeats the word, as 22.05 does"),
-    "srun SLURM_CPU_BIND": ("24.11", "SLURM_CPU_BIND repeats the word, as 22.05 does"),
     "srun --exclusive": ("22.05 24.11", "SLURM_CPUS_ON_NODE counts the step's CPUs, not the node's"),
     "srun --extra-node-info": ("22.05 24.11", "nothing is bound: SLURM_CPU_BIND* are not set"),
-    "srun --ntasks-per-socket": ("22.05 24.11", "SLURM_NTASKS_PER_SOCKET and SLURM_CPU_BIND* are not set"),
-    "srun --threads-per-core": ("22.05 24.11", "SLURM_THREADS_PER_CORE and SLURM_CPU_BIND* are not set"),
     "srun SLURM_MPI_TYPE": ("22.05 24.11", "it stays in the environment of the tasks"),
     "scancel SCANCEL_BATCH": ("22.05 24.11", "it is not read"),
     "scancel SCANCEL_FULL": ("22.05 24.11", "it is not read"),

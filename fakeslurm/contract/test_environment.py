@@ -172,9 +172,12 @@ def test_what_a_login_gives(slurm: SlurmUnderTest) -> None:
         (["--ntasks-per-core=1"], [], None, "cores"),
         (["--ntasks-per-core=2"], [], None, "threads"),
         (["--ntasks-per-core=1"], ["--ntasks-per-core=2"], "cores", "threads"),
+        (["--threads-per-core=1"], [], "threads", "threads"),
+        ([], ["--threads-per-core=1"], "threads", "threads"),
+        ([], ["--ntasks-per-socket=1"], "sockets", "sockets"),
     ],
 )
-def test_tasks_per_core_ask_for_a_binding(
+def test_parts_of_nodes_ask_for_a_binding(
     slurm: SlurmUnderTest, job: list[str], step: list[str], old: str | None, new: str
 ) -> None:
     """A step's own; since 24.11 its job's as well."""
@@ -183,5 +186,28 @@ def test_tasks_per_core_ask_for_a_binding(
     expected = [] if kind is None else [f"=quiet,{kind}", "_LIST=", f"_TYPE={kind}", "_VERBOSE=quiet"]
     prefix = "SLURM_CPU_BIND"
     assert sorted(line.removeprefix(prefix) for line in done.stdout.splitlines() if line.startswith(prefix)) == expected
-    number = (step or job)[0].partition("=")[2]
-    assert f"SLURM_NTASKS_PER_CORE={number}\n" in done.stdout
+    name, _, number = (step or job)[0].removeprefix("--").partition("=")
+    assert f"SLURM_{name.upper().replace('-', '_')}={number}\n" in done.stdout
+    lacks = "srun: cluster configuration lacks support for cpu binding\n"
+    assert done.stderr == (lacks if name == "threads-per-core" and not slurm.at_least("24.11") else "")
+
+
+@pytest.mark.parametrize(
+    ("value", "old", "new"),
+    [
+        ("cores", "quiet,corescores", "quiet,cores"),
+        ("v,cores", "verbose,coresv,cores", "verbose,cores"),
+        ("none", *["quiet,none"] * 2),
+    ],
+)
+def test_binding(slurm: SlurmUnderTest, value: str, old: str, new: str) -> None:
+    done = slurm.run("srun", f"--cpu-bind={value}", "sh", "-c", "echo $SLURM_CPU_BIND")
+    lacks = "srun: cluster configuration lacks support for cpu binding\n"
+    assert (done.stdout, done.stderr) == ((f"{new}\n", "") if slurm.at_least("24.11") else (f"{old}\n", lacks))
+
+
+def test_more_threads_than_the_job_has(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("srun --threads-per-core=2 true 2>&1 | tail -n1", "-o", "o.txt")
+    slurm.wait(job_id)
+    text = "Cannot request more threads per core than the job allocation"
+    assert slurm.output("o.txt") == f"srun: error: Unable to create step for job {job_id}: {text}\n"
