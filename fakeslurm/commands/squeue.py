@@ -318,8 +318,11 @@ def _asked_for(request: _Request, controller: Controller) -> list[Job]:
 
 def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> Reply:
     tests = queuefilter.predicates(request.values, controller, steps=False)
-    jobs = _asked_for(request, controller)
     stamps = Stamps(_PROGRAM, invocation.environ, invocation.now)
+    try:
+        jobs = _asked_for(request, controller)
+    except Stop as stop:  # what stands above the table has been printed already (measured)
+        raise Stop(stop.reply.stderr, stop.reply.returncode, _above(request, controller, stamps)) from None
     jobs = queuefilter.select(jobs, tests)
     texts: dict[int, str] = {}
     if request.combined and not request.one_by_one:
@@ -394,10 +397,14 @@ def _table(
 def _reply(
     request: _Request, controller: Controller, stamps: Stamps, table: Table, rows: Sequence[object], complaints: str
 ) -> Reply:
-    head = ""
-    if request.header:
-        head += f"{stamps.ctime()}\n" if request.long else ""
-        head += f"CLUSTER: {controller.settings.cluster_name}\n" if "clusters" in request.values else ""
-        head += table.header()
-    body = table.rows(rows)
-    return Reply(head + body, complaints + stamps.complaint)
+    header = table.header() if request.header else ""
+    text = f"{_above(request, controller, stamps)}{header}{table.rows(rows)}"
+    return Reply(text, complaints + stamps.complaint)
+
+
+def _above(request: _Request, controller: Controller, stamps: Stamps) -> str:
+    """The lines above the table's own header."""
+    if not request.header:
+        return ""
+    time = f"{stamps.ctime()}\n" if request.long else ""
+    return f"{time}CLUSTER: {controller.settings.cluster_name}\n" if "clusters" in request.values else time

@@ -42,6 +42,15 @@ def test_what_squeue_complains_about_first(slurm: SlurmUnderTest) -> None:
     assert stderr(slurm, "squeue", "-j", "999999", "-u", "nosuchuser") == (
         f"{nobody}slurm_load_jobs error: Invalid job id specified\n"
     )
+    for options, lines in (
+        ("-l", 1),
+        ("-l -h", 0),
+        ("-l -O jobid", 1),
+        ("--start", 0),
+    ):  # the line with the date is there
+        done = slurm.run("squeue", "-j", "999999", *options.split())
+        assert (done.returncode, len(done.stdout.splitlines())) == (1, lines)
+        assert done.stderr == "slurm_load_jobs error: Invalid job id specified\n"
     assert stderr(slurm, "squeue", "-u", "nosuchuser", "-t", "nope").startswith(
         f"{nobody}squeue: error: Invalid job state specified: nope\n"
     )
