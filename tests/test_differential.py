@@ -135,5 +135,5 @@ def test_two_real_slurms_do_not_disagree() -> None:
 
 @real
 def test_a_hundred_examples() -> None:
-    text = run("--no-arrays", "--examples", "100", "--steps", "6", "--seed", "7", "--clusters", "4")
+    text = run("--no-arrays", "--examples", "100", "--steps", "6", "--seed", "7", "--clusters", "4", "--patience", "20")
     assert len(re.findall(r"examples, 0 disagreements", text)) == 4

@@ -419,9 +419,7 @@ def test_a_step_waits_for_its_turn(job: Job) -> None:
         "srun: Job 1 step creation temporarily disabled, retrying (Requested nodes are busy)\n"
         "srun: Step created for job 1\nsecond\n"
     )
-    text = job(
-        "srun sh -c 'echo > up2; sleep 1' & until [ -s up2 ]; do sleep 0.02; done; srun -I true; echo $?; wait"
-    )
+    text = job("srun sh -c 'echo > up2; sleep 1' & until [ -s up2 ]; do sleep 0.02; done; srun -I true; echo $?; wait")
     assert text == "srun: error: Unable to create step for job 2: Requested nodes are busy\n1\n"
 
 

@@ -46,7 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="seconds until both sides have to say the same (default %(default)g)",
     )
     parser.add_argument("--no-arrays", action="store_true", help="submit no job arrays")
-    parser.add_argument("--srun", action="store_true", help="jobs with several steps at once as well")
     parser.add_argument("--no-shrink", action="store_true", help="print the first failing example as it is")
     parser.add_argument("--keep-going", action="store_true", help="go on with the next seed after a disagreement")
     chosen = parser.parse_args(argv)
@@ -72,9 +71,7 @@ def _shards(chosen: argparse.Namespace, first: int) -> int:
         f"--patience={chosen.patience}",
     ]
     words += [
-        f"--{name.replace('_', '-')}"
-        for name in ("no_arrays", "no_shrink", "keep_going", "srun")
-        if getattr(chosen, name)
+        f"--{name.replace('_', '-')}" for name in ("no_arrays", "no_shrink", "keep_going") if getattr(chosen, name)
     ]
     words += [] if chosen.version is None else [f"--version={chosen.version}"]
     with ExitStack() as stack:
@@ -111,7 +108,6 @@ def _run(chosen: argparse.Namespace, first: int) -> int:
             lambda: max(next_job_id(real), next_job_id(other)),
             patience=chosen.patience,
             arrays=not chosen.no_arrays,
-            srun=chosen.srun,
         )
         phases = [Phase.generate] if chosen.no_shrink else [Phase.generate, Phase.shrink]
         for number in range(-(-chosen.examples // _ROUND)):

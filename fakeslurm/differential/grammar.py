@@ -36,7 +36,7 @@ _OPTIONS: Mapping[str, tuple[str, Sequence[str | None]]] = {
     "comment": ("", ("a comment", "x", "", "don't", 'a "b" c', "tab\there", "ünï", "a=b c=d", "a|b")),
     "contiguous": ("", (None,)),
     "cpus-per-task": ("c", (*_COUNTS, "5")),
-    "deadline": ("", ("now+3630", "now+172830", "2035-01-01")),
+    "deadline": ("", ("now+3630", "now+172830")),
     "distribution": ("m", ("block", "cyclic", "block:cyclic", "cyclic:block", "*", "block:*", "block,Pack")),
     "error": ("e", ("err.txt", "e-%j", "e-%x-%u.%A", "/dev/null", "out.txt", "missing/e", "%%-%5j", "a b")),
     "exclude": ("x", ("n1", "n[2-3]", "n4,n1", "n[1-4]")),

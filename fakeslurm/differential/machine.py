@@ -12,11 +12,10 @@ from fakeslurm.differential.session import Arena
 __all__ = ["machine"]
 
 
-class Machine(CommonRules, LifecycleRules, QueryRules, UpdateRules):
+class Machine(CommonRules, LifecycleRules, QueryRules, UpdateRules, StepRules):
     """The rules of all areas."""
 
 
 def machine(arena: Arena) -> type[Machine]:
     """The machine on these two sides."""
-    bases = (Machine, StepRules) if arena.srun else (Machine,)
-    return type("DifferentialMachine", bases, {"arena": arena})
+    return type("DifferentialMachine", (Machine,), {"arena": arena})

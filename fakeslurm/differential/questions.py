@@ -185,7 +185,7 @@ _sinfo = _together(
     _maybe(st.one_of(_letters(SINFO_LETTERS), _names(SINFO_NAMES))),
     _maybe(
         _calls(
-            "-N\n-s\n-l\n-Nl\n-h\n-e\n-R\n-Rl\n-RN\n-d\n-r\n-a\n-T\n-sN\n-sl\n-hN\n--noconvert\n-he\n-Ne\n-R -h\n--hide\nextra"
+            "-N\n-s\n-l\n-Nl\n-h\n-R\n-Rl\n-RN\n-d\n-r\n-a\n-T\n-sN\n-sl\n-hN\n--noconvert\n-Ne\n-R -h\n--hide\nextra"
         )
     ),
     _maybe(

@@ -86,6 +86,8 @@ class CommonRules(Session):
         self.settle()
         target = self.one(data)
         states = self.states(target)
+        if self.job_of(target).has_steps and ("-f" in options or "USR1" in options):
+            return  # what srun says depends on how many of the tasks have ended when it looks
         # To pending ones scancel tries for minutes.
         if "-s" not in options or "KILL" in options or states == {"RUNNING"}:
             if "PENDING" in states:

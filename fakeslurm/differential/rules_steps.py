@@ -75,6 +75,7 @@ class StepRules(Session):
         self.submit(step_job.submission if not busy else step_job.submission.with_options("--hold"))
         for job in self.jobs[before:]:
             self.steps[job.job_id] = _Steps(len(step_job.steps))
+            job.has_steps = True
         self.settle()
 
     @precondition(lambda self: self.steps)

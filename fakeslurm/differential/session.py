@@ -51,8 +51,6 @@ class Arena:
     patience: float = PATIENCE
     arrays: bool = True
     """Whether job arrays are submitted."""
-    srun: bool = False
-    """Whether jobs run several steps at once."""
 
 
 @frozen
@@ -77,6 +75,8 @@ class Submitted:
     """Of `gates` those that are open, of the present run."""
     runs: dict[str, int] = Factory(dict)
     """By id, how often each has been requeued, if it has."""
+    has_steps: bool = False
+    """Whether its script is one of several steps at their gates."""
 
     @property
     def closed(self) -> list[str]:
