@@ -15,6 +15,7 @@ from attrs import field, frozen
 __all__ = [
     "Column",
     "Found",
+    "LongToken",
     "Overflow",
     "Table",
     "fit",
@@ -200,11 +201,15 @@ def _column(token: Token, found: Found, complain: Callable[[str], None]) -> Colu
 
 
 def long_format_table(
-    text: str, find: Callable[[str], Found], complain: Callable[[str], None], negative: Callable[[str], str]
+    text: str,
+    find: Callable[[str], Found],
+    complain: Callable[[str], None],
+    negative: Callable[[str], str],
+    negative_header: Callable[[str, LongToken], str],
 ) -> Table:
     """The table of a ``-O`` format. Of a field that `find` does not know nothing but its suffix is printed.
 
-    `negative` makes what is printed of a header or a value whose width is below 0.
+    `negative` makes what is printed of a value whose width is below 0, `negative_header` of its header.
     """
     columns = []
     for token in parse_long_format(text):
@@ -214,7 +219,7 @@ def long_format_table(
             columns.append(Column("", lambda _row: "", suffix=token.suffix))
         elif token.width < 0:
             header, getter, _ = found
-            columns.append(Column(negative(header), _applied(negative, getter), suffix=token.suffix))
+            columns.append(Column(negative_header(header, token), _applied(negative, getter), suffix=token.suffix))
         else:
             header, getter, overflow = found
             columns.append(Column(header, getter, token.width, token.right, token.suffix, overflow))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -10,7 +10,7 @@ from attrs import define, field
 from fakeslurm.commands import answers, sinfofields
 from fakeslurm.commands.answers import Stop, unsupported, words
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
-from fakeslurm.commands.columns import Found, Table, format_table, long_format_table
+from fakeslurm.commands.columns import Found, LongToken, Table, format_table, long_format_table
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.nodetexts import ShownNode, shown_node
 from fakeslurm.commands.sinfofields import Field, Group, GroupColumns
@@ -72,7 +72,7 @@ Usage: sinfo [-abdelNRrsTv] [-i seconds] [-t states] [-p partition] [-n nodes]
 """
 
 _REFUSED = frozenset({"iterate", "json", "verbose", "yaml", "helpformat", "helpFormat", "helpstate"})
-_NO_CHANGE = frozenset({"all", "federation", "future", "hide", "local", "noconvert", "responding"})
+_NO_CHANGE = frozenset({"federation", "future", "hide", "local", "noconvert", "responding"})
 """One cluster in no federation, no hidden partition, no future node, every node responds: nothing to do."""
 
 _DEFAULT = "%{part}P %.5a %.10l %.6D %.6t %N"
@@ -160,6 +160,7 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         _before(request, invocation.environ, controller)
         for option in given:
             _apply(request, option, invocation, controller)
+        _choose_partitions(request, {option.key for option in given}, invocation.environ)
         return _print(request, invocation, controller)
     except UsageError as error:
         return error.reply(1)
@@ -200,6 +201,18 @@ def _apply(request: _Request, option: Given, invocation: Invocation, controller:
             request.flags.add(key)
         case _:
             request.values[key] = value
+
+
+def _choose_partitions(request: _Request, given: Set[str], environ: Mapping[str, str]) -> None:
+    """Of all partitions and named ones only one may be asked for; an option counts more than the variables (measured)."""
+    both = "-a and -p" if {"all", "partition"} <= given else ""
+    if not both and {"SINFO_ALL", "SINFO_PARTITION"} <= environ.keys():
+        both = "SINFO_ALL and SINFO_PARTITION"
+    if both:
+        complaint = f"Conflicting options, {both}, specified. Please choose one or the other."
+        raise Stop(f"{_PROGRAM}: error: {complaint}\n")
+    if "all" in given:
+        request.values.pop("partition", None)
 
 
 def _states(text: str, settings: Settings) -> frozenset[str] | None:
@@ -292,7 +305,11 @@ def _table(
 
         complain = f"{_PROGRAM}: error: Invalid job format specification: "
         return long_format_table(
-            values["format"], by_name, lambda name: faults.append(f"{complain}{name}\n"), negative=lambda _text: ""
+            values["format"],
+            by_name,
+            lambda name: faults.append(f"{complain}{name}\n"),
+            negative=lambda _text: "",
+            negative_header=lambda _text, token: _header_below_0(token),
         )
     if "format" in values:
         text = values["format"]
@@ -305,6 +322,14 @@ def _table(
         lambda letter: found(catalogue.letters.get(letter)),
         lambda letter: faults.append(f"Invalid node format specification: {letter}\n"),
     )
+
+
+def _header_below_0(token: LongToken) -> str:
+    """The header of a field whose width is below 0: nothing, but the headers of nodes show their bad printf format (measured)."""
+    of_nodes = token.field.lower() in ("nodelist", "nodehost", "nodeaddr")
+    if token.right and of_nodes:
+        raise unsupported(_PROGRAM, f"a width of .{token.width}")
+    return f"%.0{token.width}s" if of_nodes else ""
 
 
 def _own_format(flags: set[str], release: str) -> str:

@@ -387,7 +387,7 @@ def _table(
             raise unsupported(_PROGRAM, f"the field {name}") from None
 
     if "Format" in request.values:
-        table = long_format_table(request.values["Format"], by_name, complain, negative=lambda text: f"{text} ")
+        table = long_format_table(request.values["Format"], by_name, complain, "{} ".format, lambda text, _: f"{text} ")
     else:
         text = request.values.get("format", default)
         table = format_table(everything if text == "%all" else text, lambda name: found(find_letter(name)), complain)
