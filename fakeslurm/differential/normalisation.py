@@ -9,7 +9,9 @@ from attrs import frozen
 
 from fakeslurm.differential.exclusions import EXCLUSIONS, FILES, VARIABLES
 
-_OF_STEPS = re.compile(r"^(srun: | ?\d+: )", re.MULTILINE)
+_OF_STEPS = re.compile(r"^(srun: | ?\d+: |.*slurmstepd-\S+: error: \*\*\* STEP )", re.MULTILINE)
+_IN_A_LINE = re.compile(r"(?<=[^\n])(?=srun: |slurmstepd-)")
+"""Where one of them goes on in a line that another one has begun."""
 
 __all__ = ["Places", "environment", "file_text", "normalised"]
 
@@ -36,7 +38,7 @@ def normalised(command: str, text: str, places: Places) -> str:
 def file_text(text: str, places: Places) -> str:
     """The content of an output file: its lines in order, unless a step and its ranks have written it at once."""
     text = normalised(FILES, text, places)
-    return "\n".join(sorted(text.split("\n"))) if _OF_STEPS.search(text) else text
+    return "\n".join(sorted(_IN_A_LINE.sub("\n", text).split("\n"))) if _OF_STEPS.search(text) else text
 
 
 def environment(dump: bytes, places: Places) -> Mapping[str, str]:
