@@ -266,7 +266,8 @@ class JobColumns:
         return job.shown_state.compact
 
     def stderr(self, job: Job) -> str:
-        return jobtexts.standard_files(job)[2]
+        """squeue does not know that the files of array elements are called otherwise (measured)."""
+        return jobtexts.standard_files(job, label=f"{job.job_id}")[2]
 
     def given_stderr(self, job: Job) -> str:
         """As 24.11 prints it: nothing but what was asked for."""
@@ -276,7 +277,7 @@ class JobColumns:
         return NULL if job.description.script is None else jobtexts.standard_files(job)[0]
 
     def stdout(self, job: Job) -> str:
-        return jobtexts.standard_files(job)[1]
+        return jobtexts.standard_files(job, label=f"{job.job_id}")[1]
 
     def given_stdout(self, job: Job) -> str:
         """As 24.11 prints it: a pattern also when nothing was asked for."""

@@ -270,11 +270,12 @@ def given_files(job: Job) -> tuple[str, str, str]:
     return standard_files(job)[0], output, standard_file(job, asked.error, "", expand="")
 
 
-def standard_files(job: Job, *, expand: str = "") -> tuple[str, str, str]:
-    """The paths of stdin, stdout and stderr."""
+def standard_files(job: Job, *, expand: str = "", label: str = "") -> tuple[str, str, str]:
+    """The paths of stdin, stdout and stderr. `label` stands in the names that nobody has chosen; without it the job's, or the element's."""
     asked = job.description
-    label = f"{job.job_id}"
-    if job.array is not None:
+    if not label and job.array is None:
+        label = f"{job.job_id}"
+    elif not label:
         label = f"{job.array_job_id}_{NO_VAL if job.array_task_id is None else job.array_task_id}"
     default = f"{asked.work_dir}/slurm-{label}.out"
     output = standard_file(job, asked.output, default, expand=expand)

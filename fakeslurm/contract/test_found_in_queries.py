@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -34,6 +35,7 @@ def test_widths_of_squeue(slurm: SlurmUnderTest) -> None:
     }
     assert found == widths
     assert slurm.run("sinfo", "-h", "-O", "Partition:-8x,Nodes:5").stdout == "x4    \n"
+    assert slurm.run("sinfo", "-O", "Partition:-8,NodeList:-8x").stdout == "%.0-8sx\nx\n"
     slurm.run("scancel", job_id)
 
 
@@ -323,3 +325,30 @@ def test_show_step_of_what_is_no_number(slurm: SlurmUnderTest) -> None:
             done = slurm.run("scontrol", "show", "step", word)
             assert (done.returncode, done.stdout, done.stderr) == (1, "Job step 0.Invalid not found\n", "")
     assert slurm.run("scontrol", "show", "step").stdout == "No job steps in the system\n"
+
+
+def test_files_of_array_elements_in_squeue(slurm: SlurmUnderTest) -> None:
+    """22.05 names them as if they were jobs, by their own ids; 24.11 knows a pattern, and of stderr nothing."""
+    array = slurm.sbatch("true", "--hold", "-a", "1-2")
+    output, error = slurm.run("squeue", "-h", "-j", array, "-O", "STDOUT:200,STDERR:0").stdout.split()
+    named = f"{slurm.workdir}/slurm-{array}.out"
+    assert (output, error) == (
+        (f"{slurm.workdir}/slurm-%A_%a.out", "(null)") if slurm.at_least("24.11") else (named, named)
+    )
+    slurm.run("scancel", array)
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [("-a -p debug", ()), ("-p nope -a", ()), ("-a -p '' -T", ()), ("", ("SINFO_ALL", "SINFO_PARTITION"))],
+)
+def test_all_partitions_and_some(slurm: SlurmUnderTest, options: str, variables: tuple[str, ...]) -> None:
+    done = slurm.run("sinfo", *shlex.split(options), env=dict.fromkeys(variables, "debug"))
+    named = " and ".join(variables or ("-a", "-p"))
+    text = f"sinfo: error: Conflicting options, {named}, specified. Please choose one or the other.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", text)
+
+
+def test_all_partitions_though_a_variable_names_one(slurm: SlurmUnderTest) -> None:
+    assert slurm.run("sinfo", "-h", "-o", "%P", env={"SINFO_PARTITION": "nope"}).stdout == ""
+    assert slurm.run("sinfo", "-a", "-h", "-o", "%P", env={"SINFO_PARTITION": "nope"}).stdout == "debug*\n"
