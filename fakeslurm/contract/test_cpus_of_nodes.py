@@ -147,3 +147,10 @@ def test_tasks_per_socket_take_the_last_cpus(slurm: SlurmUnderTest) -> None:
     shown = slurm.run("scontrol", "-d", "show", "job", job_id).stdout
     slurm.run("scancel", job_id)
     assert re.findall(r"Nodes=(\S+) CPU_IDs=(\S+)", shown) == [("n1", "0-3"), ("n2", "3")]
+
+
+def test_a_node_needs_as_many_free_cpus_as_sockets(slurm: SlurmUnderTest) -> None:
+    """Each CPU of these nodes is a socket. A job of one CPU that asks for two sockets does not start where one is free."""
+    slurm.sbatch("sleep 30", "-n3", "-w", "n1")
+    job_id = slurm.sbatch("true", "--sockets-per-node=2")
+    assert slurm.wait(job_id)["NodeList"] == "n2"

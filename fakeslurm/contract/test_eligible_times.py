@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+import pytest
+
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until
 
 FIELDS = "State:.11|,Reason:.20|,SubmitTime:.20|,EligibleTime:.20|,AccrueTime:.20|,StartTime:.20"
 
@@ -77,3 +79,13 @@ def test_of_an_array_that_has_waited_for_its_nodes(slurm: SlurmUnderTest) -> Non
     assert (state, reason) == ("PENDING", "JobArrayTaskLimit")
     assert moments == [None, accrue, None]
     slurm.run("scancel", array, other)
+
+
+@pytest.mark.parametrize("array", [(), ("-a", "1-2")])
+def test_of_a_job_that_fits_no_node(slurm: SlurmUnderTest, array: tuple[str, ...]) -> None:
+    """An array that is refused never was eligible."""
+    before = int(slurm.sbatch("true", "--hold"))
+    assert slurm.run("sbatch", *array, "--mem=1T", "--wrap=true").returncode == 1
+    eligible = shown(slurm, str(before + 1))["EligibleTime"]
+    assert (eligible == "Unknown") == bool(array)
+    slurm.run("scancel", str(before))

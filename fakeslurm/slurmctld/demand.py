@@ -161,7 +161,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         min_cpus=min_cpus,
         min_cpus_per_node=min_cpus_per_node,
         whole_cpus_per_node=whole_cpus,
-        free_cpus_per_node=max(whole_cpus, tasks_there * cpus_per_task),
+        free_cpus_per_node=max(whole_cpus, tasks_there * cpus_per_task, d.sockets_per_node or 1),
         most_cpus_per_node=None if d.overcommit or per_node is None else max(per_node * cpus_per_task, floor),
         cpus_per_task=cpus_per_task,
         ntasks_per_node=per_node,

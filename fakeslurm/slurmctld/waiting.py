@@ -88,7 +88,7 @@ class Waiting:
         if problem is not None:
             job.reason = Reason.BAD_CONSTRAINTS
             job.wait_status = _REFUSED
-            job.eligible_time = state.now
+            job.eligible_time = None if description.array else state.now  # measured
             self.end(job, JobState.FAILED)
             raise problem
         state.demands[job_id] = demand
