@@ -9,7 +9,7 @@ import pytest
 from controllers import NOW, cluster, finish, submit
 
 from fakeslurm.messages import SlurmError
-from fakeslurm.model import BATCH, Job, Partition, SignalStep
+from fakeslurm.model import BATCH, Job, JobError, Partition, SignalStep
 from fakeslurm.slurmconf import configured
 from fakeslurm.slurmctld import Controller
 from slurmkit.slurm.states import JobState
@@ -67,6 +67,21 @@ def test_what_happens_before_sigstop_is_done_after_it() -> None:
     controller.batch_ended(job.job_id, SIGKILL, NOW + 12)
     controller.processes_gone(job.job_id, NOW + 12)
     assert job.end_time == NOW + 10
+
+
+@pytest.mark.parametrize("requeued", [False, True])
+def test_who_is_resumed_and_ends_before_sigstop_is_killed_after_it(requeued: bool) -> None:
+    controller = cluster()
+    job = submit(controller, "-w n1")
+    controller.take_effects()
+    controller.suspend(job.job_id, NOW + 10, uid=0)
+    controller.resume(job.job_id, NOW + 11, uid=0)
+    (controller.requeue if requeued else controller.cancel)(job.job_id, NOW + 11, uid=0)
+    effects = controller.take_effects()
+    assert [one.signal for one in effects if isinstance(one, SignalStep)] == [SIGTSTP]
+    assert any(isinstance(one, JobError) for one in effects) == requeued
+    controller.tick(NOW + 12)
+    assert signals(controller, job) == [SIGSTOP, SIGKILL]
 
 
 def test_no_time_is_used_up() -> None:

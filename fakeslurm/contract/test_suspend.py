@@ -64,15 +64,18 @@ def test_time_stands_still(slurm: SlurmUnderTest, body: str) -> None:
     assert slurm.wait(job_id)["JobState"] == "CANCELLED"
 
 
-def test_cancelled_while_suspended(slurm: SlurmUnderTest) -> None:
-    """It is killed, and nothing is said."""
+@pytest.mark.parametrize("resumed", [False, True], ids=["suspended", "just-resumed"])
+def test_cancelled_while_suspended(slurm: SlurmUnderTest, resumed: bool) -> None:
+    """It is killed, and nothing is said: also where it is resumed before slurmstepd has stopped it."""
     job_id = submitted(slurm, TICKS)
     assert scontrol(slurm, "suspend", job_id) == ""
+    if resumed:
+        assert scontrol(slurm, "resume", job_id) == ""
     slurm.run("scancel", job_id)
     fields = slurm.wait(job_id)
     # The real one has been seen to say 0:0, once among many, on a loaded machine.
     assert (fields["JobState"], fields["ExitCode"]) in [("CANCELLED", "0:9"), *[("CANCELLED", "0:0")] * slurm.is_real]
-    assert fields["EndTime"] == fields["SuspendTime"]
+    assert resumed or fields["EndTime"] == fields["SuspendTime"]
     assert slurm.output("o.txt") == ""
 
 

@@ -205,11 +205,11 @@ class Running:
 
         `reason`: where the end has none of its own, the present one, which is that of a hold.
         """
-        suspended = job.state is JobState.SUSPENDED
+        stopped = self._is_stopped(job)
+        job.end_time = job.suspend_time if job.state is JobState.SUSPENDED else self._state.now
         job.state = state
         job.reason = reason
-        job.end_time = job.suspend_time if suspended else self._state.now
-        self._wind_down(job, text, kill=suspended)
+        self._wind_down(job, text, kill=stopped)
         for other in self._led_by(job):
             other.wait_status, other.cancelled_by = job.wait_status, job.cancelled_by
             self.terminate(other, state, reason, text)
@@ -226,6 +226,7 @@ class Running:
 
         In accounting the attempt that is over is `accounted`.
         """
+        stopped = self._is_stopped(job)
         suspended = job.state is JobState.SUSPENDED
         end = self._state.now if job.suspend_time is None or not suspended else job.suspend_time
         self._state.accounting.requeued(job, end, accounted)
@@ -234,12 +235,16 @@ class Running:
         job.restart_count += 1
         if job.array is not None:
             job.array.again(job.job_id)
-        if suspended:
+        if stopped:
             for step in self.alive(job):
                 self._say(job, step, text)
-        self._wind_down(job, text, kill=suspended)
+        self._wind_down(job, text, kill=stopped)
         for other in self._led_by(job):
             self.requeue(other, reason, text, accounted)
+
+    def _is_stopped(self, job: Job) -> bool:
+        """Whether it stands still, or does so until slurmstepd has stopped it, though it was resumed meanwhile (measured)."""
+        return job.state is JobState.SUSPENDED or self._state.timers.is_set("stop", job.job_id)
 
     def may_run_again(self, job: Job) -> bool:
         """Whether a job that cannot go on is requeued."""
@@ -288,7 +293,7 @@ class Running:
         self._state.timers.clear("limit", job_id)
         self._state.timers.clear("warn", job_id)
         alive = self.alive(job)
-        if kill:  # it was suspended, and can do nothing about it
+        if kill:  # it stands still, and can do nothing about it
             if not self._state.timers.is_set("stop", job_id):
                 self.signal_all(job, SIGKILL)
         else:
