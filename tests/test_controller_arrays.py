@@ -27,6 +27,16 @@ def test_elements_that_end_at_once_when_they_are_split_off() -> None:
     assert sorted(array.elements) == [1, 2, 3]
 
 
+def test_elements_that_end_at_once_and_are_singletons() -> None:
+    """The end of one has all namesakes looked at, the last of its array among them, which ends as well."""
+    controller = small()
+    finish(controller, submit(controller), NOW, wait_status=1)
+    text = "aftercorr:1,singleton"
+    array = submit(controller, array="1-3", dependency=text, kill_on_invalid_dep=True).array
+    assert array is not None
+    assert {controller.jobs[one].state for one in array.elements.values()} == {JobState.CANCELLED}
+
+
 def test_no_element_is_split_off_for_what_is_over() -> None:
     """Unless the array begins later (measured: mostly, it is chance)."""
     controller = small()

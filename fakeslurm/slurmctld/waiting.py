@@ -324,6 +324,8 @@ class Waiting:
             if element is not whole:
                 self.consider(element)
         self._splitting.discard(whole.job_id)
+        if whole.state is not JobState.PENDING:
+            return  # the end of one before it has ended the last one
         if not whole.is_unsplit:
             self.consider(whole)
         elif whole.priority == 0:
