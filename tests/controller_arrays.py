@@ -224,15 +224,12 @@ class Arrays(Machine):
     def accounting_has_every_element(self) -> None:
         """Each element that has been a job is one row, for ever; the others are in the row of the record.
 
-        24.11 has no row of those that wait since they were split off.
+        24.11 has no row of those that have not started since they were split off.
         """
         rows = {row.job_id: row for row in self.controller.accounting.records(self.now)}.values()
-        untold = {
-            job.array_task_id
-            for job in self.controller.jobs.values()
-            if job.state is JobState.PENDING and self.controller.settings.profile.release >= "24.11"
-        }
+        tells = self.controller.settings.profile.release < "24.11"
         for array_id, indices in self.indices.items():
+            untold = set() if tells else self.ids[array_id].keys() - self.order[array_id]
             mine = [row for row in rows if row.array_job_id == array_id]
             tasks = [row.array_task_id for row in mine if row.array_task_id is not None]
             assert len(tasks) == len(set(tasks))

@@ -9,6 +9,7 @@ from fakeslurm.jobarray import JobArray
 from fakeslurm.model import Job, JobDescription
 from fakeslurm.slurmctld import Controller
 from fakeslurm.slurmctld.dependencies import Key, Spec, Term, parse_dependency
+from fakeslurm.slurmctld.timers import NEXT_PASS
 from slurmkit.slurm.states import JobState
 
 __all__ = ["Fates"]
@@ -34,30 +35,27 @@ class Fates:
         """How it has ended, once or several times: whether well."""
         self.there: set[Key] = set()
         """What the controller still remembers."""
-        self.lingering: set[Key] = set()
-        """What has ended but for processes."""
+        self.alone: set[int] = set()
+        """Jobs for which no namesake was in the way at some time, of those that are to start as singletons."""
         self._dependencies: dict[int, tuple[Spec, set[Key]]] = {}
         """By job or array: what it waits for, and what of that there was when it was submitted."""
-        self._names: dict[int, str] = {}
-        """Of every job and array, in the order of submission."""
-        self._renamed = False
+        self._standing: dict[int, tuple[str, bool]] = {}
+        """By job that had not ended after the last event, or had within NEXT_PASS: its name, and whether it waited."""
+        self._seen: set[int] = set()
+        """Jobs that are to start as singletons."""
         self._freed: set[int] = set()
 
     def entered(self, job_id: int, description: JobDescription, known: set[Key]) -> None:
         """A job was submitted, and its dependencies are as `known` was."""
         if description.dependency:
             self._dependencies[job_id] = parse_dependency(description.dependency), known
-        self._names[job_id] = description.name
 
-    def updated(self, job: Job, *, renamed: bool, freed: bool) -> None:
-        """Nothing is said any more about dependencies that were changed, nor about who is whose namesake."""
-        self._renamed |= renamed
-        if freed:
-            self._freed.add(job.array_job_id or job.job_id)
+    def freed(self, job: Job) -> None:
+        """Nothing is said any more about dependencies that were changed."""
+        self._freed.add(job.array_job_id or job.job_id)
 
     def observe(self, controller: Controller, now: float) -> None:
         self.there = set()
-        self.lingering = {key for job in controller.jobs.values() if job.completing for key in keys_of(job)}
         for job in controller.jobs.values():
             for key in keys_of(job):
                 self._see(key, job.state is not JobState.PENDING, job.start_time, now)
@@ -65,6 +63,7 @@ class Fates:
                     self.ends[key].add(job.state is JobState.COMPLETED)
         for array in controller.arrays.values():
             self._observe_array(array, controller, now)
+        self._observe_namesakes(controller, now)
 
     def _see(self, key: Key, begun: bool, time: float | None, now: float) -> None:
         self.known.add(key)
@@ -88,6 +87,35 @@ class Fates:
             unhurt = len(mine) == array.count
             self.ends[key].add(unhurt and all(True in ends for ends in mine))
 
+    def _observe_namesakes(self, controller: Controller, now: float) -> None:
+        """Whoever runs, stands still or has just ended is in the way of its namesakes, and who waits of those with a higher id (measured).
+
+        That is looked at in the midst of an event: who was in the way before it and still is was so all the time.
+        """
+        before, jobs = self._standing, controller.jobs.values()
+        self._standing = {
+            job.job_id: (job.description.name, job.state is JobState.PENDING)
+            for job in jobs
+            if not job.finished or (job.completing and job.end_time is not None and now < job.end_time + NEXT_PASS)
+        }
+        for job in jobs:
+            spec, _ = self._dependencies.get(job.array_job_id or job.job_id, (None, set()))
+            if spec is None or all(term.kind != "singleton" for term in spec.terms):
+                continue
+            # An element is split off with what the record of its array still waits for.
+            inherits = job.job_id not in self._seen and job.array_job_id in self.alone
+            self._seen.add(job.job_id)
+            stood = (
+                number
+                for number in before.keys() & self._standing.keys() - {job.job_id}
+                if all(
+                    name == job.description.name and (number < job.job_id or not waits)
+                    for name, waits in (before[number], self._standing[number])
+                )
+            )
+            if inherits or not any(stood):
+                self.alone.add(job.job_id)
+
     def may_start(self, job: Job, now: float) -> bool:
         """Whether what the job depends on has happened at some time."""
         spec, known = self._dependencies.get(job.array_job_id or job.job_id, (None, set()))
@@ -98,11 +126,7 @@ class Fates:
 
     def _satisfied(self, term: Term, known: set[Key], job: Job, now: float) -> bool:
         if term.kind == "singleton":
-            if self._renamed:
-                return True
-            mine = job.array_job_id or job.job_id
-            before = [number for number, name in self._names.items() if number < mine and name == job.description.name]
-            return all(self.ends.get((number, None)) or (number, None) in self.lingering for number in before)
+            return job.job_id in self.alone
         key: Key = (term.job_id, term.task)
         if key not in known or key not in self.there:
             return True  # there was none, or it has been forgotten, or dropped while it waited
@@ -117,13 +141,13 @@ class Fates:
     def waits_for_somebody(self, job: Job, controller: Controller) -> bool:
         """Whether there is somebody who waits himself among those that a waiting job depends on."""
         mine = job.array_job_id or job.job_id
-        if self._renamed or mine in self._freed:
+        if mine in self._freed:
             return True
         if job.is_unsplit and job.array is not None and "aftercorr" in job.dependency:
             return bool(job.array.unstarted)  # enough elements have been split off, and wait
         others = [other for other in controller.jobs.values() if other.state is JobState.PENDING]
         if "singleton" in job.dependency and any(
-            one.description.name == job.description.name and (one.array_job_id or one.job_id) != mine for one in others
+            one.description.name == job.description.name and one.job_id < job.job_id for one in others
         ):
             return True
         spec, _ = self._dependencies[mine]

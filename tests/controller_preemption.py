@@ -160,7 +160,7 @@ class Preempting(Machine):
             mine = [record for record in records if record.job_id == job_id]
             assert job.restart_count <= len(mine) <= job.restart_count + 1, job
             if job.state is JobState.PREEMPTED:
-                assert mine[-1].state == JobState.PREEMPTED
+                assert max(mine, key=lambda record: record.restart_count).state == JobState.PREEMPTED
 
     def fits(self, job: Job, name: str) -> bool:
         """Whether there is room for the job, or would be if it had the CPUs of who stands still for it."""

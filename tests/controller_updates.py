@@ -48,7 +48,8 @@ class Updates(Machine):
         if job is None:
             return
         self.disturb(job)
-        self.fates.updated(job, renamed="name" in changes, freed="dependency" in changes)
+        if "dependency" in changes:
+            self.fates.freed(job)
         finished, phase = job.finished, self.phase(job)
         moments = {name: self.now + value for name, value in changes.items() if name in ("begin", "end_time")}
         try:
