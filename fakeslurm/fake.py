@@ -24,13 +24,13 @@ from fakeslurm.server import Caller
 from fakeslurm.service import Service
 from fakeslurm.simulation import Simulated
 from fakeslurm.slurmctld import Controller
-from fakeslurm.timeline import Timeline
 from fakeslurm.virtualclock import VirtualClock, frozen_time
 from slurmkit.backends.execute import CommandResult
 from slurmkit.clock import Clock, SystemClock
 from slurmkit.slurm.states import ExitCode, JobState
 
 if TYPE_CHECKING:
+    from fakeslurm.timeline import Timeline
     from slurmkit.backends.cli import CliBackend
 
 __all__ = ["FakeSlurm", "JobView"]
@@ -254,6 +254,8 @@ class FakeSlurm:
 
     def timeline(self) -> Timeline:
         """The history as a picture: which job was where and when, and what the others waited for."""
+        from fakeslurm.timeline import Timeline
+
         return Timeline(self.history, tuple(node.name for node in self._settings.nodes), self._engine.clock.time())
 
     # Virtual time
