@@ -319,6 +319,8 @@ class Job:
     gres: tuple[int, ...] = ()
     """Which units of each node's gres it has: bit masks (`fakeslurm.gres`)."""
     tasks_per_node: tuple[int, ...] = ()
+    before: Job | None = field(default=None, repr=False)
+    """What it was when it was over and was requeued, until it runs again: its TRES are still shown (measured)."""
     wait_status: int = 0
     derived_wait_status: int = 0
     """DerivedExitCode: the highest of its steps."""

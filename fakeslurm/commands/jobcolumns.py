@@ -310,7 +310,7 @@ class JobColumns:
         return short_time(jobtexts.seconds_used(job, self.now))
 
     def tres(self, job: Job) -> str:
-        return allocated_tres(job, self.settings) if job.nodes else requested_tres(job, self.settings)
+        return allocated_tres(job, self.settings) or requested_tres(job, self.settings)
 
     def features(self, job: Job) -> str:
         return job.description.constraint or NULL

@@ -172,7 +172,7 @@ class _Values:
             "tasks_per_node": asked.ntasks_per_node or 0,
             "tasks_per_socket": asked.ntasks_per_socket or NO_LIMIT,
             "threads_per_core": asked.threads_per_core,
-            "tres_alloc_str": allocated_tres(job, self.settings) if job.nodes else "",
+            "tres_alloc_str": allocated_tres(job, self.settings),
             "tres_req_str": requested_tres(job, self.settings),
             "billable_tres": float(job.num_cpus) if job.nodes else None,
             **(self._new_sizes() if self._new else self._old_sizes()),

@@ -186,7 +186,7 @@ class Reporter:
         return f"{min(job.num_nodes, most)}-{most}"
 
     def _tres(self, job: Job) -> list[str]:
-        held = allocated_tres(job, self.settings) if job.nodes else ""
+        held = allocated_tres(job, self.settings)
         if not self._new:
             return [f"TRES={held or requested_tres(job, self.settings)}"]
         return [f"ReqTRES={requested_tres(job, self.settings)}", f"AllocTRES={held or NULL}"]

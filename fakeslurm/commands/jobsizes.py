@@ -103,7 +103,9 @@ def allocated_memory(job: Job, settings: Settings, nodes: Sequence[str] | None =
 
 
 def allocated_tres(job: Job, settings: Settings) -> str:
-    """The trackable resources that the job has or had, as squeue and scontrol print them."""
+    """The trackable resources that the job has or had, as squeue and scontrol print them; nothing of a job that never ran."""
+    if not job.nodes:
+        return "" if job.before is None else allocated_tres(job.before, settings)
     memory = allocated_memory(job, settings)
     held = f"mem={memory_text(memory)}," if memory else ""
     more = held_gres_tres(zip(job.nodes, job.gres, strict=False), settings)

@@ -104,6 +104,9 @@ def test_finished_job(slurm: SlurmUnderTest) -> None:
     waiting = slurm.show(job_id)
     assert waiting is not None
     assert (waiting["JobState"], waiting["Restarts"], waiting["ExitCode"]) == ("PENDING", "1", "3:0")
+    had = "cpu=1,node=1,billing=1"  # in that run; of one that is requeued while it runs what it asks for
+    assert slurm.run("squeue", "-h", "-j", job_id, "-O", "tres-alloc:40").stdout.strip() == had
+    assert waiting["AllocTRES" if slurm.at_least("24.11") else "TRES"] == had
     until(lambda: (slurm.show(job_id) or {})["JobState"] == "COMPLETED", timeout=180, what="the second run")
     rows = slurm.accounted(job_id, "State,ExitCode", "-X", "-D")
     assert [list(row.values()) for row in rows] == [["REQUEUED", "3:0"], ["COMPLETED", "0:0"]]

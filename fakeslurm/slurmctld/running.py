@@ -69,6 +69,7 @@ class Running:
             left = int(job.description.deadline - int(state.now)) // 60
             job.time_limit = left if job.time_limit is None else min(job.time_limit, left)
         job.start_time = state.now
+        job.before = None
         job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
         job.cpus_per_node = tuple(share.cpus for share in shares)
         job.gres = holding.gres

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from math import floor
 
 from attrs import evolve
@@ -377,6 +378,8 @@ class Waiting:
         """A job that has ended is to run again. It keeps its exit code until it does."""
         self._state.keep(job)
         self._state.accounting.requeued(job, self._state.now)
+        if job.nodes:
+            job.before = copy(job)
         job.state = JobState.PENDING
         job.restart_count += 1
         if hold:
