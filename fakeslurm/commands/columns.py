@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 Getter = Callable[[Any], str]
-Overflow = Literal["", "time", "nodes", "head", "mark", "left"]
-"""What is not cut when it is right-justified: durations, lists of nodes (not reasons) with their headers, a header alone.
+Overflow = Literal["", "time", "nodes", "list", "head", "mark", "left"]
+"""What is not cut when it is right-justified: durations, lists of nodes (not reasons) with their headers (``list``: without), a header alone.
 
 ``mark`` is always cut, but keeps the star at its end: the default partition's. ``left``: the header is left-justified all the same."""
 _NULL = "(null)"
@@ -121,13 +121,13 @@ class Column:
         if text == _NULL and self._narrow:
             text = ""
         nodes = self.overflow == "nodes" and (not text.startswith("(") or text == _NULL)
-        spill = nodes or (self.overflow == "time" and not text.isalpha())
+        spill = nodes or self.overflow == "list" or (self.overflow == "time" and not text.isalpha())
         return fit(text, self.width, self.right, cut=not (self.right and spill))
 
     @property
     def special(self) -> bool:
         """Whether a printf template cannot lay the value out."""
-        spills = self.right and self.overflow in ("time", "nodes")
+        spills = self.right and self.overflow in ("time", "nodes", "list")
         return bool(self.width) and (self.overflow == "mark" or spills or self._narrow)
 
     @property

@@ -84,7 +84,7 @@ _FIELDS: Mapping[str, Field] = {
     "reason": Field("REASON", "reason"),
     "reasonlist": Field("NODELIST(REASON)", "reason_or_nodes", overflow="nodes"),
     "reboot": Field("REBOOT", constant="0"),
-    "reqnodes": Field("REQ_NODES", "required_nodes"),
+    "reqnodes": Field("REQ_NODES", "required_nodes", overflow="list"),
     "reqswitch": Field("REQ_SWITCH", constant="0"),
     "requeue": Field("REQUEUE", "requeue"),
     "reservation": Field("RESERVATION", constant=NULL),
@@ -138,7 +138,7 @@ ALIASES: Mapping[str, str] = {
 UNSUPPORTED = frozenset({"allocsid"})
 """Fields that Slurm has and this fake does not know: nobody tells it the session of whoever submitted."""
 
-_EXCLUDED = Field("EXC_NODES", "excluded_nodes")
+_EXCLUDED = Field("EXC_NODES", "excluded_nodes", overflow="list")
 _NEW_FIELDS = {name: field for name, field in _FIELDS.items() if name != "selectjobinfo"} | {
     "containerid": Field("CONTAINERID", constant=NULL),
     "derivedec": Field("DERIVED_EC", "derived_pair"),

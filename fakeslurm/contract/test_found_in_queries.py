@@ -25,6 +25,14 @@ def stderr(slurm: SlurmUnderTest, *argv: str) -> str:
 # squeue
 
 
+def test_lists_of_nodes_are_not_cut_on_the_left(slurm: SlurmUnderTest) -> None:
+    """Their headers are, but for that of the nodes that a job has."""
+    job_id = slurm.sbatch("true", "--hold", "-w", "n2", "-x", "n[3-4]")
+    rows = slurm.run("squeue", "-j", job_id, "-o", "%.1n|%.3n|%1n|%.1x|%.2N").stdout
+    assert rows == "R|REQ|R|E|NODELIST\nn2| n2|n|n[3-4]|  \n"
+    slurm.run("scancel", job_id)
+
+
 def test_widths_of_squeue(slurm: SlurmUnderTest) -> None:
     """A sign counts; below 0 there is one blank behind the text, and in sinfo no text."""
     job_id = slurm.sbatch("true", "--hold", "-J", "named")
