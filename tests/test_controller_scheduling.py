@@ -361,6 +361,17 @@ def test_after_some_minutes() -> None:
     assert states(job) == ["RUNNING"]
 
 
+def test_nobody_waits_for_minutes_that_need_not_pass() -> None:
+    controller = cluster()
+    first = submit(controller)
+    job = depend(controller, "after:1+1?afterok:1")
+    assert states(job) == ["Dependency"]
+    finish(controller, first, NOW + 1)
+    assert states(job) == ["RUNNING"]
+    controller.tick(NOW + 100)
+    assert states(job) == ["RUNNING"]
+
+
 def test_singleton() -> None:
     controller = cluster()
     first = submit(controller, name="one")

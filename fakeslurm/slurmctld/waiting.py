@@ -219,6 +219,7 @@ class Waiting:
         job.dependency = str(dependencies)
         if verdict is Verdict.SATISFIED:
             self._dependents.drop(job.job_id)
+            self._state.timers.clear("depend", job.job_id)  # of a condition that did not have to come true
             return True
         if verdict is Verdict.FAILED and job.priority == 0:
             self._explain_hold(job)  # a held job is looked at when it is released (measured)
