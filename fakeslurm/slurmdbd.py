@@ -174,6 +174,10 @@ class Accounting:
         """An attempt of this job is over, or was and has been followed by another: it is in this state for ever."""
         if not self.enabled:
             return
+        if not self._is_known(job.job_id):  # and is from now on, but for the attempt that is over (measured)
+            self._told.add(job.job_id)
+            self._jobs[job.job_id].clear()
+            return
         attempt = copy(job)
         attempt.state = state
         attempt.end_time = now if job.end_time is None else job.end_time

@@ -194,3 +194,14 @@ def test_the_lag() -> None:
     finish(controller, job, NOW + 10)
     assert [one.state for one in controller.accounting.records(NOW + 12)] == ["RUNNING"]
     assert [one.state for one in controller.accounting.records(NOW + 13)] == ["COMPLETED"]
+
+
+def test_an_element_that_was_split_off_and_is_requeued() -> None:
+    """24.11 is told of it then, and of nothing that was before."""
+    controller = cluster(version="24.11")
+    array = submit(controller, "-H", array="1-3")
+    controller.hold(array.job_id, NOW, uid=0, task=1)
+    controller.cancel(2, NOW + 1, uid=0)
+    assert controller.accounting.records(NOW + 1, [2]) == []
+    controller.requeue(2, NOW + 2, uid=0)
+    assert (record(controller, 2).state, record(controller, 2).submit) == ("PENDING", NOW + 2)

@@ -125,6 +125,11 @@ def test_elements_that_accounting_is_not_told_of(slurm: SlurmUnderTest) -> None:
     if new:
         files = [f"{slurm.workdir}/slurm-%A_%a.out", "(null)/slurm-%A_%a.out"]
         assert slurm.run(*argv, "StdOut").stdout.split() == files
+        slurm.run("scancel", f"{job_id}_1")
+        slurm.run("scontrol", "requeuehold", f"{job_id}_1")
+        row = f"{job_id}_1|PENDING"
+        until(lambda: row in slurm.run(*argv, "JobID,State").stdout, what="what was requeued", interval=0.1)
+        assert slurm.run(*argv, "JobID,State", "-D").stdout.count(f"{job_id}_1|") == 1
     slurm.run("scancel", job_id)
 
 
