@@ -457,7 +457,7 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "scontrol show hostnames": ("scontrol show hostnames n[1-2]",),
     "scontrol show job": (*_JOBS, "scontrol show job J2"),
     "scontrol show partition": ("scontrol show partition debug",),
-    "scontrol show step": ("scontrol show step 4000000.0",),
+    "scontrol show step": ("sbatch --job-name=one job.sh", "scontrol show step 4000000.0"),
 }
 
 DIFFERENT: Mapping[str, tuple[str, str]] = {
