@@ -234,7 +234,8 @@ class Invariants(Machine):
                 assert self.controller.settings.profile.release >= "24.11"
                 assert job.array_task_id is not None
                 assert not job.nodes
-                assert not job.restart_count
+                # A requeue tells (measured), but for one of the whole array, before.
+                assert job.restart_count <= self.controller.jobs[job.array_job_id or 0].restart_count
                 continue
             over = records[job.job_id].state
             if over != job.state and over in (JobState.REQUEUED, JobState.NODE_FAIL, JobState.PREEMPTED):
