@@ -25,6 +25,7 @@ __all__ = ["questions", "with_ids"]
 Words = st.SearchStrategy[list[str]]
 
 _WIDTHS = ("", "", "5", "12", "30", ".8", ".20", "1", ".1", "0", ".0", ".", "05", "300", ".40")
+_TIMES = frozenset("MLlSeV")
 _SUFFIXES = ("", "", "|", " ", ",", ";;", "x", "\\n", "ü")
 
 
@@ -45,9 +46,18 @@ def _letters(letters: str) -> Words:
     """``-o``"""
     field = st.builds(lambda width, letter: f"%{width}{letter}", st.sampled_from(_WIDTHS), st.sampled_from(letters))
     fields = st.lists(field, min_size=1, max_size=8)
-    whole = st.builds(lambda found, glue: glue.join(found), fields, st.sampled_from(["|", " ", "", ","]))
+    whole = st.builds(_glued, fields, st.sampled_from(["|", " ", "", ","]))
     odd = st.sampled_from(["", "no field", "%", "%%", "%i%", "|%i", "%W", "%#i", "%-8i", "%8.3i", "%i %k", "%D %7$"])
     return st.one_of(whole, whole, whole, odd).map(lambda text: ["-o", text])
+
+
+def _glued(fields: Sequence[str], glue: str) -> str:
+    """The fields in a row. Between two times there is something: nobody could tell where the first one ends."""
+    text = ""
+    for before, one in zip(["", *fields], fields, strict=False):
+        times = before[-1:] in _TIMES and one[-1] in _TIMES
+        text += ((glue or " ") if times else glue) * bool(before) + one
+    return text
 
 
 def _names(text: str) -> Words:
