@@ -32,7 +32,7 @@ _BAD_COUNTS = ("0", "-1", "foo", "1.5", "", "5", "99999999999", " 2", "2x", "+2"
 _OPTIONS: Mapping[str, tuple[str, Sequence[str | None]]] = {
     "account": ("A", ("root", "nope")),
     "begin": ("b", _TIMES),
-    "chdir": ("D", (".", "sub", "missing", "/tmp")),
+    "chdir": ("D", (".", "sub", "missing", "sub")),
     "comment": ("", ("a comment", "x", "", "don't", 'a "b" c', "tab\there", "ünï", "a=b c=d", "a|b")),
     "contiguous": ("", (None,)),
     "cpus-per-task": ("c", (*_COUNTS, "5")),
@@ -220,7 +220,7 @@ _GOOD_VALUES: Mapping[str, Sequence[str | None]] = {name: values for name, (_, v
 _good = _words(list(_GOOD_VALUES), _GOOD_VALUES)
 _ARRAY_VALUES: Mapping[str, Sequence[str | None]] = {
     **_GOOD_VALUES,
-    "chdir": (".", "sub", "/tmp"),
+    "chdir": (".", "sub", "sub"),
     "error": ("e-%j", "e-%3a.%A", "/dev/null"),
     "input": ("/dev/null", "/etc/hostname"),
     "output": ("o-%j", "%A-%a", "%4a-%J", "sub/%a", "/dev/null"),
