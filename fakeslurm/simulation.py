@@ -13,7 +13,6 @@ from attrs import define, field, frozen
 
 __all__ = ["JobFiles", "Simulated", "SimulatedStep", "Simulation"]
 
-_MEGABYTE = 1 << 20
 _PAUSE = (signal.SIGSTOP, signal.SIGTSTP)
 _HARMLESS = (0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH)
 """Signals that end no process that does not ask for it."""
@@ -29,15 +28,14 @@ class Simulated:
     """What a job does in place of its script.
 
     It runs for `duration` seconds (`math.inf`: until it is ended), then it exits with `exit_code`, or dies of `signal` when that is not 0.
-    A signal that would end a process ends it sooner, unless it is among `ignores`. `memory` is what it uses at its most, in MB. `outputs`
-    is what it writes when it ends: a text for its standard output, or texts by file name (relative to its working directory). `result`:
+    A signal that would end a process ends it sooner, unless it is among `ignores`. `outputs` is what it writes when it ends: a text for
+    its standard output, or texts by file name (relative to its working directory). `result`:
     what a function that slurmkit runs returns.
     """
 
     duration: float = field(default=0.0, validator=_not_negative)
     exit_code: int = field(default=0, converter=int, validator=_not_negative)
     signal: int = field(default=0, converter=int, validator=_not_negative)
-    memory: float = field(default=0.0, validator=_not_negative)
     outputs: str | Mapping[str, str] = ""
     result: object = None
     ignores: frozenset[int] = field(default=frozenset(), converter=frozenset)
@@ -46,11 +44,6 @@ class Simulated:
     def wait_status(self) -> int:
         """As wait(2) would give it."""
         return int(self.signal) if self.signal else (self.exit_code & 0xFF) << 8
-
-    @property
-    def max_rss(self) -> int:
-        """Bytes."""
-        return int(self.memory * _MEGABYTE)
 
 
 @define(eq=False)

@@ -144,7 +144,7 @@ class VirtualClock:
 
     @contextlib.contextmanager
     def jumping(self) -> Iterator[None]:
-        """Inside, time passes on behalf of this thread as with `autojump`."""
+        """Inside, the clock jumps by itself, whether it has `autojump` or not."""
         before, self.autojump = self.autojump, True
         try:
             yield

@@ -231,7 +231,7 @@ def test_some_jobs_are_simulated(slurm: FakeSlurm, tmp_path: Path) -> None:
 def test_what_cannot_be_simulated(slurm: FakeSlurm) -> None:
     with pytest.raises(TypeError, match=r"simulate: 3; expected a Simulated"):
         slurm.simulate(3)  # type: ignore[arg-type]
-    for bad in ("duration", "exit_code", "memory"):
+    for bad in ("duration", "exit_code", "signal"):
         with pytest.raises(ValueError, match=f"{bad} is -1"):
             Simulated(**{bad: -1})
 
