@@ -184,15 +184,15 @@ class Session(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Wait until both sides have come to rest, and say the same about every job."""
-        if any(job.runs for job in self.jobs):
-            self._wait_for_begin()
         self.settle_but_for_begin()
-
-    def _wait_for_begin(self) -> None:
-        """A requeued job waits for some seconds (cred_expire) before it may start."""
         deadline = time.monotonic() + _LONGEST_DELAY
-        while any(map(_starts_soon, (self.arena.left, self.arena.right))) and time.monotonic() < deadline:
+        while self._some_start_soon() and time.monotonic() < deadline:
             time.sleep(_LONGEST_PAUSE)
+            self.settle_but_for_begin()
+
+    def _some_start_soon(self) -> bool:
+        """A requeued job waits for some seconds (cred_expire) before it may start, and then for the scheduler."""
+        return any(job.runs for job in self.jobs) and any(map(_starts_soon, (self.arena.left, self.arena.right)))
 
     def settle_but_for_begin(self) -> None:
         """Like `settle`, but not so for a requeued job that will start in some seconds."""
@@ -403,7 +403,8 @@ def _sorted(command: str, text: str) -> str:
 
 
 def _starts_soon(side: Side) -> bool:
+    """Whether a job waits for its time to begin; once that has come, squeue shows none until the scheduler has run."""
     listed = side.run(["squeue", "-h", "-t", "PD", "-o", "%r|%S"], {}, None).stdout
     starts = [line.partition("|")[2] for line in listed.splitlines() if line.startswith("BeginTime|")]
     soon = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=_LONGEST_DELAY)
-    return any(datetime.fromisoformat(start) < soon for start in starts if start != "N/A")
+    return any(start == "N/A" or datetime.fromisoformat(start) < soon for start in starts)
