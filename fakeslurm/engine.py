@@ -1,4 +1,4 @@
-"""The engine: one controller, one lock, one thread that wakes it when something is due.
+"""The engine: one controller, one lock, one thread, the timer, that wakes it when something is due.
 
 Everything that happens goes through `change`: it takes the lock, tells the controller, carries out what it decides, and
 wakes whoever waits.
@@ -6,6 +6,7 @@ wakes whoever waits.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -43,7 +44,12 @@ class Engine:
         self._latest = 0.0
         self._pending: deque[Callable[[float], None]] = deque()
         self._busy = False
-        self._thread: threading.Thread | None = None
+        self._timer: threading.Thread | None = None
+        self._alarm = condition(clock)
+        """Held for a moment, and no other lock is taken under it."""
+        self._alarm_at = -math.inf
+        """When the timer looks next by itself; it is not woken for what is due later than that."""
+        self._rings = False
 
     def now(self) -> float:
         """The time; it does not go back even if the clock does, which the controller relies on."""
@@ -63,7 +69,7 @@ class Engine:
         with self.condition:
             if self.closed:
                 raise RuntimeError("this FakeSlurm is closed")
-            self._start_thread()
+            self._start_timer()
             self._tick()
             return action(self.now())
 
@@ -78,8 +84,7 @@ class Engine:
         with self.condition:
             if self.closed:
                 raise RuntimeError("this FakeSlurm is closed")
-            deadline = self._next_deadline()
-            if deadline is not None and deadline <= self.now():
+            if self._next_deadline() <= self.now():
                 self._tick()
                 self._settle()
             return question(self.now())
@@ -125,10 +130,11 @@ class Engine:
                 return
             self.closed = True
             self.notify()
+            self._ring()
         self.slurmd.close()
         self.home.close()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._timer is not None and self._timer is not threading.current_thread():
+            self._timer.join()
 
     def _settle(self) -> None:
         """Carry out effects and reports until there are no more."""
@@ -144,12 +150,14 @@ class Engine:
             self._busy = False
             self.recorder.note(self.now())
             self.notify()
+            if self._next_deadline() < self._alarm_at:
+                self._ring()
 
-    def _next_deadline(self) -> float | None:
+    def _next_deadline(self) -> float:
         deadlines = [
             when for when in (self.controller.next_deadline(), self.slurmd.next_deadline()) if when is not None
         ]
-        return min(deadlines, default=None)
+        return min(deadlines, default=math.inf)
 
     def _tick(self) -> None:
         """What is due happens: first what the controller does, then the ends of what runs, which it hears of when all that is settled."""
@@ -157,18 +165,28 @@ class Engine:
         self.controller.tick(now)
         self.slurmd.tick(now)
 
-    def _start_thread(self) -> None:
-        if self._thread is None:
-            self._thread = thread(self.clock, self._run, name="fakeslurm-timer", background=True)
-            self._thread.start()
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = thread(self.clock, self._run, name="fakeslurm-timer", background=True)
+            self._timer.start()
 
     def _run(self) -> None:
-        with self.condition:
-            while not self.closed:
-                deadline = self._next_deadline()
-                now = self.now()
-                if deadline is None or deadline > now:
-                    self.clock.wait(self.condition, None if deadline is None else deadline - now)
-                else:
+        while not self.closed:
+            with self.condition:
+                if self.closed:
+                    return
+                if self._next_deadline() <= self.now():
                     self._tick()
                     self._settle()
+                self._alarm_at = deadline = self._next_deadline()
+            with self._alarm:
+                while not self._rings and (left := deadline - self.clock.time()) > 0:
+                    self.clock.wait(self._alarm, None if math.isinf(left) else left)
+                self._rings = False
+
+    def _ring(self) -> None:
+        """Have the timer look now."""
+        self._alarm_at = -math.inf
+        with self._alarm:
+            self._rings = True
+            self._alarm.notify()

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Self
 
@@ -24,13 +25,16 @@ class LocalCaller:
         self.argv = argv
         self.cwd = cwd
         self.environ = environ
-        self.umask = _umask()
         self.fds = (0, 1, 2)
         self._content = (input or "").encode("utf-8", "surrogateescape")
         self._files: list[IO[bytes]] = []
         self._texts: dict[int, list[str]] = {1: [], 2: []}
         self._on_gone: Callable[[], None] | None = None
         self._child: subprocess.Popen[bytes] | None = None
+
+    @cached_property
+    def umask(self) -> int:
+        return _umask()
 
     def __enter__(self) -> Self:
         if self.argv[0] in CONVERSATIONS:

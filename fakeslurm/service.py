@@ -54,7 +54,7 @@ class Service:
             now=self._engine.clock.time(),
             cwd=caller.cwd,
             environ=caller.environ,
-            umask=caller.umask,
+            umask=0 if _is_query(call) else caller.umask,  # a query creates no file, and to ask takes time
         )
         if call.command in CONVERSATIONS:
             converse = srun.run if call.command == "srun" else salloc.run

@@ -140,7 +140,7 @@ class JobFiles:
 
     def open(self) -> None:
         """As slurmstepd does before the script starts. Raises OSError."""
-        for path in (self.output, self.error):
+        for path in dict.fromkeys((self.output, self.error)):
             os.close(self._opened(path, self.flags))
 
     def append(self, path: str, text: str) -> None:

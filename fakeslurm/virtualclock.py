@@ -42,6 +42,12 @@ class _Member:
     """When it was let run, in real time."""
 
 
+def _closed() -> threading.Lock:
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
+
+
 @define(eq=False)
 class _Waiter:
     """One call of `wait`. `gate` is closed until the thread may go on."""
@@ -52,7 +58,7 @@ class _Waiter:
     notified: bool = False
     is_ready: bool = False
     thread: threading.Thread = field(factory=threading.current_thread)
-    gate: threading.Semaphore = field(factory=lambda: threading.Semaphore(0))
+    gate: threading.Lock = field(factory=_closed)
 
     @property
     def is_background(self) -> bool:
@@ -243,7 +249,7 @@ class VirtualClock:
                 self._moving -= works
                 self._schedule()
             watches = waiter.member is None or not waiter.member.background
-            while not waiter.gate.acquire(timeout=_LOOK if watches or real_deadline is not None else None):
+            while not waiter.gate.acquire(timeout=_LOOK if watches or real_deadline is not None else -1):
                 with self._mutex:
                     if real_deadline is not None and time.monotonic() >= real_deadline:
                         self._wake(waiter)

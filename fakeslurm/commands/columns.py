@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from attrs import field, frozen
@@ -80,7 +81,8 @@ def parse_format(text: str) -> tuple[str, list[Token]]:
     return prefix, tokens
 
 
-def parse_long_format(text: str) -> list[LongToken]:
+@lru_cache
+def parse_long_format(text: str) -> tuple[LongToken, ...]:
     """A ``-O`` format: ``JobID:.20,State:10`` and the like; empty pieces vanish."""
     tokens = []
     for piece in text.split(","):
@@ -90,7 +92,7 @@ def parse_long_format(text: str) -> list[LongToken]:
             assert match is not None
             right, width, suffix = match.groups()
             tokens.append(LongToken(name, int(width or 0) if colon else 20, bool(right), suffix))
-    return tokens
+    return tuple(tokens)
 
 
 @frozen

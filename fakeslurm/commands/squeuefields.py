@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fakeslurm.commands.jobcolumns import Field
 from fakeslurm.commands.jobtexts import NEW, NULL
@@ -212,10 +212,11 @@ class Catalogue:
     """By the names of ``-O``, in small letters."""
     letters: Mapping[str, Field]
     """By the letters of ``-o``."""
+    everything: str = field(init=False)
+    """What ``-o %all`` stands for."""
 
-    @property
-    def everything(self) -> str:
-        """What ``-o %all`` stands for."""
+    @everything.default
+    def _all_letters(self) -> str:
         letters = sorted(self.letters, key=lambda letter: (letter.isupper(), letter))
         return "|".join(f"%{letter}" for letter in letters)
 
