@@ -290,8 +290,9 @@ class VirtualClock:
         """Let the next one go on, if none runs; move time, if nobody can."""
         while True:
             now = time.monotonic()
-            if any(now - member.since < _STALLED for member in self._running):
-                return
+            for member in self._running:
+                if now - member.since < _STALLED:
+                    return
             if self._ready:
                 if self._running:
                     log.warning(
