@@ -196,7 +196,7 @@ class FakeSlurm:
         if not words or words[0] not in COMMANDS:
             name = words[0] if words else ""
             raise FileNotFoundError(2, f"no such command in fakeslurm; there are {', '.join(COMMANDS)}", name)
-        directory = os.getcwd() if cwd is None else os.path.join(os.getcwd(), cwd)
+        directory = str(Path.cwd() if cwd is None else Path.cwd() / cwd)
         variables = dict(env) if env is not None else _without_outer_job(os.environ)
         with LocalCaller(words, directory, variables, input) as caller:
             if timeout is not None and words[0] in _MAY_WAIT:

@@ -35,9 +35,11 @@ class Caller(Protocol):
     """The arguments with the command's name in front."""
     cwd: str
     environ: Mapping[str, str]
-    umask: int
     fds: tuple[int, int, int]
     """Its standard descriptors, open here too; the caller closes them."""
+
+    @property
+    def umask(self) -> int: ...
 
     def read(self, path: str | None) -> bytes:
         """A file as the caller sees it, None for its standard input. Raises OSError."""

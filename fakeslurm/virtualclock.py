@@ -8,8 +8,6 @@ but what they do. *Guests* are all others, such as the thread of a test: they co
 from __future__ import annotations
 
 import contextlib
-import heapq
-import itertools
 import logging
 import threading
 import time
@@ -18,51 +16,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from attrs import define, field
+from fakeslurm.turns import LOOK, Member, Turns, Waiter
 
 __all__ = ["VirtualClock", "frozen_time"]
 
 log = logging.getLogger("fakeslurm.clock")
 
 _START = datetime(2030, 1, 1, tzinfo=UTC)
-_LOOK = 0.02
-"""Real seconds after which a guest that waits looks whether it is the one to move time."""
-_AWAY = 0.1
-"""Real seconds for which a guest that has just been woken, and runs, holds up time for the others."""
-_QUIET = 0.1
-"""Real seconds that processes have after each event, before time is advanced while they run."""
-_STALLED = 1.0
-"""Real seconds after which a member that neither waits nor ends, as it needs a lock of another one, no longer keeps that one from running."""
-
-
-@define(eq=False)
-class _Member:
-    background: bool
-    since: float = 0.0
-    """When it was let run, in real time."""
-
-
-def _closed() -> threading.Lock:
-    gate = threading.Lock()
-    gate.acquire()
-    return gate
-
-
-@define(eq=False)
-class _Waiter:
-    """One call of `wait`. `gate` is closed until the thread may go on."""
-
-    member: _Member | None
-    deadline: float | None
-    drives: bool = False
-    notified: bool = False
-    is_ready: bool = False
-    thread: threading.Thread = field(factory=threading.current_thread)
-    gate: threading.Lock = field(factory=_closed)
-
-    @property
-    def is_background(self) -> bool:
-        return self.member is not None and self.member.background
 
 
 class VirtualClock:
@@ -76,36 +36,31 @@ class VirtualClock:
     """
 
     def __init__(self, start: float | datetime | None = None, *, autojump: bool = True) -> None:
-        self._now = _epoch(start)
-        self.autojump = autojump
+        self._turns = Turns(_epoch(start), autojump)
         self._mutex = threading.Lock()
-        self._orders = itertools.count()
+        """Held for every use of `_turns`."""
         self._local = threading.local()
-        self._waiters: set[_Waiter] = set()
-        """All that wait and have not been woken."""
-        self._deadlines: list[tuple[float, int, _Waiter]] = []
-        self._ready: deque[_Waiter] = deque()
-        """Members that may go on, when it is their turn."""
-        self._guests: deque[_Waiter] = deque()
-        """Guests that may go on; they are let go when no member is ready."""
-        self._running: set[_Member] = set()
-        self._away: dict[threading.Thread, float] = {}
-        """Guests that were woken and have not waited again, and since when in real time."""
-        self._moving = 0
-        self._processes = 0
-        self._quiet_from = self._jumps_from = 0.0
         self._listeners: list[Callable[[float], None]] = []
 
     def __repr__(self) -> str:
-        return f"<VirtualClock {datetime.fromtimestamp(self._now, UTC).isoformat(timespec='milliseconds')}>"
+        return f"<VirtualClock {datetime.fromtimestamp(self.time(), UTC).isoformat(timespec='milliseconds')}>"
 
     # What a Clock is
 
     def time(self) -> float:
-        return self._now
+        return self._turns.now
 
     def monotonic(self) -> float:
-        return self._now
+        return self._turns.now
+
+    @property
+    def autojump(self) -> bool:
+        """Whether it jumps by itself."""
+        return self._turns.autojump
+
+    @autojump.setter
+    def autojump(self, value: bool) -> None:
+        self._turns.autojump = value
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
         if not isinstance(condition, _Condition):
@@ -141,7 +96,7 @@ class VirtualClock:
         if self._member is not None:
             yield
             return
-        member = _Member(background=False)
+        member = Member(background=False)
         self._become(member)
         try:
             yield
@@ -167,7 +122,7 @@ class VirtualClock:
     def moving(self, number: int) -> None:
         """So many more (or fewer) things are under way on the machine that take next to no time, such as the start of a process."""
         with self._mutex:
-            self._moving += number
+            self._turns.moving(number)
             self._schedule()
 
     @contextlib.contextmanager
@@ -188,153 +143,99 @@ class VirtualClock:
         ``sleep`` in the background may be about to do more.
         """
         with self._mutex:
-            self._quiet_from = time.monotonic() + _QUIET
-            if stands_still:
-                self._jumps_from = self._quiet_from
+            self._turns.disturbed(time.monotonic(), stands_still=stands_still)
 
     def processes(self, number: int) -> None:
         """So many more (or fewer) processes run of which nobody knows how long they take."""
         with self._mutex:
-            self._processes += number
+            self._turns.processes(number)
             self._schedule()
 
     # Members
 
     @property
-    def _member(self) -> _Member | None:
-        member: _Member | None = getattr(self._local, "member", None)
+    def _member(self) -> Member | None:
+        member: Member | None = getattr(self._local, "member", None)
         return member
 
-    def _become(self, member: _Member) -> None:
+    def _become(self, member: Member) -> None:
         """Make the current thread a member; returns when it is its turn."""
         self._wait_for_turn(self._line_up(member))
         self._local.member = member
 
-    def _line_up(self, member: _Member) -> _Waiter:
-        waiter = _Waiter(member, None, is_ready=True)
+    def _line_up(self, member: Member) -> Waiter:
+        waiter = Waiter(member)
         with self._mutex:
-            self._ready.append(waiter)
+            self._turns.line_up(waiter)
         return waiter
 
-    def _leave(self, member: _Member) -> None:
+    def _leave(self, member: Member) -> None:
         self._local.member = None
         with self._mutex:
-            self._running.discard(member)
+            self._turns.rests(member)
             self._schedule()
 
     # Waiting
 
-    def _enter(self, timeout: float | None, drives: bool) -> _Waiter:
-        deadline = None if timeout is None else self._now + max(timeout, 0.0)
-        waiter = _Waiter(self._member, deadline, drives)
+    def _enter(self, timeout: float | None, drives: bool) -> Waiter:
+        waiter = Waiter(self._member, drives=drives)
         with self._mutex:
-            self._waiters.add(waiter)
-            self._away.pop(waiter.thread, None)
-            if deadline is not None:
-                heapq.heappush(self._deadlines, (deadline, next(self._orders), waiter))
+            self._turns.wait(waiter, timeout)
         return waiter
 
-    def _wait(self, waiter: _Waiter, real_timeout: float | None) -> None:
+    def _wait(self, waiter: Waiter, real_timeout: float | None) -> None:
         """Let the others go on until it is this one's turn, or until so many seconds of real time have passed."""
         if waiter.member is not None:
             with self._mutex:
-                self._running.discard(waiter.member)
+                self._turns.rests(waiter.member)
         self._wait_for_turn(waiter, real_timeout)
 
-    def _wait_for_turn(self, waiter: _Waiter, real_timeout: float | None = None) -> None:
+    def _wait_for_turn(self, waiter: Waiter, real_timeout: float | None = None) -> None:
         real_deadline = None if real_timeout is None else time.monotonic() + real_timeout
         works: bool = getattr(self._local, "works", False)
+        watches = waiter.member is None or not waiter.member.background
         try:
             with self._mutex:
-                self._moving -= works
+                self._turns.moving(-works)
                 self._schedule()
-            watches = waiter.member is None or not waiter.member.background
-            while not waiter.gate.acquire(timeout=_LOOK if watches or real_deadline is not None else -1):
+            while not waiter.gate.acquire(timeout=LOOK if watches or real_deadline is not None else -1):
                 with self._mutex:
-                    if real_deadline is not None and time.monotonic() >= real_deadline:
-                        self._wake(waiter)
-                        if waiter in self._guests:
-                            self._guests.remove(waiter)
-                            waiter.gate.release()
+                    is_up = real_deadline is not None and time.monotonic() >= real_deadline
+                    if is_up and self._turns.wake_at_once(waiter):
+                        waiter.gate.release()
                     self._schedule()
-        except BaseException:  # a KeyboardInterrupt in the test's thread, which goes on whoever's turn it is
+        except BaseException:  # a KeyboardInterrupt in the test's thread
             with self._mutex:
-                self._waiters.discard(waiter)
-                for line in (self._ready, self._guests):
-                    if waiter in line:
-                        line.remove(waiter)
-                if waiter.member is not None:
-                    self._running.add(waiter.member)
+                self._turns.torn_out(waiter)
                 self._schedule()
             raise
         finally:
             with self._mutex:
-                self._moving += works
+                self._turns.moving(works)
 
-    def _notify(self, waiters: list[_Waiter]) -> None:
+    def _notify(self, waiters: list[Waiter]) -> None:
         with self._mutex:
             for waiter in waiters:
                 if not waiter.is_ready:
                     waiter.notified = True
-                    self._wake(waiter)
+                    self._turns.wake(waiter)
             self._schedule()
 
-    def _wake(self, waiter: _Waiter) -> None:
-        """It may go on when it is its turn."""
-        if not waiter.is_ready:
-            waiter.is_ready = True
-            self._waiters.discard(waiter)
-            (self._guests if waiter.member is None else self._ready).append(waiter)
-
     def _schedule(self) -> None:
-        """Let the next one go on, if none runs; move time, if nobody can."""
-        while True:
-            now = time.monotonic()
-            for member in self._running:
-                if now - member.since < _STALLED:
-                    return
-            if self._ready:
-                if self._running:
-                    log.warning(
-                        "a thread that waits by this clock has kept all others from running for a second: it may need a lock of theirs"
-                    )
-                waiter = self._ready.popleft()
-                assert waiter.member is not None
-                waiter.member.since = now
-                self._running.add(waiter.member)
-                waiter.gate.release()
-                return
-            if self._running:
-                return
-            if self._guests:
-                for guest in self._guests:
-                    self._away[guest.thread] = now
-                    guest.gate.release()
-                self._guests.clear()
-                return
-            if not self._jump(now):
-                return
-
-    def _jump(self, now: float) -> bool:
-        """Go to the next deadline, if time may pass."""
-        while self._deadlines and self._deadlines[0][2].is_ready:
-            heapq.heappop(self._deadlines)
-        if not self._deadlines or self._moving or not self._may_pass(now):
-            return False
-        self._now = max(self._now, self._deadlines[0][0])
-        for listener in self._listeners:
-            listener(self._now)
-        while self._deadlines and self._deadlines[0][0] <= self._now:
-            self._wake(heapq.heappop(self._deadlines)[2])
-        return True
-
-    def _may_pass(self, now: float) -> bool:
-        self._away = {guest: since for guest, since in self._away.items() if guest.is_alive() and now - since < _AWAY}
-        if self._away or now < self._jumps_from:
-            return False
-        if any(waiter.drives for waiter in self._waiters):
-            return not self._processes or now >= self._quiet_from
-        return self.autojump and not self._processes and any(not waiter.is_background for waiter in self._waiters)
+        """Have it decided who goes on, and carry that out."""
+        for guest in self._turns.away:
+            if not guest.is_alive():
+                self._turns.gone(guest)
+        decision = self._turns.decide(time.monotonic())
+        for now in decision.jumps:
+            for listener in self._listeners:
+                listener(now)
+        if decision.stalled:
+            log.warning(
+                "a thread that waits by this clock has kept all others from running for a second: it may need a lock of theirs"
+            )
+        for waiter in decision.let_go:
+            waiter.gate.release()
 
 
 class _Condition(threading.Condition):
@@ -344,7 +245,7 @@ class _Condition(threading.Condition):
         self._rlock: Any = threading.RLock()
         super().__init__(self._rlock)
         self._clock = clock
-        self._here: deque[_Waiter] = deque()
+        self._here: deque[Waiter] = deque()
 
     def wait(self, timeout: float | None = None, *, drives: bool = False, real_timeout: float | None = None) -> bool:
         self._check("wait on")
@@ -389,8 +290,8 @@ class _Thread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._clock = clock
         self._work = target
-        self._its_member = _Member(background)
-        self._turn: _Waiter | None = None
+        self._its_member = Member(background)
+        self._turn: Waiter | None = None
         self._over = _Condition(clock)
         self._is_over = False
 

@@ -75,7 +75,7 @@ def test_without_autojump_it_waits_to_be_advanced() -> None:
     slept = threading.Event()
     sleeper = threading.Thread(target=lambda: (sleep(clock, 10.0), slept.set()), daemon=True)
     sleeper.start()
-    until(lambda: bool(clock._waiters))
+    until(lambda: bool(clock._turns._waiters))
     clock.advance(9.0)
     assert not slept.is_set()
     clock.advance(1.0)
@@ -107,7 +107,7 @@ def test_what_is_due_happens_in_its_order_and_before_the_advance_returns() -> No
 def test_background_threads_alone_do_not_move_it() -> None:
     clock = VirtualClock(0.0)
     thread(clock, lambda: sleep(clock, 1.0), name="one", background=True).start()
-    until(lambda: bool(clock._waiters))
+    until(lambda: bool(clock._turns._waiters))
     assert clock.time() == 0.0
     clock.advance(0.5)
     assert clock.time() == 0.5
@@ -189,7 +189,7 @@ def test_work_on_the_machine_holds_it_up() -> None:
     clock.processes(1)
     slept = threading.Event()
     threading.Thread(target=lambda: (sleep(clock, 5.0), slept.set()), daemon=True).start()
-    until(lambda: bool(clock._waiters))
+    until(lambda: bool(clock._turns._waiters))
     assert not slept.wait(0.1)
     assert clock.time() == 0.0
     clock.advance(1.0)  # that is stronger
@@ -204,7 +204,7 @@ def test_what_takes_no_time_holds_up_an_advance_too() -> None:
     clock.moving(1)
     advanced = threading.Event()
     threading.Thread(target=lambda: (clock.advance(5.0), advanced.set()), daemon=True).start()
-    until(lambda: bool(clock._waiters))
+    until(lambda: bool(clock._turns._waiters))
     assert not advanced.wait(0.1)
     clock.moving(-1)
     assert advanced.wait(BOUND)
