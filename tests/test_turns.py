@@ -103,6 +103,21 @@ def test_processes_hold_up_a_jump_but_not_an_advance() -> None:
     assert turns.decide(1.1).jumps == (3.0,)
 
 
+def test_without_processes_an_advance_waits_for_nothing() -> None:
+    turns = Turns(0.0)
+    turns.disturbed(1.0, stands_still=False)
+    guest(turns, 3, drives=True)
+    assert turns.decide(1.0).jumps == (3.0,)
+
+
+def test_guests_do_not_go_on_while_a_member_runs() -> None:
+    turns = Turns(0.0)
+    member(turns)
+    turns.decide(0.0)
+    turns.wake(guest(turns, None))
+    assert turns.decide(5.0) == Decision()
+
+
 class TurnsMachine(RuleBasedStateMachine):
     """Whatever is told in whatever order."""
 
@@ -133,6 +148,7 @@ class TurnsMachine(RuleBasedStateMachine):
         ]
         for waiter in decision.let_go:
             assert waiter.is_ready
+            assert waiter.member or not self.order, "a guest goes on although a member could"
             self.parked.remove(waiter)
             if waiter.member is not None:
                 assert waiter is self.order.pop(0), "not its turn"
