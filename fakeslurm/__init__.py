@@ -7,12 +7,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fakeslurm import faults
     from fakeslurm.fake import FakeSlurm
     from fakeslurm.model import Node, Partition
     from fakeslurm.simulation import Simulated
     from fakeslurm.virtualclock import VirtualClock
 
-__all__ = ["FakeSlurm", "Node", "Partition", "Simulated", "VirtualClock", "__version__"]
+__all__ = ["FakeSlurm", "Node", "Partition", "Simulated", "VirtualClock", "__version__", "faults"]
 
 _MODULES = {
     "FakeSlurm": "fakeslurm.fake",
@@ -28,6 +29,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("slurmkit")
+    if name == "faults":
+        from importlib import import_module
+
+        return import_module("fakeslurm.faults")
     if name not in _MODULES:
         raise AttributeError(f"module 'fakeslurm' has no attribute {name!r}")
     from importlib import import_module

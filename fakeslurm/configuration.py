@@ -93,6 +93,8 @@ class Settings:
     nodes: tuple[Node, ...] = field(factory=_default_nodes, converter=_node_tuple)
     partitions: tuple[Partition, ...] = field(default=(Partition("debug", default=True),), converter=_partition_tuple)
     version: str = field(default="22.05", validator=in_(tuple(PROFILES)))
+    message_timeout: int = 10
+    """MessageTimeout: seconds for which commands wait for an answer of the controller."""
     kill_wait: float = 5.0
     """KillWait: seconds between SIGTERM and SIGKILL; less than 5 counts as 5 (slurmd/req.c)."""
     min_job_age: float = 300.0

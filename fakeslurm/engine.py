@@ -6,6 +6,8 @@ wakes whoever waits.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import threading
 from collections import deque
@@ -41,6 +43,8 @@ class Engine:
         self.closed = False
         self.revision = 0
         """Grows with everything that happens."""
+        self._agenda: list[tuple[float, int, Callable[[float], None]]] = []
+        self._numbers = itertools.count()
         self._latest = 0.0
         self._pending: deque[Callable[[float], None]] = deque()
         self._busy = False
@@ -88,6 +92,10 @@ class Engine:
                 self._tick()
                 self._settle()
             return question(self.now())
+
+    def at(self, when: float, action: Callable[[float], None]) -> None:
+        """Do something with the controller at this time, and all that follows from it. The engine is locked."""
+        heapq.heappush(self._agenda, (when, next(self._numbers), action))
 
     def report(self, action: Callable[[float], None]) -> None:
         """`change` for what the nodes report: nobody waits for it, and after the end nobody listens.
@@ -154,15 +162,16 @@ class Engine:
                 self._ring()
 
     def _next_deadline(self) -> float:
-        deadlines = [
-            when for when in (self.controller.next_deadline(), self.slurmd.next_deadline()) if when is not None
-        ]
-        return min(deadlines, default=math.inf)
+        planned = self._agenda[0][0] if self._agenda else None
+        deadlines = (planned, self.controller.next_deadline(), self.slurmd.next_deadline())
+        return min((when for when in deadlines if when is not None), default=math.inf)
 
     def _tick(self) -> None:
         """What is due happens: first what the controller does, then the ends of what runs, which it hears of when all that is settled."""
         now = self.now()
         self.controller.tick(now)
+        while self._agenda and self._agenda[0][0] <= now:
+            heapq.heappop(self._agenda)[2](now)
         self.slurmd.tick(now)
 
     def _start_timer(self) -> None:

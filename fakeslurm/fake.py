@@ -6,7 +6,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -16,6 +16,9 @@ from attrs import frozen
 from fakeslurm.arguments import checked_settings, short_host_name
 from fakeslurm.commands.base import COMMANDS
 from fakeslurm.engine import Engine
+from fakeslurm.faults.base import Fault
+from fakeslurm.faults.control import Faults
+from fakeslurm.faults.plan import Plan
 from fakeslurm.history import History
 from fakeslurm.ledger import Ledger
 from fakeslurm.local import LocalCaller
@@ -43,7 +46,6 @@ _OUTER_VARIABLE = re.compile(
 """What an outer job left, and what Slurm's commands take options from."""
 
 _ACTIVE = (JobState.PENDING, JobState.RUNNING, JobState.COMPLETING, JobState.SUSPENDED, JobState.REQUEUED)
-_MAY_WAIT = ("srun", "salloc", "sbatch", "scontrol")
 
 
 @frozen(kw_only=True)
@@ -104,7 +106,9 @@ class FakeSlurm:
         """What everything that is left to chance comes from."""
         self.calls = Ledger()
         """Every request that was made of the scheduler, by whatever route."""
-        self._service = Service(self._engine, self.calls)
+        plan = Plan()
+        self._service = Service(self._engine, self.calls, plan)
+        self._faults = Faults(self._engine, plan)
 
     # Life
 
@@ -199,10 +203,7 @@ class FakeSlurm:
         directory = str(Path.cwd() if cwd is None else Path.cwd() / cwd)
         variables = dict(env) if env is not None else _without_outer_job(os.environ)
         with LocalCaller(words, directory, variables, input) as caller:
-            if timeout is not None and words[0] in _MAY_WAIT:
-                code = self._service.call_in_time(caller, timeout)
-            else:
-                code = self._service.call(caller, "backend")
+            code = self._service.call(caller, "backend", timeout)
             return CommandResult(code, *caller.texts())
 
     def jobs(self) -> tuple[JobView, ...]:
@@ -257,6 +258,34 @@ class FakeSlurm:
         from fakeslurm.timeline import Timeline
 
         return Timeline(self.history, tuple(node.name for node in self._settings.nodes), self._engine.clock.time())
+
+    # Faults
+
+    def fault(
+        self, name: str, *, times: int | None = None, commands: Sequence[str] | None = None, **options: Any
+    ) -> AbstractContextManager[Fault]:
+        """Inside of the block something goes wrong: ``with slurm.fault("controller_timeout", accepted=True) as fault: ...``.
+
+        `name` and `options` are those of a kind of fault in `fakeslurm.faults`. It hits calls of `commands` alone (default: of all that it
+        can hit), and `times` of them at most; what it has hit is in ``fault.hits``, and in ``slurm.calls``. Of several faults that can
+        hit a call the one that began last does. Raises ValueError or TypeError for what there is not, naming what there is.
+        """
+        self.start()
+        return self._faults.during(name, times, commands, options)
+
+    def schedule_fault(
+        self,
+        name: str,
+        *,
+        after: float = 0.0,
+        lasting: float = float("inf"),
+        times: int | None = None,
+        commands: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Fault:
+        """A `fault` that begins by itself in `after` seconds by the clock of this Slurm, and ends `lasting` seconds later."""
+        self.start()
+        return self._faults.at(name, after, lasting, times, commands, options)
 
     # Virtual time
 

@@ -25,6 +25,10 @@ class Call:
     """``backend``: in this process (`FakeSlurm.execute`, a `Cluster`). ``shim``: a program called the command."""
     returncode: int | None = None
     """None until it has returned."""
+    fault: str | None = None
+    """The name of the fault that has hit it: see `fakeslurm.faults`."""
+    accepted: bool = True
+    """Whether the controller got what it was asked for; False when a fault has kept it away."""
 
 
 class Ledger(Sequence[Call]):

@@ -36,6 +36,8 @@ INVALID_GRES = "Invalid generic resource (gres) specification"  # M 1
 MIXED_GRES = "Invalid GRES specification (with and without type identification)"  # measured: --gres=gpu:1,gpu:a100:1
 FOUND_BY_CLIENT = frozenset({INVALID_GRES, MIXED_GRES})
 """What the commands say without having asked the controller: nothing about a failed submission in front."""
+CONNECT_FAILURE = "Unable to contact slurm controller (connect failure)"  # docs/measured/faults.md
+SOCKET_TIMEOUT = "Socket timed out on send/recv operation"  # docs/measured/faults.md
 INVALID_LICENSE = "Invalid license specification"  # M 1
 INVALID_RESERVATION = "Requested reservation is invalid"  # M 1
 INVALID_ARRAY = "Invalid job array specification"  # M 1

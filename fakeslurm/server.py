@@ -62,6 +62,9 @@ class Caller(Protocol):
     def kill(self, number: int) -> None:
         """Have it signal that program. Harmless when it has ended."""
 
+    def gone(self) -> None:
+        """Nobody waits for it any more: whoever listens is told that it has died."""
+
 
 Handler = Callable[[Caller], int]
 
@@ -134,6 +137,10 @@ class RemoteCaller:
             self._connection.settimeout(_PATIENCE)
             receive(self._connection)
             self._connection.settimeout(None)
+
+    def gone(self) -> None:
+        with contextlib.suppress(OSError):  # it is gone
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def finish(self, code: int) -> None:
         """The call has ended: tell the return code, unless the caller has heard it already."""

@@ -15,21 +15,25 @@ from attrs import evolve, frozen
 
 from fakeslurm.commands import salloc, sbatch, sleep, srun
 from fakeslurm.commands.base import CONVERSATIONS, Continuation, Invocation, Reply, Written, command
+from fakeslurm.disturbed import disturbed
 from fakeslurm.engine import Engine
+from fakeslurm.faults.plan import Plan
 from fakeslurm.ledger import Call, Ledger
-from fakeslurm.local import LocalCaller
 from fakeslurm.server import Caller
 from fakeslurm.slurmctld import Controller
 
 __all__ = ["Service"]
 
+_MAY_WAIT = ("srun", "salloc", "sbatch", "scontrol")
+
 
 class Service:
     """Answers calls: asks the command's function under the engine's lock, prints, and keeps the ledger."""
 
-    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger, plan: Plan) -> None:
         self._engine = engine
         self._ledger = ledger
+        self._plan = plan
         self._identity = _identity(engine)
 
     def serve(self, caller: Caller) -> int:
@@ -45,10 +49,24 @@ class Service:
                 caller.print(2, f"{name}: error: fakeslurm has failed\n{traceback.format_exc()}")
             return 1
 
-    def call(self, caller: Caller, via: Literal["backend", "shim"], given_up: Callable[[], bool] | None = None) -> int:
-        """The return code. `given_up` tells whether the caller does not wait any more."""
+    def call(self, caller: Caller, via: Literal["backend", "shim"], timeout: float | None = None) -> int:
+        """The return code. TimeoutError when there is none after `timeout` seconds."""
         call = Call(caller.argv[0], tuple(caller.argv[1:]), self._engine.clock.time(), via)
         self._ledger.add(call)
+        disturbance = self._plan.disturb(call, self._engine.controller.settings, call.at)
+
+        def run(caller: Caller, engine: Engine) -> int:
+            if timeout is not None and call.command in _MAY_WAIT:
+                return self._in_time(call, caller, engine, timeout)
+            return self._carry_out(call, caller, engine, _never)
+
+        if disturbance is None:
+            call.returncode = run(caller, self._engine)
+        else:
+            call.returncode = disturbed(disturbance, call, caller, self._engine, run, self._plan, timeout)
+        return call.returncode
+
+    def _carry_out(self, call: Call, caller: Caller, engine: Engine, given_up: Callable[[], bool]) -> int:
         invocation = evolve(
             self._identity,
             now=self._engine.clock.time(),
@@ -58,20 +76,18 @@ class Service:
         )
         if call.command in CONVERSATIONS:
             converse = srun.run if call.command == "srun" else salloc.run
-            call.returncode = converse(caller, self._engine, invocation)
-        else:
-            call.returncode = self._answer(call, caller, invocation, given_up or _never)
-        return call.returncode
+            return converse(caller, engine, invocation)
+        return self._answer(call, caller, engine.controller, invocation, given_up)
 
-    def call_in_time(self, caller: LocalCaller, timeout: float) -> int:
-        """`call` from this process, on a thread of its own, which is given up after `timeout` seconds: TimeoutError."""
+    def _in_time(self, call: Call, caller: Caller, engine: Engine, timeout: float) -> int:
+        """On a thread of its own, which is given up after `timeout` seconds: TimeoutError."""
         codes: list[int] = []
         errors: list[BaseException] = []
         late = threading.Event()
 
         def run() -> None:
             try:
-                codes.append(self.call(caller, "backend", late.is_set))
+                codes.append(self._carry_out(call, caller, engine, late.is_set))
             except BaseException as error:  # noqa: BLE001 (raised again by who waits)
                 errors.append(error)
 
@@ -87,10 +103,17 @@ class Service:
             raise errors[0]
         return codes[0]
 
-    def _answer(self, call: Call, caller: Caller, invocation: Invocation, given_up: Callable[[], bool]) -> int:
+    def _answer(
+        self,
+        call: Call,
+        caller: Caller,
+        controller: Controller,
+        invocation: Invocation,
+        given_up: Callable[[], bool],
+    ) -> int:
         if call.command == "sbatch":
             invocation = _with_script(invocation, call.argv, caller)
-        run, controller = command(call.command), self._engine.controller
+        run = command(call.command)
 
         def ask(now: float) -> Reply:
             return run(call.argv, evolve(invocation, now=now), controller)

@@ -64,7 +64,7 @@ def alive(pid: int) -> bool:
 
 
 def test_public_names() -> None:
-    assert fakeslurm.__all__ == ["FakeSlurm", "Node", "Partition", "Simulated", "VirtualClock", "__version__"]
+    assert fakeslurm.__all__ == ["FakeSlurm", "Node", "Partition", "Simulated", "VirtualClock", "__version__", "faults"]
     assert all(hasattr(fakeslurm, name) for name in fakeslurm.__all__)
     assert set(fakeslurm.__all__) <= set(dir(fakeslurm))
     with pytest.raises(AttributeError, match="'fakeslurm' has no attribute 'Nothing'"):

@@ -130,6 +130,7 @@ def config_report(settings: Settings, stamps: Stamps, now: float) -> str:
         "MaxArraySize": f"{settings.max_array_size}",
         "MaxJobCount": f"{settings.max_job_count}",
         "MaxNodeCount": f"{len(settings.nodes)}",
+        "MessageTimeout": f"{settings.message_timeout} sec",
         "MinJobAge": f"{settings.min_job_age:.0f} sec",
         "OverTimeLimit": f"{settings.over_time_limit} min",
         "PreemptMode": settings.preempt_mode,

@@ -14,6 +14,7 @@ from fakeslurm.commands.answers import Stop, words
 from fakeslurm.commands.arrayjobs import as_element
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.stepfields import ShownStep
+from fakeslurm.commands.unreachable import Unanswered
 from fakeslurm.model import BATCH
 from fakeslurm.slurmctld.licenses import license_names
 from slurmkit.slurm.hostlist import HostlistError, expand
@@ -138,7 +139,10 @@ def states(text: str, settings: Settings) -> frozenset[JobState] | None:
 
 def users(text: str, controller: Controller) -> tuple[frozenset[int], str]:
     """The uids of ``--users``, and what squeue says about users who do not exist: it goes on without them."""
-    known = {(job.description.user, job.description.uid) for job in controller.jobs.values()}
+    try:
+        known = {(job.description.user, job.description.uid) for job in controller.jobs.values()}
+    except Unanswered:  # whom this machine does not know is not known then
+        known = set()
     found = {word: answers.user_id(word, known) for word in words(text)}
     complaints = "".join(f"{_PROGRAM}: error: Invalid user: {word}\n\n" for word, uid in found.items() if uid is None)
     return frozenset(uid for uid in found.values() if uid is not None), complaints

@@ -26,7 +26,7 @@ from slurmkit.slurm.states import JobState, base_state
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["run"]
+__all__ = ["OPTIONS", "SEARCHES", "run", "words"]
 
 _PROGRAM = "scancel"
 _UNKNOWN_STEP = 225
@@ -87,7 +87,10 @@ Usage: scancel [-A account] [-b] [-f] [--me] [-n job_name] [-p partition] [-Q] [
 """
 
 _REFUSED = ("ctld", "hurry", "interactive", "sibling", "wckey")
-
+SEARCHES = frozenset(
+    {"account", "batch", "full", "me", "name", "nodelist", "partition", "qos", "reservation", "signal", "state", "user"}
+)
+"""Options with which it looks at the jobs before it ends them."""
 
 _VARIABLES: Mapping[str, str] = {
     "SCANCEL_ACCOUNT": "account",
@@ -190,7 +193,7 @@ def _understand(
         elif name != "clusters":
             request.filters[name] = _filter_value(name, value or "", invocation)
     for operand in operands:
-        request.ids += map(_job_id, _words(operand))
+        request.ids += map(_job_id, words(operand))
     if not request.ids and not request.filters:
         raise _error("No job identification provided")
     return request
@@ -219,7 +222,7 @@ def _is_user(name: str) -> bool:
     return True
 
 
-def _words(operand: str) -> list[str]:
+def words(operand: str) -> list[str]:
     """``5,5_[1,3]``: after a bracket no comma separates anything (measured)."""
     before, bracket, after = operand.partition("[")
     *words, last = before.split(",")

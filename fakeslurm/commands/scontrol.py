@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fakeslurm.commands import (
@@ -23,7 +23,7 @@ from fakeslurm.commands.scontrol_show import show, shows_hosts, shows_jobs
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["OPTIONS", "run"]
+__all__ = ["OPTIONS", "keyword", "run"]
 
 OPTIONS = (
     Option("all", "a"),
@@ -97,11 +97,12 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         options = frozenset(option.key for option in given) - _NO_CHANGE
         if not operands:
             raise unsupported(PROGRAM, "its interactive mode")
-        name, action = _keyword(operands[0])
+        name = keyword(operands[0])
+        action = _ACTIONS[name]
         quiet = "quiet" in options and action not in _NEVER_QUIET and not shows_hosts(operands[1:])
         if "json" in options and (action is not show or not shows_jobs(operands[1:])):
             raise unsupported(PROGRAM, f"--json of {' '.join(operands[:2])}")
-        return _silenced(action(Call(name, operands[1:], options, invocation, controller)), quiet)
+        return _silenced(action(Call(operands[0], operands[1:], options, invocation, controller)), quiet)
     except UsageError as error:
         return error.reply(1)
     except Stop as stop:
@@ -120,31 +121,14 @@ def _silenced_stop(reply: Reply, quiet: bool) -> Reply:
     return Reply("" if reply.returncode else reply.stdout, loud, reply.returncode)
 
 
-def _keyword(word: str) -> tuple[str, Callable[[Call], Reply]]:
-    """The keyword as it was written, and what carries it out. Raises `Stop`."""
-    actions: dict[str, Callable[[Call], Reply]] = {
-        "help": _help,
-        "hold": hold,
-        "notify": notify,
-        "ping": _ping,
-        "release": release,
-        "requeue": requeue,
-        "requeuehold": requeuehold,
-        "resume": resume,
-        "show": show,
-        "suspend": suspend,
-        "uhold": uhold,
-        "update": _update,
-        "version": _version,
-        "wait_job": wait_job,
-        "write": write,
-    }
+def keyword(word: str) -> str:
+    """The keyword that is meant. Raises `Stop`."""
     lower = word.lower()
     for name in _KEYWORDS.split():
         if name.startswith(lower) and len(lower) >= _LEAST.get(name, len(name)):
-            if name not in actions:
+            if name not in _ACTIONS:
                 raise unsupported(PROGRAM, name)
-            return word, actions[name]
+            return name
     raise Stop(f"invalid keyword: {word}\n")
 
 
@@ -154,6 +138,7 @@ def _help(_call: Call) -> Reply:
 
 def _ping(call: Call) -> Reply:
     call.wants(0, 0)
+    call.controller.ping()
     return Reply(clusterreport.ping_line(call.controller.settings))
 
 
@@ -185,3 +170,23 @@ def _update(call: Call) -> Reply:
         if any(len(word) >= 3 and key.startswith(word) for word in keys):
             raise unsupported(PROGRAM, f"update {key}")
     raise Stop(_NO_ENTITY)
+
+
+_ACTIONS: Mapping[str, Callable[[Call], Reply]] = {
+    "help": _help,
+    "hold": hold,
+    "notify": notify,
+    "ping": _ping,
+    "release": release,
+    "requeue": requeue,
+    "requeuehold": requeuehold,
+    "resume": resume,
+    "show": show,
+    "suspend": suspend,
+    "uhold": uhold,
+    "update": _update,
+    "version": _version,
+    "wait_job": wait_job,
+    "write": write,
+}
+"""What carries out a keyword."""

@@ -76,6 +76,7 @@ def shows_hosts(arguments: Sequence[str]) -> bool:
 
 def _show_config(call: Call, _which: str | None) -> Reply:
     """Everything, whatever parameter is named (measured)."""
+    call.controller.ping()
     stamps = call.stamps()
     return Reply(clusterreport.config_report(call.controller.settings, stamps, call.invocation.now), stamps.complaint)
 
@@ -190,6 +191,7 @@ def _node_names(text: str, release: str) -> list[str] | None:
 
 def _show_licenses(call: Call, which: str | None) -> Reply:
     controller = call.controller
+    controller.ping()
     if not controller.settings.licenses:
         return Reply("No licenses configured in Slurm.\n")
     names = sorted(name for name in controller.settings.licenses if which in (None, name))
@@ -204,6 +206,7 @@ def _show_licenses(call: Call, which: str | None) -> Reply:
 
 
 def _show_reservations(call: Call, which: str | None) -> Reply:
+    call.controller.ping()
     if which is None:
         return Reply("" if call.quiet else "No reservations in the system\n")
     raise Stop(stdout=f"Reservation {which} not found\n")

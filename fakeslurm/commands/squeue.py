@@ -19,6 +19,7 @@ from fakeslurm.commands.queuearrays import combine, one_by_one
 from fakeslurm.commands.queueorder import order_jobs, order_steps
 from fakeslurm.commands.stamps import Stamps
 from fakeslurm.commands.stepfields import StepColumns
+from fakeslurm.commands.unreachable import Unanswered
 from fakeslurm.jobarray import TEXT_LENGTH
 
 if TYPE_CHECKING:
@@ -171,6 +172,9 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         if request.json:
             return Reply(_json(request, invocation, controller, [_PROGRAM, *argv]), request.complaints)
         return _steps(request, invocation, controller) if request.of_steps else _jobs(request, invocation, controller)
+    except Unanswered as error:
+        error.said = request.complaints
+        raise
     except Stop as stop:
         return Reply(stop.reply.stdout, request.complaints + stop.reply.stderr, stop.reply.returncode)
 

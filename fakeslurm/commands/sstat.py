@@ -14,12 +14,13 @@ from fakeslurm.commands.accountfields import FieldError, Kind, Sheet, columns, h
 from fakeslurm.commands.answers import Stop, unsupported
 from fakeslurm.commands.base import Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.stepfields import ShownStep, running_steps
+from fakeslurm.commands.unreachable import Unanswered
 from slurmkit.slurm import hostlist
 
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["OPTIONS", "run"]
+__all__ = ["OPTIONS", "run", "wanted"]
 
 _PROGRAM = "sstat"
 _ERROR = f"{_PROGRAM}: error: "
@@ -105,15 +106,20 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
             sheet = Sheet(columns(fields, _FIELDS, _text), None if trailing is None else "|", bool(trailing))
         except FieldError as error:
             raise Stop(f"{_ERROR}{error}\n") from None
-        steps, complaints = _steps([_wanted(word) for word in words], controller, every="allsteps" in flags)
-        return Reply(("" if "noheader" in flags else sheet.header()) + sheet.rows(steps), complaints)
+        head = "" if "noheader" in flags else sheet.header()
+        try:
+            steps, complaints = _steps([wanted(word) for word in words], controller, every="allsteps" in flags)
+        except Unanswered as error:
+            error.printed = head
+            raise
+        return Reply(head + sheet.rows(steps), complaints)
     except UsageError as error:
         return error.reply(1)
     except Stop as stop:
         return stop.reply
 
 
-def _wanted(word: str) -> tuple[int, str]:
+def wanted(word: str) -> tuple[int, str]:
     """``5``, ``5.0``, ``5.batch``: the job, and the step, empty for none."""
     match = re.fullmatch(r"([0-9]+)(?:\.([0-9]*|batch|extern))?", word, re.ASCII)
     if match is not None and match[2] == "":

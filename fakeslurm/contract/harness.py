@@ -21,6 +21,7 @@ from slurmkit.slurm.states import is_terminal
 
 if TYPE_CHECKING:
     from fakeslurm import FakeSlurm
+    from fakeslurm.throwaway import ThrowawaySlurm
     from slurmkit.backends.cli import CliBackend
 
 __all__ = ["Result", "SlurmUnderTest", "release", "shown", "until", "wait_for_reason"]
@@ -89,6 +90,7 @@ class SlurmUnderTest:
     base_environment: Mapping[str, str]
     _run: Run
     fake: FakeSlurm | None = None
+    real: ThrowawaySlurm | None = None
     _stack: ExitStack = attrs.field(factory=ExitStack)
     _scripts: int = 0
     _submitted: list[str] = attrs.field(factory=list)
@@ -118,9 +120,11 @@ class SlurmUnderTest:
         )
 
     @classmethod
-    def on_real(cls, real: Any, *, workdir: Path) -> SlurmUnderTest:
+    def on_real(cls, real: ThrowawaySlurm, *, workdir: Path) -> SlurmUnderTest:
         """On a running `ThrowawaySlurm`, which stays up for the next test."""
-        return cls._on_commands("real", real.environ(), workdir)
+        slurm = cls._on_commands("real", real.environ(), workdir)
+        slurm.real = real
+        return slurm
 
     @classmethod
     def on_site(cls, *, workdir: Path) -> SlurmUnderTest:

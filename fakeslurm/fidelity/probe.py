@@ -127,7 +127,7 @@ class Probe:
         """What a command says on its stderr."""
         with LocalCaller(tuple(argv), str(self._slurm.directory), environ, None) as caller:
             try:
-                self._slurm._service.call_in_time(caller, _WAITS if argv[0] in ("srun", "salloc") else _ENDS)
+                self._slurm._service.call(caller, "backend", _WAITS if argv[0] in ("srun", "salloc") else _ENDS)
             except TimeoutError:
                 if argv[0] not in ("srun", "salloc"):
                     raise

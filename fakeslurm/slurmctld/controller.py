@@ -101,6 +101,9 @@ class Controller:
         """What sacct sees."""
         return self._state.accounting
 
+    def ping(self) -> None:
+        """It answers. Commands that print nothing but the configuration call this where Slurm's ask for that."""
+
     # Requests of the commands. Each raises SlurmError with Slurm's words when it is refused.
 
     def submit(self, description: JobDescription, now: float) -> int:

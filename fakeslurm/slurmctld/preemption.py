@@ -22,8 +22,6 @@ _ATTEMPTS = 3
 _A_MOMENT = 1e-3
 _BACKFILL = 1.0
 """bf_interval of the clusters that this was measured on."""
-_MESSAGE_TIMEOUT = 10.0
-"""MessageTimeout: so long after KillWait a job that has preempted others gives them before it preempts again."""
 
 
 @frozen
@@ -104,7 +102,7 @@ class Preemption:
             elif victim.grace_end is None or state.now >= victim.grace_end:
                 victim.preempt_time = state.now
                 self._running.preempt(victim)
-        patience = state.settings.kill_wait + _MESSAGE_TIMEOUT
+        patience = state.settings.kill_wait + state.settings.message_timeout
         graces = [victim.grace_end or 0.0 for victim in victims if not victim.completing]
         job.may_preempt_at = max([state.now + patience, *graces])
         state.timers.set("preempt", job.job_id, job.may_preempt_at)

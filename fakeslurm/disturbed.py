@@ -1,0 +1,103 @@
+"""What becomes of a call that a fault has hit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from fakeslurm.commands.unreachable import Unanswered, without_controller
+
+if TYPE_CHECKING:
+    from fakeslurm.engine import Engine
+    from fakeslurm.faults.base import Disturbance
+    from fakeslurm.faults.plan import Plan
+    from fakeslurm.ledger import Call
+    from fakeslurm.server import Caller
+
+__all__ = ["disturbed"]
+
+Run = Callable[["Caller", "Engine"], int]
+"""Carries out the command; its return code."""
+
+
+class _Held:
+    """A caller who gets what is printed when it is let go, and who is told nothing before."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._texts: dict[int, list[str]] = {1: [], 2: []}
+        self.argv = caller.argv
+        self.cwd = caller.cwd
+        self.environ: Mapping[str, str] = caller.environ
+        self.fds = caller.fds
+
+    @property
+    def umask(self) -> int:
+        return self._caller.umask
+
+    def read(self, path: str | None) -> bytes:
+        return self._caller.read(path)
+
+    def print(self, fd: int, text: str) -> None:
+        self._texts[fd].append(text)
+
+    def answer(self, code: int) -> None:
+        """It hears it when it is let go."""
+
+    def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
+        self._caller.listen(on_signal, on_gone)
+
+    def chdir(self, path: str) -> None:
+        self._caller.chdir(path)
+
+    def run(self, argv: tuple[str, ...], environ: Mapping[str, str], on_end: Callable[[int | None], None]) -> None:
+        self._caller.run(argv, environ, on_end)
+
+    def kill(self, number: int) -> None:
+        self._caller.kill(number)
+
+    def gone(self) -> None:
+        self._caller.gone()
+
+    def texts(self) -> tuple[str, str]:
+        return "".join(self._texts[1]), "".join(self._texts[2])
+
+
+def disturbed(
+    what: Disturbance, call: Call, caller: Caller, engine: Engine, run: Run, plan: Plan, timeout: float | None
+) -> int:
+    """The return code. TimeoutError when the answer would not have come within `timeout` seconds, which have passed then."""
+    held, seconds = _Held(caller), what.delay
+    if what.unanswered is None:
+        code = run(held, engine)
+    else:
+        if what.accepted:
+            run(_Held(caller), engine)
+        settings = engine.controller.settings
+        try:
+            code = run(held, without_controller(engine))
+            plan.spare(call)
+        except Unanswered as error:
+            reply, requests = what.unanswered(call.command, call.argv, settings)
+            held.print(1, f"{error.printed}{reply.stdout}")
+            held.print(2, f"{error.said}{reply.stderr}")
+            code = reply.returncode
+            seconds += requests * what.patience
+    texts = held.texts()
+    if what.edit is not None:
+        texts = what.edit(*texts)
+    _wait(engine, seconds, timeout, call)
+    for fd, text in zip((1, 2), texts, strict=True):
+        caller.print(fd, text)
+    return code
+
+
+def _wait(engine: Engine, seconds: float, timeout: float | None, call: Call) -> None:
+    late = timeout is not None and seconds >= timeout
+    left = timeout if late and timeout is not None else seconds
+    if left > 0:
+        engine.wait(lambda _now: None, left)
+    if engine.closed:
+        raise RuntimeError("this FakeSlurm is closed")
+    if late:
+        raise TimeoutError(f"{call.command} did not answer within {timeout:g} s")

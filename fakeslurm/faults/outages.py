@@ -1,0 +1,75 @@
+"""Faults of a controller that does not answer. What the commands print then was measured: docs/measured/faults.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+from attrs import field, frozen
+
+from fakeslurm.faults.base import Disturbance, Kind
+from fakeslurm.messages import CONNECT_FAILURE, SOCKET_TIMEOUT
+
+if TYPE_CHECKING:
+    from fakeslurm.commands.base import Reply
+    from fakeslurm.ledger import Call
+    from fakeslurm.model import Settings
+
+__all__ = ["ControllerDown", "ControllerTimeout", "is_duration"]
+
+ASK_CONTROLLER = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo", "salloc", "sstat")
+
+
+@frozen
+class _Unanswered:
+    """What commands print; a value."""
+
+    why: str
+
+    def __call__(self, command: str, argv: Sequence[str], settings: Settings) -> tuple[Reply, int]:
+        from fakeslurm.commands.unanswered import unanswered  # which knows all commands
+
+        return unanswered(command, argv, self.why, settings)
+
+
+def is_duration(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """A validator: a number of seconds, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name}={value!r}; expected a number of seconds")
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{attribute.name}={value!r}; expected a number of seconds, 0 or more")
+
+
+@frozen(kw_only=True)
+class ControllerDown(Kind):
+    """Nobody listens where slurmctld should: the commands give up after half of MessageTimeout, or `seconds`."""
+
+    name: ClassVar[str] = "controller_down"
+    hits_calls_of: ClassVar[tuple[str, ...]] = ASK_CONTROLLER
+
+    seconds: float | None = field(default=None, validator=attrs.validators.optional(is_duration))
+
+    def disturb(self, call: Call, settings: Settings) -> Disturbance:
+        patience = settings.message_timeout / 2 if self.seconds is None else self.seconds
+        return Disturbance(unanswered=_Unanswered(CONNECT_FAILURE), patience=patience)
+
+
+@frozen(kw_only=True)
+class ControllerTimeout(Kind):
+    """slurmctld takes requests and does not answer: the commands give up after MessageTimeout, or `seconds`.
+
+    `accepted`: what they asked for is carried out all the same, of which they know nothing; not of srun and salloc, which give up
+    what they have asked for.
+    """
+
+    name: ClassVar[str] = "controller_timeout"
+    hits_calls_of: ClassVar[tuple[str, ...]] = ASK_CONTROLLER
+
+    accepted: bool = field(default=False, validator=attrs.validators.instance_of(bool))
+    seconds: float | None = field(default=None, validator=attrs.validators.optional(is_duration))
+
+    def disturb(self, call: Call, settings: Settings) -> Disturbance:
+        patience = float(settings.message_timeout) if self.seconds is None else self.seconds
+        accepted = self.accepted and call.command not in ("srun", "salloc")
+        return Disturbance(unanswered=_Unanswered(SOCKET_TIMEOUT), patience=patience, accepted=accepted)
