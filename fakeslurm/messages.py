@@ -87,6 +87,8 @@ STEP_FAILED = "*** {name} ON {node} FAILED (non-zero exit code or other failure 
 
 UNAVAILABLE_NODES = "ReqNodeNotAvail, UnavailableNodes:{nodes}"
 """A reason of a pending job (measured)."""
+MAY_BE_RESERVED = "ReqNodeNotAvail, May be reserved for other job"
+"""A reason of a pending job (measured)."""
 TOO_FEW_NODES = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
 """A reason of a pending job (measured)."""
 

@@ -47,6 +47,8 @@ class Profile:
     """A submission that is refused for its features uses up no job id."""
     counted_tasks_in_blocks: bool
     """The tasks of a step that has as many as CPUs allow (``srun -c``) are in blocks, however few they are."""
+    names_kept_nodes: bool
+    """The reason ReqNodeNotAvail of a job names the nodes that jobs ahead keep for themselves."""
     steps_go_round: bool
     """The nodes of a step smaller than its job are looked for from behind those of the step before; before that from the job's first."""
     refuses_unlimited_with_deadline: bool
@@ -118,6 +120,7 @@ PROFILES: Mapping[str, Profile] = {
         nodelist_offers_nodes=False,
         tasks_fit_nodes=False,
         counted_tasks_in_blocks=False,
+        names_kept_nodes=True,
         steps_go_round=False,
         features_need_no_id=False,
         refuses_unlimited_with_deadline=False,
@@ -161,6 +164,7 @@ PROFILES: Mapping[str, Profile] = {
         nodelist_offers_nodes=True,
         tasks_fit_nodes=True,
         counted_tasks_in_blocks=True,
+        names_kept_nodes=False,
         steps_go_round=True,
         features_need_no_id=True,
         refuses_unlimited_with_deadline=True,

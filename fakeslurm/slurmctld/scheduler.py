@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from fakeslurm import messages
 from fakeslurm.hetjob import HetJob
@@ -20,10 +20,9 @@ from fakeslurm.slurmctld.gang import Gang, Overlay
 from fakeslurm.slurmctld.preemption import Preemption
 from fakeslurm.slurmctld.queue import Queue
 from fakeslurm.slurmctld.released import Released
-from fakeslurm.slurmctld.resources import bits
 from fakeslurm.slurmctld.selection import Candidate, Share, select
 from fakeslurm.slurmctld.state import State
-from slurmkit.slurm import hostlist
+from fakeslurm.slurmctld.verdict import unavailable, verdict
 
 __all__ = ["Request", "Scheduler"]
 
@@ -60,6 +59,24 @@ class _Reservation:
     known: tuple[int, float] | None = field(default=None)
 
 
+@define
+class _Pass:
+    """What one pass has found so far. Nodes are bit masks."""
+
+    left: int
+    """The nodes that those looked at have not kept."""
+    reservations: dict[str | int, _Reservation] = Factory(dict)
+    """Of the first job that holds up a partition, by its name; of those that keep only the nodes which they name, by their id."""
+    looked_at: dict[str, int] = Factory(dict)
+    """How many jobs of each partition were looked at in vain."""
+    told: set[int] = Factory(set)
+    """Those whose reason was looked at."""
+    behind_het: set[str] = Factory(set)
+    """The partitions in which a heterogeneous job was met."""
+    closed: set[str] = Factory(set)
+    """The partitions of which the first job holds up all others: nobody else was looked at, but by backfill."""
+
+
 class Scheduler:
     """The queues. `start` is called with (job id, partition, shares, jobs whose CPUs it may have as well) for each job that may start.
 
@@ -88,6 +105,11 @@ class Scheduler:
         self._changed = False
         self._available = state.resources.available
         """The nodes that were available at the last pass."""
+        self._told: set[int] = set()
+        """The jobs that the last pass gave a reason other than their turn."""
+        self._closed: set[str] = set()
+        """As the last pass has found them."""
+        self._names_kept = state.settings.profile.names_kept_nodes
         self._seen = 0
         """The version of the resources at the last pass."""
 
@@ -113,6 +135,7 @@ class Scheduler:
         job.reason = Reason.PRIORITY  # unless a pass says otherwise
         # Those ahead may all lack nodes, and then it is as if it were the first.
         ahead = behind and self._resources.available == self._resources.all and not self._preempts
+        ahead = ahead and self._closed.issuperset(request.partitions)
         self._changed |= not ahead or request.demand.min_cpus <= self._resources.free_cpus
 
     def remove(self, job_id: int) -> None:
@@ -120,8 +143,8 @@ class Scheduler:
         request = self._requests.get(job_id)
         if request is not None:
             first = any(self._queues[name].head == job_id for name in request.partitions)
-            # Those ahead may all lack nodes, and then it was as if it were the first.
-            self._changed |= first or self._resources.available != self._resources.all
+            # Those ahead may all lack nodes, and then it was as if it were the first; or it kept nodes for itself.
+            self._changed |= first or job_id in self._told or self._resources.available != self._resources.all
             self._drop(job_id)
 
     def _drop(self, job_id: int) -> None:
@@ -143,67 +166,93 @@ class Scheduler:
 
     def _pass(self, now: float) -> None:
         """Look at the first jobs of each partition once. A job that starts may let others into the queue: `_changed`."""
-        reservations: dict[str, _Reservation] = {}
-        looked_at: dict[str, int] = {}
-        unlicensed: set[int] = set()
-        for name, job_id in self._in_order(looked_at):
-            if not self._resources.free_cpus and not self._preempts:
-                break
+        look = _Pass(self._resources.all)
+        for name, job_id in self._in_order(look.looked_at):
+            if name in look.reservations and not self._resources.free_cpus and not self._preempts:
+                look.looked_at[name] = _DEPTH
+                continue
             request = self._requests.get(job_id)
             if request is None:
                 continue  # it was in another partition's queue, and has started
             job = self._jobs[job_id]
             if now < job.elsewhere_at and name != job.preempts_in:
+                look.told.add(job_id)
                 continue  # it has just preempted others, and may have their nodes soon
             if job.het is not None:
-                reservation = self._try_het(job.het, reservations.values(), now)
+                reservation = self._try_het(job.het, look.reservations.values(), now)
+                look.behind_het.add(name)
                 if reservation is not None:
-                    reservations.setdefault(name, reservation)
+                    look.reservations.setdefault(name, reservation)
+                    look.closed.add(name)
                 continue
             licensed = self._resources.licenses.suffice
             while job_id in self._requests and licensed(request.demand.licenses):
-                found = self._find(job, request, name, reservations.values(), now)
+                found = self._find(job, request, name, look, now)
                 if found is None:
                     break
                 self._start(job_id, name, found.shares, found.beneath)  # of an array one element, then the next
-            if job_id not in self._requests:
-                continue
-            if not licensed(request.demand.licenses):  # holds up nobody (measured)
-                job.reason = Reason.LICENSES
-                unlicensed.add(job_id)
-                continue
-            looked_at[name] = looked_at.get(name, 0) + 1
-            if self._lacks_nodes(job, request, name):
-                continue  # it holds up nobody
-            if self._preemption.enabled:
-                mask = self._resources.partition_masks[name] & ~self._reserved(job, reservations.values(), now)
-                select_without = self._select_without(request.demand, mask, Released.add)
-                self._preemption.make_room(job, name, select_without, first=name not in reservations)
-            if name in reservations:
-                job.reason = Reason.PRIORITY
-            else:
-                beneath = self._gang.beneath(name) if self._gang.enabled else ()
-                reservations[name] = _Reservation([(request.demand, self._resources.partition_masks[name])], beneath)
-        for name, queue in self._queues.items():
-            self._explain(name, queue, unlicensed)
-        self._available = self._resources.available
+            if job_id in self._requests:
+                self._leave_waiting(job, request, name, look, now)
+        self._give_way(look.told)
+        self._closed = look.closed
 
-    def _explain(self, partition: str, queue: Queue, unlicensed: Collection[int]) -> None:
-        """The first job that waits for its turn has the reason Resources; all reasons are looked at when nodes have come or gone."""
-        reason = Reason.RESOURCES
-        for _, _, job_id in queue:
-            job = self._jobs[job_id]
-            if job.het is not None:
-                reason = Reason.PRIORITY  # of whoever comes behind it
+    def _leave_waiting(self, job: Job, request: Request, name: str, look: _Pass, now: float) -> None:
+        """Why a job that this pass does not start waits, and what it keeps from those behind it."""
+        if not self._resources.licenses.suffice(request.demand.licenses):  # holds up nobody (measured)
+            job.reason = Reason.LICENSES
+            look.told.add(job.job_id)
+            return
+        look.looked_at[name] = look.looked_at.get(name, 0) + 1
+        if self._lacks_nodes(job, request, name):  # holds up nobody
+            look.told.add(job.job_id)
+            return
+        mask = self._resources.partition_masks[name]
+        if self._preemption.enabled:
+            free = mask & ~self._reserved(job, look.reservations.values(), now)
+            select_without = self._select_without(request.demand, free, Released.add)
+            self._preemption.make_room(job, name, select_without, first=name not in look.reservations)
+        if name in look.reservations:
+            return
+        found = verdict(request.demand, name, look.left, self._resources, self._exclusive, self._names_kept)
+        look.told.add(job.job_id)
+        self._tell(job, request, name, Reason.PRIORITY if name in look.behind_het else found.reason)
+        look.left &= ~found.keeps
+        if found.closes and look.looked_at[name] == 1:
+            look.closed.add(name)
+        if found.keeps:
+            beneath = self._gang.beneath(name) if self._gang.enabled else ()
+            look.reservations[name if found.closes else job.job_id] = _Reservation([(request.demand, mask)], beneath)
+
+    def _exclusive(self) -> int:
+        """The nodes that a job has to itself."""
+        mask = 0
+        for job_id, job in self._running.items():
+            if job.description.exclusive:
+                mask |= self._resources.nodes_of(job_id)
+        return mask
+
+    def _tell(self, job: Job, request: Request, partition: str, reason: str) -> None:
+        if reason == Reason.RESOURCES and job.reason != reason:
+            self._look(job, request.demand, [partition])
+        if reason.startswith(Reason.NODE_NOT_AVAILABLE):
+            job.waited_for = Reason.NODE_NOT_AVAILABLE
+        job.reason = reason
+
+    def _give_way(self, told: set[int]) -> None:
+        """Whom the pass has told nothing wait for their turn; all reasons are looked at when nodes have come or gone."""
+        same_nodes = self._available == self._resources.available
+        others = self._told if same_nodes else {job_id for queue in self._queues.values() for _, _, job_id in queue}
+        for job_id in others - told:
+            request, job = self._requests.get(job_id), self._jobs.get(job_id)
+            if request is None or job is None or job.het is not None:
                 continue
-            if job_id in unlicensed or self._lacks_nodes(job, self._requests[job_id], partition):
-                continue
-            if reason is Reason.RESOURCES and job.reason != reason:
-                self._look(job, self._requests[job_id].demand, [partition])
-            job.reason = reason
-            if self._available == self._resources.available:
-                break
-            reason = Reason.PRIORITY
+            if same_nodes:
+                if not job.reason.startswith(Reason.NODE_NOT_AVAILABLE):  # which stays (measured)
+                    job.reason = Reason.PRIORITY
+            elif not all(self._lacks_nodes(job, request, name) for name in request.partitions):
+                job.reason = Reason.PRIORITY
+        self._told = told
+        self._available = self._resources.available
 
     def _lacks_nodes(self, job: Job, request: Request, partition: str) -> bool:
         """Whether a job waits for nodes that are down, drained or failing; if so, that is its reason (measured)."""
@@ -215,19 +264,15 @@ class Scheduler:
         usable = mask & resources.available & ~demand.excluded
         wanted = demand.required & missing
         if wanted:
-            job.reason = self._unavailable(wanted)
+            job.reason = unavailable(wanted, resources)
         elif usable.bit_count() < demand.min_nodes:
             job.reason = messages.TOO_FEW_NODES
         elif select(demand, resources.candidates(demand, usable, empty=True)) is None:
-            job.reason = self._unavailable(missing)
+            job.reason = unavailable(missing, resources)
         else:
             return False
         job.waited_for = Reason.NODE_NOT_AVAILABLE
         return True
-
-    def _unavailable(self, mask: int) -> str:
-        names = (self._resources.by_index[index].node.name for index in bits(mask))
-        return messages.UNAVAILABLE_NODES.format(nodes=hostlist.compress(names))
 
     def _in_order(self, looked_at: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         """(partition, job id) of all queues together, by tier and priority; of each until enough have been looked at in vain."""
@@ -241,17 +286,15 @@ class Scheduler:
         for _, _, _, job_id, name in merge(*(keyed(name, queue) for name, queue in self._queues.items() if queue)):
             yield name, job_id
 
-    def _find(
-        self, job: Job, request: Request, partition: str, reservations: Collection[_Reservation], now: float
-    ) -> Overlay | None:
+    def _find(self, job: Job, request: Request, partition: str, look: _Pass, now: float) -> Overlay | None:
         demand = request.demand
         mask = self._resources.partition_masks[partition]
         shares = self._find_free(demand, mask)
         if shares is None and not self._gang.enabled:
             return None
-        if reservations:
-            mask &= ~self._reserved(job, reservations, now)
-            shares = self._find_free(demand, mask)
+        if look.reservations:
+            mask &= ~self._reserved(job, look.reservations.values(), now)
+            shares = self._find_free(demand, mask & look.left) or self._find_free(demand, mask)
         if shares is not None:
             return Overlay(shares, ())
         return self._find_overlay(demand, partition, mask) if self._gang.enabled else None
