@@ -191,3 +191,31 @@ def test_backoff_grows_to_its_ceiling(failures: int, jitter: float) -> None:
     pause = backoff(failures, lambda low, high: jitter)
     assert 0.75 <= pause <= 75.0
     assert backoff(failures + 1, lambda low, high: jitter) >= pause
+
+
+def test_backoff_is_jittered_around_a_power_of_two() -> None:
+    asked: list[tuple[float, float]] = []
+
+    def middle(low: float, high: float) -> float:
+        asked.append((low, high))
+        return (low + high) / 2
+
+    assert [backoff(failures, middle) for failures in (1, 2, 3, 7)] == [1.0, 2.0, 4.0, 60.0]
+    assert set(asked) == {(0.75, 1.25)}
+    assert backoff(10_000, middle, ceiling=1e12) == 2.0**30, "and no number that is too large for a float"
+
+
+def test_an_answer_for_somebody_else_may_be_half_as_old_as_the_latest_one() -> None:
+    pace = Pace(100.0)
+    assert pace.max_age(100.0) == 0.0
+    assert pace.max_age(110.0) == 5.0
+    pace.asked(110.0, hurry=False)
+    assert pace.max_age(114.0) == 2.0
+    assert pace.max_age(109.0) == 0.0, "a clock that has gone back"
+
+
+def test_in_a_hurry_no_answer_from_before_the_sign_will_do() -> None:
+    pace = Pace(100.0)
+    pace.signed(120.0)
+    assert pace.max_age(120.0) == 0.0
+    assert pace.max_age(120.5) == 0.5

@@ -522,6 +522,61 @@ def test_a_failing_sacct_does_not_stop_squeue() -> None:
     assert slurm.count("sacct") == 4, "after 1, 2, 4 s"
 
 
+def test_sacct_is_forgiven_its_failures_once_it_answers(caplog: pytest.LogCaptureFixture) -> None:
+    slurm = Slurm({"1": "RUNNING"}, booked={})
+    clock = ManualClock()
+    status = service(slurm, "1", "2", clock=clock)
+
+    def asked(failure: SchedulerError | None, seconds: int) -> int:
+        slurm.accounting_failure, before = failure, slurm.count("sacct")
+        for _ in range(seconds):
+            status.snapshot(["1", "2"], max_age=0)
+            clock.now += 1
+        return slurm.count("sacct") - before
+
+    failure = SchedulerError("no answer of the database")
+    assert asked(failure, 7) == 3, "at 0, 1, 3"
+    assert "sacct did not answer about 1 job(s), next try in 4.0 s: no answer of the database" in caplog.messages
+    assert asked(None, 2) == 2
+    assert asked(failure, 7) == 3, "and so again"
+
+
+def test_a_failing_scontrol_has_not_denied_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    class Mute(Slurm):
+        def show(self, job_id: str) -> Record | None:
+            super().show(job_id)
+            if self.count("scontrol") < 3:
+                raise SchedulerError(f"no answer about {job_id}")
+            return None
+
+    slurm = Mute({}, booked=None)
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    for _ in range(5):
+        status.snapshot(["1"], max_age=0)
+        clock.now += 1
+    assert slurm.count("scontrol") == 3, "until it has answered"
+    assert [m for m in caplog.messages if "scontrol" in m] == [
+        "scontrol did not answer about job 1: no answer about 1"
+    ] * 2
+
+
+def test_the_journal_is_heard_where_there_is_no_accounting() -> None:
+    status = StatusService(Slurm({}), ManualClock(), uniform=lambda low, high: 1.0)
+    heard: list[Snapshot] = []
+    end = JournalEnd(0, "FAILED", "1:0")
+    status.track("1", token="", created=0.0, listener=heard.append, journal=lambda: end)
+    assert status.snapshot(["1"], max_age=0)["1"].source == "journal"
+    assert [snapshot.state for snapshot in heard] == ["FAILED"]
+
+
+def test_where_there_is_accounting_the_journal_waits_for_it() -> None:
+    status = StatusService(Slurm({}, booked={}), ManualClock(), uniform=lambda low, high: 1.0)
+    end = JournalEnd(0, "FAILED", "1:0")
+    status.track("1", token="", created=0.0, listener=lambda _: None, journal=lambda: end)
+    assert status.snapshot(["1"], max_age=0) == {}
+
+
 def test_no_slurm_at_all_is_an_error() -> None:
     slurm = Slurm({"1": "RUNNING"})
     slurm.failure = SchedulerNotFound("no squeue")
