@@ -383,3 +383,104 @@ def test_reading_a_context_needs_no_process_and_no_file() -> None:
     text = json.dumps(STEP_24_11 | {"SLURM_PROCID": "3", "SLURM_LOCALID": "3"})
     done = subprocess.run([sys.executable, "-c", code], input=text, env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "3\n"
+
+
+# A job without a step of its own, and the names of old
+
+
+OLD = {"SLURM_JOBID": "12", "SLURM_NODELIST": "n[1-2]", "SLURM_NPROCS": "3", "SLURM_TASKS_PER_NODE": "2,1"}
+
+
+def test_the_names_of_old_will_do() -> None:
+    context = JobContext.from_env(OLD)
+    assert (context.job_id, context.world_size, context.tasks_per_node) == ("12", 3, (2, 1))
+    assert context.hostnames == N12
+    assert context.master_port == JobContext.from_env(OLD | {"SLURM_JOB_ID": "12"}).master_port
+
+
+def test_where_no_rank_is_said_it_is_the_first() -> None:
+    assert facts(JobContext.from_env(OLD)) == ((0, 0, 0), (3, 2, 2), ((2, 1), N12, "n1"))
+    placed = OLD | {"SLURM_PROCID": "2", "SLURM_LOCALID": "0", "SLURM_NODEID": "1"}
+    assert facts(JobContext.from_env(placed)) == ((2, 0, 1), (3, 1, 2), ((2, 1), N12, "n2"))
+
+
+def test_slurms_own_name_of_the_node_comes_first() -> None:
+    assert JobContext.from_env(OLD | {"SLURMD_NODENAME": "n1.example.org"}).hostname == "n1.example.org"
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        (OLD | {"SLURM_NPROCS": "4"}, "SLURM_TASKS_PER_NODE is '2,1', which is 3 tasks, but SLURM_NTASKS is 4"),
+        (
+            OLD | {"SLURM_TASKS_PER_NODE": "3"},
+            "SLURM_TASKS_PER_NODE is '3', which is 1 nodes, but the nodes are 'n[1-2]'",
+        ),
+        (
+            recorded("uneven 4,2,1", "all.0") | {"SLURM_STEP_TASKS_PER_NODE": "4,2"},
+            "SLURM_STEP_TASKS_PER_NODE is '4,2', which is 2 nodes, but the nodes are 'n[1-3]', which is 3",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named_by_its_variable(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(JobEnvironmentError, match=re.escape(words)):
+        JobContext.from_env(environ)
+
+
+def test_the_local_context_is_whole() -> None:
+    context = JobContext.local()
+    assert context.tasks_per_node == (1,)
+    assert context.hostnames == (context.hostname,) == (os.uname().nodename,)
+    assert context.master_port == runtime.FIRST_PORT + os.getpid() % runtime.PORTS
+
+
+def test_a_fake_context_has_the_variables_of_a_step() -> None:
+    context = JobContext.fake((2, 1), rank=2)
+    expected = {
+        "SLURM_JOB_ID": "1",
+        "SLURM_JOB_NODELIST": "n[1-2]",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_JOB_PARTITION": "fake",
+        "SLURM_NNODES": "2",
+        "SLURM_NTASKS": "3",
+        "SLURM_TASKS_PER_NODE": "2,1",
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NODELIST": "n[1-2]",
+        "SLURM_STEP_NUM_NODES": "2",
+        "SLURM_STEP_NUM_TASKS": "3",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1",
+        "SLURM_PROCID": "2",
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "1",
+        "SLURMD_NODENAME": "n2",
+    }
+    assert dict(context.environment) == expected
+
+
+def test_a_field_of_a_fake_context_may_be_taken_away() -> None:
+    assert (
+        JobContext.fake(array_job_id=None, partition=None, step_id=None)
+        .environment.keys()
+        .isdisjoint({"SLURM_JOB_PARTITION", "SLURM_STEP_ID", "SLURM_ARRAY_JOB_ID"})
+    )
+
+
+def test_a_refused_field_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(TypeError) as raised:
+        JobContext.fake(world_size=3)
+    _, _, valid = str(raised.value).partition("besides tasks_per_node and rank it takes ")
+    left = {field.name for field in attrs.fields(JobContext)} - {
+        *("rank", "local_rank", "node_rank", "world_size", "local_world_size", "num_nodes", "tasks_per_node")
+    }
+    assert set(valid.split(", ")) == left
+
+
+def test_the_environment_says_that_it_is_read_only() -> None:
+    with pytest.raises(TypeError, match=r"\Athe environment of a JobContext is read-only\Z"):
+        JobContext.local().environment["A"] = "b"  # type: ignore[index]
+
+
+def test_the_old_name_tells_of_a_job(no_job: pytest.MonkeyPatch) -> None:
+    for name, value in OLD.items():
+        no_job.setenv(name, value)
+    assert current_job_context().job_id == "12"
