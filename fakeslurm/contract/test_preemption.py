@@ -107,7 +107,7 @@ def test_cancelled(slurm: SlurmUnderTest, body: str, code: str, batch: str) -> N
 
 
 def test_steps_hear_of_it(slurm: SlurmUnderTest) -> None:
-    # One process: of a shell and its `sleep` each gets the signal, and if the shell hears of its child's death first, the step has FAILED (measured).
+    # One process: of a shell and its `sleep` each gets the signal, and if the shell hears of its child's death first, the step has FAILED.
     body = "srun -n1 sh -c 'touch runs.$SLURM_JOB_ID; exec sleep 300'"
     job_id = running(slurm, "-p", "cancel", "-w", "n1", "-n4", "-o", "o.txt", body=body)
     slurm.sbatch("true", "-p", "high", "-w", "n1")
