@@ -7,20 +7,19 @@ import re
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from copy import copy
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, frozen
 
 from fakeslurm.commands.base import Given, Invocation, Refused, parse_options
 from fakeslurm.commands.option_tables import srun_options
-from fakeslurm.commands.srun_step import Seen, StepRun
+from fakeslurm.commands.srun_step import StepRun
 from fakeslurm.commands.taskends import return_code
-from fakeslurm.model import Job, Step
+from fakeslurm.hetview import Seen, own_variables, views
+from fakeslurm.model import Step
 from fakeslurm.stepio import StepIO
 from fakeslurm.steps import File
-from slurmkit.slurm import layout
 
 if TYPE_CHECKING:
     from fakeslurm.engine import Engine
@@ -184,39 +183,12 @@ class HetRun:
         return True
 
     def _seen(self, steps: Sequence[Step]) -> list[Seen]:
-        """What the tasks of each part see: job and step as if they were one of all parts, with variables of their own.
-
-        srun sets these for one part after the other, so that a part has those of the parts before, too, and the first part,
-        which is launched last, those of all (measured).
-        """
         jobs = [self.engine.controller.jobs[part.job_id] for part in self.parts]
-        leader = jobs[0].het.job_id if jobs[0].het is not None else jobs[0].job_id
-        firsts = list(accumulate((step.ntasks for step in steps), initial=0))
-        named = list(zip(self.parts, steps, jobs, strict=True))
-        found = []
-        for place, (first, (_, step, job)) in enumerate(zip(firsts, named, strict=False)):
-            whole = copy(step)
-            whole.job_id = leader
-            whole.nodes = tuple(chain.from_iterable(one.nodes for one in steps))
-            whole.cpus_per_node = tuple(chain.from_iterable(one.cpus_per_node for one in steps))
-            whole.tasks = tuple(
-                tuple(rank + offset for rank in ranks)
-                for offset, one in zip(firsts, steps, strict=False)
-                for ranks in one.tasks
-            )
-            whole.gres = tuple(chain.from_iterable(one.gres or (0,) * len(one.nodes) for one in steps))
-            variables: dict[str, str] = {}
-            for other, its_step, its_job in named if place == 0 else named[: place + 1]:
-                variables |= _own_variables(other, its_step, its_job)
-            found.append(Seen(_as_one(jobs, leader, job), whole, first, self._of_all(jobs) | variables))
-        return found
-
-    def _of_all(self, jobs: Sequence[Job]) -> dict[str, str]:
-        cpus = layout.format(tuple(chain.from_iterable(job.cpus_per_node for job in jobs)))
-        found = {"SLURM_JOB_CPUS_PER_NODE": cpus, "SLURM_JOB_NUM_NODES": f"{sum(len(job.nodes) for job in jobs)}"}
-        packed = "SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0"
-        environ = self.invocation.environ
-        return found | ({packed: environ[packed]} if packed in environ else {})
+        own = [
+            own_variables(job, step, part.request, part.wishes.job_name)
+            for part, step, job in zip(self.parts, steps, jobs, strict=True)
+        ]
+        return views(jobs, steps, own, self.invocation.environ)
 
     def follow(self) -> None:
         """See all parts through, each in its own time."""
@@ -242,23 +214,3 @@ class HetRun:
     @property
     def wait_status(self) -> int:
         return max((part.wait_status for part in self.parts), key=lambda status: (status & 0x7F, status))
-
-
-def _own_variables(part: StepRun, step: Step, job: Job) -> dict[str, str]:
-    """What tells the tasks of one component from those of others."""
-    found = {"SLURM_JOB_NAME": part.wishes.job_name or job.description.name, "SLURM_DISTRIBUTION": step.distribution}
-    if part.request.ntasks_per_node is not None:
-        found["SLURM_NTASKS_PER_NODE"] = f"{part.request.ntasks_per_node}"
-    if part.request.cpus_per_task is not None:
-        found["SLURM_CPUS_PER_TASK"] = f"{part.request.cpus_per_task}"
-    return found
-
-
-def _as_one(jobs: Sequence[Job], leader: int, own: Job) -> Job:
-    """The job that the tasks see: with the leader's id and the nodes of all."""
-    job = copy(own)
-    job.job_id = leader
-    job.nodes = tuple(chain.from_iterable(one.nodes for one in jobs))
-    job.cpus_per_node = tuple(chain.from_iterable(one.cpus_per_node for one in jobs))
-    job.gres = tuple(chain.from_iterable(one.gres or (0,) * len(one.nodes) for one in jobs))
-    return job

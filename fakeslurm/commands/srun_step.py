@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from fakeslurm import environment
 from fakeslurm.commands.base import Invocation
@@ -17,8 +17,9 @@ from fakeslurm.commands.multiprog import MultiProg
 from fakeslurm.commands.srun_options import StepWishes
 from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
 from fakeslurm.filenames import FileNames
+from fakeslurm.hetview import Seen
 from fakeslurm.memory import OUT_OF_MEMORY
-from fakeslurm.model import Job, Step, StepRequest
+from fakeslurm.model import Step, StepRequest
 from fakeslurm.stepio import Rank, StepIO, Wanted
 from fakeslurm.steps import RunningStep, StepSpec, Task
 
@@ -36,17 +37,6 @@ _GATHER = 0.05
 """Seconds for which endings are gathered into one message, as srun does with those that arrive together."""
 _PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 _FORCED = (signal.SIGTERM, signal.SIGKILL)
-
-
-@frozen
-class Seen:
-    """Of a step of several components of a heterogeneous job: what the tasks of one of them see of all."""
-
-    job: Job
-    step: Step
-    first: int
-    """The rank of the component's first task."""
-    variables: Mapping[str, str]
 
 
 @define
