@@ -6,7 +6,7 @@ import heapq
 import math
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -21,6 +21,10 @@ _HARMLESS = (0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH)
 def _not_negative(what: object, attribute: object, value: float) -> None:
     if not value >= 0:
         raise ValueError(f"Simulated: {attribute.name} is {value!r}; valid: 0 or more")  # type: ignore[attr-defined]
+
+
+def _numbers(signals: Iterable[int]) -> frozenset[int]:
+    return frozenset(signals)
 
 
 @frozen
@@ -38,7 +42,7 @@ class Simulated:
     signal: int = field(default=0, converter=int, validator=_not_negative)
     outputs: str | Mapping[str, str] = ""
     result: object = None
-    ignores: frozenset[int] = field(default=frozenset(), converter=frozenset)
+    ignores: frozenset[int] = field(default=frozenset(), converter=_numbers)
 
     @property
     def wait_status(self) -> int:

@@ -45,8 +45,8 @@ class JobContext:
     """This process among the tasks of its step: ranks, layout, hosts.
 
     Inside ``srun`` the values are those of the step, which may be smaller than its job. In a batch script, which is one process on the
-    first node, they are those of rank 0 of the step that a bare ``srun`` would start there: all nodes, and the job's number of tasks (or,
-    where none was asked for, one task per node).
+    first node, they are those of rank 0 of the step that ``srun`` would start there: all nodes, and the job's number of tasks (or, where none
+    was asked for, one task per node; with ``--cpus-per-task`` srun has to be told that, or it fills whole nodes with tasks).
 
     ``tasks_per_node`` and ``hostnames`` say how many tasks run where. Which ranks these are depends on the step's distribution (block,
     cyclic, plane), so that only the own rank's place is known: `node_rank`, `local_rank`, `hostname`.
@@ -78,6 +78,9 @@ class JobContext:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> JobContext:
         """The context of the process that Slurm gave this environment. Pure. Raises `JobEnvironmentError`."""
+        raw = env
+        if "SLURM_HET_SIZE" in env and "SLURM_STEP_ID" not in env:
+            env = _of_first_component(env)
         read = _Reader(env)
         job_id = read.required("SLURM_JOB_ID", "SLURM_JOBID")
         job_number = read.number("SLURM_JOB_ID", "SLURM_JOBID")
@@ -91,10 +94,10 @@ class JobContext:
         else:
             hosts = read.hosts("SLURM_JOB_NODELIST", "SLURM_NODELIST")
             world_name = "SLURM_NTASKS"
-            world_size = read.number("SLURM_NTASKS", "SLURM_NPROCS", default=len(hosts))
             # Without a number of tasks, SLURM_TASKS_PER_NODE of an exclusive job counts its CPUs.
-            given = "SLURM_NTASKS" in env or "SLURM_NPROCS" in env
+            given = any(name in env for name in ("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE"))
             counts = read.layout("SLURM_TASKS_PER_NODE") if given else (1,) * len(hosts)
+            world_size = read.number("SLURM_NTASKS", "SLURM_NPROCS", default=sum(counts))
             rank, local_rank, node_rank = (read.number(name, default=0) for name in _PLACE)
         read.check_layout(hosts, counts, world_size, world_name)
         read.below("SLURM_PROCID", rank, world_size)
@@ -121,7 +124,7 @@ class JobContext:
             partition=env.get("SLURM_JOB_PARTITION"),
             master_addr=hosts[0],
             master_port=FIRST_PORT + job_number % PORTS,
-            environment={name: value for name, value in env.items() if name.startswith("SLURM")},
+            environment={name: value for name, value in raw.items() if name.startswith("SLURM")},
             job_dir=job_dir,
             output_dir=None if job_dir is None else job_dir / "output",
         )
@@ -189,6 +192,13 @@ class JobContext:
             "GROUP_RANK": str(self.node_rank),
             "NODE_RANK": str(self.node_rank),
         }
+
+
+def _of_first_component(env: Mapping[str, str]) -> dict[str, str]:
+    """The batch script of a heterogeneous job runs in its first component, of which some variables have a number (measured)."""
+    suffix = "_HET_GROUP_0"
+    mine = {name.removesuffix(suffix): value for name, value in env.items() if name.endswith(suffix)}
+    return {**mine, **env}
 
 
 _PLACE = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID")

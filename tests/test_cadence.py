@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakeslurm import strategies
 from slurmkit.polling.cadence import Budget, Cadence, Observation, Pace, Update, backoff
 
 STATES = ["PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "NEVER_HEARD_OF"]
 ENDS = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY"]
 
-intervals = st.lists(st.floats(min_value=0.01, max_value=100, allow_nan=False), min_size=1, max_size=4)
+intervals = st.lists(strategies.poll_intervals(), min_size=1, max_size=4)
 observations = st.builds(
     lambda state, attempt: Observation(state, state in ENDS, attempt),
     st.sampled_from(STATES + ENDS),

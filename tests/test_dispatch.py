@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakeslurm import strategies
+from fakeslurm.strategies import CallbackPlan
 from slurmkit.callbacks.base import HOOKS, BaseCallback, ExecutionLocus
 from slurmkit.callbacks.dispatch import fire, hears, merge, plan
 from slurmkit.errors import CallbackError
@@ -34,18 +36,8 @@ DEFAULTS = {
 def make(
     hooks: Mapping[str, ExecutionLocus | None], pickling: bool = True, heard: list[Any] | None = None
 ) -> BaseCallback:
-    """An instance of a new class that overrides `hooks`, each at a locus of its own or (None) at the default."""
     log = [] if heard is None else heard
-
-    def method(name: str) -> Any:
-        return lambda self, ctx: log.append((name, self, ctx))
-
-    loci = {name: locus for name, locus in hooks.items() if locus is not None}
-    body: dict[str, Any] = {name: method(name) for name in hooks}
-    made: type[BaseCallback] = type(
-        "Made", (BaseCallback,), {**body, "execution_loci": loci, "requires_pickling": pickling}
-    )
-    return made()
+    return CallbackPlan(hooks=hooks, requires_pickling=pickling).make(lambda hook, ctx: log.append((hook, ctx)))
 
 
 def expected(hook: str, locus: ExecutionLocus | None, pickling: bool) -> set[ExecutionLocus]:
@@ -74,7 +66,7 @@ def test_one_hook_at_each_locus(hook: str, locus: ExecutionLocus | None, picklin
     for side in (CLIENT, RUNNER):
         for name in HOOKS:
             fire([callback], name, side, side)
-    assert [(name, ctx) for name, _, ctx in heard] == [(hook, side) for side in (CLIENT, RUNNER) if side in sides]
+    assert heard == [(hook, side) for side in (CLIENT, RUNNER) if side in sides]
     if not sides:
         with pytest.raises(CallbackError, match=rf"{hook} runs in the job only.*requires_pickling"):
             plan([callback])
@@ -82,16 +74,15 @@ def test_one_hook_at_each_locus(hook: str, locus: ExecutionLocus | None, picklin
         assert plan([callback]).shipped == ((callback,) if RUNNER in sides else ())
 
 
-loci = st.sampled_from([None, CLIENT, RUNNER, BOTH])
-bodies = st.dictionaries(st.sampled_from(list(DEFAULTS)), loci, max_size=8).map(
-    lambda body: {name: locus if locus in (None, *HOOKS[name].allowed) else None for name, locus in body.items()}
-)
+@given(st.lists(strategies.callbacks(valid=False), max_size=5))
+def test_any_set_of_callbacks(made: list[CallbackPlan]) -> None:
+    heard: list[tuple[int, str, object]] = []
 
+    def listener(number: int) -> Callable[[str, object], None]:
+        return lambda hook, ctx: heard.append((number, hook, ctx))
 
-@given(st.lists(st.tuples(bodies, st.booleans()), max_size=5))
-def test_any_set_of_callbacks(made: list[tuple[dict[str, ExecutionLocus | None], bool]]) -> None:
-    callbacks = [make(body, pickling) for body, pickling in made]
-    sides = [{hook: expected(hook, at, pickling) for hook, at in body.items()} for body, pickling in made]
+    callbacks = [one.make(listener(number)) for number, one in enumerate(made)]
+    sides = [{hook: expected(hook, at, one.requires_pickling) for hook, at in one.hooks.items()} for one in made]
     if any(not where for table in sides for where in table.values()):
         with pytest.raises(CallbackError):
             plan(callbacks)
@@ -99,12 +90,9 @@ def test_any_set_of_callbacks(made: list[tuple[dict[str, ExecutionLocus | None],
     shipped = [c for c, table in zip(callbacks, sides, strict=True) if any(RUNNER in where for where in table.values())]
     assert list(plan(callbacks).shipped) == shipped
     for hook, side in itertools.product(HOOKS, (CLIENT, RUNNER)):
-        heard: list[int] = []
-        for number, callback in enumerate(callbacks):
-            if hook in sides[number]:
-                setattr(type(callback), hook, lambda self, ctx, n=number, log=heard: log.append(n))
-        fire(callbacks, hook, None, side)
-        assert heard == [number for number, table in enumerate(sides) if side in table.get(hook, ())]
+        fire(callbacks, hook, side, side)
+        assert heard == [(number, hook, side) for number, table in enumerate(sides) if side in table.get(hook, ())]
+        heard.clear()
 
 
 def test_the_most_derived_class_names_the_locus() -> None:

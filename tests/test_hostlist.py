@@ -13,33 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakeslurm import strategies
 from slurmkit.slurm.hostlist import MAX_RANGE, HostlistError, compress, compress_sorted, expand
-
-prefixes = st.sampled_from(["n", "n", "node", "N", "a-", "r1n", "r01n", "r2n", "m", "", "n0x", "nx."])
-numbers = st.one_of(st.integers(0, 12), st.integers(95, 103), st.integers(0, 3), st.integers(9_998, 10_001))
-numbered = st.builds(lambda prefix, number, width: f"{prefix}{number:0{width}d}", prefixes, numbers, st.integers(1, 4))
-hosts = st.one_of(numbered, numbered, numbered, st.sampled_from(["login", "nx", "a-b", "N"]))
-host_lists = st.lists(hosts, min_size=1, max_size=12)
-runs = st.builds(
-    lambda prefix, first, length, width: [f"{prefix}{first + step:0{width}d}" for step in range(length)],
-    st.sampled_from(["n", "n", "n", "m"]),
-    st.sampled_from([0, 1, 2, 3, 7, 8, 9, 98, 99]),
-    st.integers(1, 4),
-    st.sampled_from([1, 1, 1, 2, 3]),
-)
-run_lists = st.lists(runs, min_size=1, max_size=4).map(lambda parts: [host for part in parts for host in part])
-
-
-def _range(first: int, length: int, width: int) -> str:
-    return f"{first:0{width}d}" if length == 0 else f"{first:0{width}d}-{first + length}"
-
-
-ranges = st.builds(_range, st.integers(0, 110), st.integers(0, 4), st.integers(1, 3))
-brackets = st.lists(ranges, min_size=1, max_size=3).map(lambda items: "[" + ",".join(items) + "]")
-names = st.sampled_from(["n", "node", "r1-", "x.", "7"])
-items = st.builds(lambda parts, last: "".join(parts) + last, st.lists(st.one_of(names, brackets), max_size=4), brackets)
-hostlists = st.lists(st.one_of(items, names), min_size=1, max_size=3).map(",".join)
-suffixed = st.builds(lambda item, suffix: item + suffix, items, st.sampled_from(["-ib", "x", ".y"]))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +94,7 @@ def test_compress(text: str, expected: str, in_order: str) -> None:
     assert compress_sorted(text.split()) == in_order
 
 
-@given(st.one_of(host_lists, run_lists))
+@given(strategies.hosts())
 def test_expand_undoes_compress(names: list[str]) -> None:
     assert expand(compress(names), suffixes=False) == names
     assert sorted(expand(compress_sorted(names))) == sorted(names)
@@ -183,7 +158,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
 
 
 @settings(max_examples=100, deadline=None)
-@given(batch=st.lists(st.one_of(host_lists, run_lists), min_size=10, max_size=30))
+@given(batch=st.lists(strategies.hosts(), min_size=10, max_size=30))
 def test_compress_agrees_with_scontrol(ask: Ask, batch: list[list[str]]) -> None:
     texts = [",".join(names) for names in batch]
     assert [[compress(names)] for names in batch] == ask("hostlist", texts)
@@ -194,13 +169,13 @@ def test_compress_agrees_with_scontrol(ask: Ask, batch: list[list[str]]) -> None
 
 
 @settings(max_examples=100, deadline=None)
-@given(batch=st.lists(hostlists, min_size=10, max_size=30))
+@given(batch=st.lists(strategies.hostlists(), min_size=10, max_size=30))
 def test_expand_agrees_with_scontrol(ask: Ask, batch: list[str]) -> None:
     assert [expand(text, suffixes=False) for text in batch] == ask("hostnames", batch)
 
 
 @settings(max_examples=30, deadline=None)
-@given(batch=st.lists(suffixed, min_size=10, max_size=30))
+@given(batch=st.lists(strategies.hostlists(suffixes=True), min_size=10, max_size=30))
 def test_suffixes_agree_with_scontrol(ask: Ask, batch: list[str]) -> None:
     """22.05 refuses a suffix and prints nothing on stdout; a release that expands it has to give what `expand` gives."""
     for text, answer in zip(batch, ask("hostnames", batch), strict=True):

@@ -157,3 +157,9 @@ def test_the_command_line() -> None:
     bare = slurmkit_command("--version", hide="sys.modules['typer'] = None")
     assert bare.returncode == 1
     assert "pip install 'slurmkit[cli]'" in bare.stderr
+
+
+def test_only_the_strategies_need_hypothesis() -> None:
+    everything = "from fakeslurm import FakeSlurm, Node, Partition, Simulated, VirtualClock; FakeSlurm().close()"
+    assert "hypothesis" not in modules_after(everything)
+    assert "hypothesis" in modules_after("import fakeslurm.strategies")

@@ -752,11 +752,11 @@ def test_one_task_needs_no_srun(run: Run, tmp_path: Path) -> None:
 
 
 def test_one_task_per_node_without_a_number_of_tasks(run: Run, tmp_path: Path) -> None:
-    """Without -n the batch script has no SLURM_NTASKS, and srun starts a task on every node."""
+    """Without -n the batch script has no SLURM_NTASKS. With CPUs per task srun is told that there is a task on every node."""
     env = {"SLURM_NTASKS": "", "SLURM_CPUS_PER_TASK": "2"}
     ran = run(tasks.add, 1, layout=[1, 1], env=env)
     assert jobdir.result_ranks(ran.job_dir) == [0, 1]
-    assert (tmp_path / "bin" / "srun.log").read_text() == "--export=ALL --cpus-per-task=2\n"
+    assert (tmp_path / "bin" / "srun.log").read_text() == "--export=ALL --cpus-per-task=2 --ntasks=2\n"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakeslurm import strategies
 from slurmkit import runtime
 from slurmkit.errors import SlurmkitError
 from slurmkit.runtime import JobContext, JobEnvironmentError, current_job_context
@@ -146,6 +147,25 @@ def test_arrays_and_restarts() -> None:
     assert (plain.array_job_id, plain.array_task_id, plain.restart_count) == (None, None, 0)
 
 
+@pytest.mark.parametrize("numbered", ["SLURM_NTASKS_PER_NODE_HET_GROUP_0", "SLURM_NTASKS_HET_GROUP_0"])
+def test_the_batch_script_of_a_heterogeneous_job(numbered: str) -> None:
+    """Of its own component some variables are there with a number only; of 24.11, that includes SLURM_NTASKS."""
+    env = {
+        "SLURM_JOB_ID": "3",
+        "SLURM_HET_SIZE": "2",
+        "SLURM_JOB_NODELIST": "n[1-2]",
+        "SLURM_TASKS_PER_NODE": "2(x2)",
+        "SLURM_PROCID": "0",
+        "SLURM_CPUS_PER_TASK_HET_GROUP_0": "3",
+        "SLURM_CPUS_PER_TASK_HET_GROUP_1": "4",
+        numbered: "4" if "PER_NODE" not in numbered else "2",
+    }
+    context = JobContext.from_env(env)
+    assert facts(context) == ((0, 0, 0), (4, 2, 2), ((2, 2), N12, "n1"))
+    assert context.cpus_per_task == 3
+    assert context.environment == env
+
+
 def test_ports_of_neighbours_differ() -> None:
     ports = [JobContext.fake(job_id=str(number)).master_port for number in range(29_990, 30_010)]
     assert len(set(ports)) == len(ports)
@@ -203,7 +223,7 @@ def test_damaged_environments_name_the_variable(damage: dict[str, str | None], w
     assert isinstance(caught.value, ValueError)
 
 
-LAYOUTS = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+LAYOUTS = strategies.task_counts()
 
 
 @given(LAYOUTS, st.data())

@@ -8,8 +8,6 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from slurmkit.backends.base import Record
 from slurmkit.backends.parse import FIELDS, record
@@ -190,97 +188,6 @@ def test_accounting_is_given_time_to_catch_up_but_not_for_ever(accounting: Answe
         True,
         "sacct",
     )
-
-
-# A history of a job as Slurm lives through it, and what lossy, laggy observers see of it.
-
-ENDS = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"]
-
-
-@st.composite
-def lives(draw: st.DrawFn) -> list[tuple[str, int]]:
-    """(state, attempt), legal and with an end."""
-    attempts = draw(st.integers(min_value=0, max_value=2))
-    life: list[tuple[str, int]] = []
-    for attempt in range(attempts + 1):
-        states = draw(st.sampled_from([["PENDING"], ["PENDING", "RUNNING"], ["PENDING", "RUNNING", "COMPLETING"]]))
-        life.extend((state, attempt) for state in states)
-    return [*life, (draw(st.sampled_from(ENDS)), attempts)]
-
-
-def submitted_at(attempt: int) -> str:
-    return f"2026-01-02T03:0{attempt}:00"
-
-
-@st.composite
-def rounds(draw: st.DrawFn) -> tuple[list[tuple[str, int]], list[Round]]:
-    """A life, and rounds of answers about it: each source lags by any amount, fails, or has lost the job once it is over."""
-    life = draw(lives())
-    seen: list[Round] = []
-    now = 0
-    booking = False  # once accounting exists, it does
-    has_accounting = draw(st.booleans())
-    for _ in range(draw(st.integers(min_value=1, max_value=30))):
-        now = min(now + draw(st.integers(min_value=0, max_value=2)), len(life) - 1)
-        over = now == len(life) - 1
-
-        def view(lag: int) -> tuple[str, int]:
-            return life[max(0, now - lag)]  # noqa: B023
-
-        state, attempt = view(draw(st.integers(0, 3)))
-        current = row(state, restarts=str(attempt), submitted=submitted_at(attempt))
-        queue: Answer = draw(
-            st.sampled_from([current, current, UNASKED, None] if over else [current, current, UNASKED])
-        )
-        state, attempt = view(draw(st.integers(0, 5)))
-        kept = booked(state, submitted=submitted_at(attempt))
-        booking = booking or draw(st.booleans())
-        accounting: Answer = draw(st.sampled_from([kept, UNASKED] if booking else [None, UNASKED]))
-        shown: Answer = draw(st.sampled_from([None, UNASKED] if queue is None else [UNASKED]))
-        final_state, final_attempt = life[-1]
-        journal = JournalEnd(final_attempt, final_state, "0:0") if over and draw(st.booleans()) else None
-        seen.append(
-            Round(
-                queue=queue,
-                accounting=accounting if has_accounting else UNASKED,
-                has_accounting=has_accounting,
-                shown=shown,
-                journal=journal,
-            )
-        )
-    return life, seen
-
-
-@given(rounds())
-def test_no_history_of_observations_invents_an_outcome(case: tuple[list[tuple[str, int]], list[Round]]) -> None:
-    """Whatever a lossy and laggy observer sees: an end that is believed is the job's own end (or LOST), attempts never go back, and the end of
-    an attempt is not taken back."""
-    life, seen = case
-    belief = NEW
-    for number, answers in enumerate(seen):
-        before = belief
-        belief = arbitrate(before, answers, number * 1.0)
-        assert belief.attempt >= before.attempt
-        if belief.snapshot is None:
-            assert before.snapshot is None
-            continue
-        if belief.is_over:
-            assert belief.snapshot.state in (life[-1][0], LOST)
-            if belief.snapshot.state == "COMPLETED":
-                assert life[-1][0] == "COMPLETED"
-        else:
-            assert (belief.snapshot.state, belief.snapshot.attempt) in life
-        if before.is_over and belief.attempt == before.attempt:
-            assert belief.snapshot == before.snapshot
-
-
-@given(rounds(), st.booleans())
-def test_no_history_makes_a_waiter_hang(case: tuple[list[tuple[str, int]], list[Round]], has_accounting: bool) -> None:
-    """Once the controller has lost the job for good, the wait ends, whatever was seen before."""
-    _, seen = case
-    gone = attrs.evolve(GONE, has_accounting=has_accounting, accounting=None if has_accounting else UNASKED)
-    belief = believe(*seen, *[gone] * 400)
-    assert belief.is_over
 
 
 # --- the service ------------------------------------------------------------------------------------------------------

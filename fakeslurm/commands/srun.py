@@ -24,6 +24,7 @@ from fakeslurm.commands.hosts import hosts_of_ranks
 from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
 from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
+from fakeslurm.commands.srun_sizes import Sizes, sizes_of
 from fakeslurm.commands.srun_step import StepRun
 from fakeslurm.filenames import is_per_task
 from fakeslurm.gres import requested
@@ -256,31 +257,17 @@ class _Srun(Conversation):
     def _warn(self, text: str) -> None:
         self.say(f"{'warning' if self._later else 'Warning'}: {text}")
 
-    def _sizes(self) -> tuple[int | None, int | None, int | None]:
-        """Least and most nodes, and tasks per node: what of the options can be kept together."""
-        wishes = self.wishes
-        minimum, maximum, per_node = wishes.min_nodes or None, wishes.max_nodes or None, wishes.ntasks_per_node
-        ntasks = wishes.ntasks
-        if minimum is None or ntasks is None:
-            return minimum, maximum, per_node
-        if ntasks < minimum:
-            self._warn(f"can't run {ntasks} processes on {minimum} nodes, setting nnodes to {ntasks}")
-            minimum = maximum = ntasks
-        if per_node is not None:
-            nodes = f"{'maximum ' if self._later else ''}number of requested nodes {minimum}"
-            fits = ntasks <= per_node * minimum if self._later else per_node == ntasks // minimum
-            if not fits and (self._later or per_node < ntasks):
-                self._warn(
-                    f"can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {ntasks} "
-                    f"with the {nodes}. Ignoring --ntasks-per-node."
-                )
-            per_node = per_node if fits else None
-        return minimum, maximum, per_node
+    def _sizes(self) -> Sizes:
+        sizes = sizes_of(self.wishes)
+        for text in sizes.warnings:
+            self._warn(text)
+        return sizes
 
     def _request(self, job: Job) -> StepRequest:
         wishes = self.wishes
         available = len(job.nodes)
-        minimum, maximum, per_node = self._sizes()
+        sizes = self._sizes()
+        minimum, maximum = sizes.min_nodes, sizes.max_nodes
         if wishes.relative is not None and wishes.relative + (minimum or 1) > available:
             option = "--nodes" if "nodes" in self.given or minimum != wishes.min_nodes else "SLURM_JOB_NUM_NODES"
             raise self.fail(
@@ -305,7 +292,7 @@ class _Srun(Conversation):
             ntasks=wishes.ntasks,
             min_nodes=minimum,
             max_nodes=maximum,
-            ntasks_per_node=per_node,
+            ntasks_per_node=sizes.ntasks_per_node,
             cpus_per_task=wishes.cpus_per_task,
             nodelist=wishes.nodelist or "",
             exclude=wishes.exclude or "",

@@ -59,6 +59,17 @@ def test_every_rank_has_its_result(slurm_cluster: Cluster) -> None:
     assert len({context["master_port"] for context in contexts}) == 1
 
 
+def test_whole_nodes_with_cpus_per_task_have_one_rank_each(slurm_cluster: Cluster) -> None:
+    """Without a number of tasks srun would start as many as there are CPUs for: four."""
+    options = {"nodes": 2, "exclusive": True, "cpus_per_task": 2}
+    job = slurm_cluster.submit(recorder.context_of_rank.with_options(**options))
+    contexts = job.results(timeout=SECONDS)
+    assert [(one["rank"], one["node_rank"], one["world_size"], one["cpus_per_task"]) for one in contexts] == [
+        (0, 0, 2, 2),
+        (1, 1, 2, 2),
+    ]
+
+
 def test_the_first_failing_rank_is_the_error(slurm_cluster: Cluster) -> None:
     job = slurm_cluster.submit(recorder.fail_on_rank.with_options(nodes=2, ntasks=3), 1)
     with pytest.raises(ValueError, match="rank 1 of 3 does not want to"):

@@ -50,7 +50,7 @@ def lead(job_dir: str) -> int:
 
             return worker.run(job_dir, job, rank=0, local_rank=0)
     else:
-        pid = _start_srun(job_dir)
+        pid = _start_srun(job_dir, world_size)
     if pid:
         _hand_signals_on(pid, HANDED_ON if world_size == 1 else SRUN_HANDS_ON)
     _journal(
@@ -123,12 +123,14 @@ def _remove_stale_results(job_dir: str) -> None:
             os.unlink(os.path.join(job_dir, name))
 
 
-def _start_srun(job_dir: str) -> int:
+def _start_srun(job_dir: str, world_size: int) -> int:
     """srun's process id, 0 when it cannot be started."""
     command = ["srun", "--export=ALL"]
     # Since 22.05 srun does not take this from the job by itself (srun.1, --cpus-per-task).
     if os.environ.get("SLURM_CPUS_PER_TASK"):
         command.append(f"--cpus-per-task={os.environ['SLURM_CPUS_PER_TASK']}")
+        # And with it srun fills the CPUs of the job, which may be whole nodes, unless it knows how many tasks there are (measured).
+        command.append(f"--ntasks={world_size}")
     program = os.path.join(os.path.dirname(__file__), "__main__.py")
     command += [sys.executable, "-P", program, "--rank", job_dir]
     # Python ignores these two for itself; what it starts shall not.

@@ -1,0 +1,41 @@
+"""`JobContext` in every process of any job that either release of Slurm starts."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from fakeslurm import strategies
+from slurmkit.runtime import JobContext
+
+
+@given(strategies.job_processes())
+def test_the_ranks_of_a_step_complete_each_other(processes: strategies.JobProcesses) -> None:
+    contexts = [JobContext.from_env(environment) for environment in processes.ranks]
+    assert [context.rank for context in contexts] == list(range(len(contexts)))
+    for context in contexts:
+        ranks = processes.tasks[context.node_rank]
+        assert ranks[context.local_rank] == context.rank, "local ranks are dense, and in the order of the ranks"
+        assert context.local_world_size == len(ranks)
+        assert context.world_size == len(contexts)
+        assert context.tasks_per_node == tuple(map(len, processes.tasks))
+        assert context.hostnames == processes.nodes
+        assert context.hostname == processes.nodes[context.node_rank]
+        assert context.num_nodes == len(processes.nodes)
+        assert (context.job_id, context.restart_count) == (f"{processes.job_id}", processes.restart_count)
+        assert context.array_task_id == processes.array_task_id
+    assert len({(context.master_addr, context.master_port, context.step_id) for context in contexts}) == 1
+    assert len({tuple(context.torch_distributed_env().items()) for context in contexts}) == len(contexts)
+
+
+@given(processes=strategies.job_processes())
+def test_the_batch_script_knows_the_step_of_a_bare_srun(processes: strategies.JobProcesses) -> None:
+    context = JobContext.from_env(processes.batch)
+    assert (context.rank, context.local_rank, context.node_rank, context.step_id) == (0, 0, 0, None)
+    assert context.hostnames == processes.job_nodes
+    assert (context.job_id, context.array_task_id) == (f"{processes.job_id}", processes.array_task_id)
+    first = JobContext.from_env(processes.ranks[0])
+    assert context.master_port == first.master_port
+    tasks_are_counted = any(name.startswith(("SLURM_NTASKS", "SLURM_NPROCS")) for name in processes.batch)
+    if processes.is_bare and (tasks_are_counted or context.cpus_per_task == 1):
+        assert (context.world_size, context.tasks_per_node) == (first.world_size, first.tasks_per_node)
+        assert context.master_addr == first.master_addr
