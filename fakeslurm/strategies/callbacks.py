@@ -81,10 +81,11 @@ def callbacks(
     pickling = draw(st.sampled_from([True, False]))
     body: dict[str, ExecutionLocus | None] = {}
     for name in hooks:
-        loci = [None, *HOOKS[name].allowed]
+        loci: list[ExecutionLocus | None] = [None, *HOOKS[name].allowed]
         if valid and not pickling:
             loci = [locus for locus in loci if (locus or HOOKS[name].default) is not _RUNNER]
-        if loci and draw(st.booleans()):
+        is_chosen = draw(st.booleans())
+        if loci and is_chosen:
             body[name] = draw(st.sampled_from(loci))
     return CallbackPlan(
         hooks=body,
