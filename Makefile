@@ -10,7 +10,7 @@ SYSTEM :=
 PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
 VENV13 := .venv-24.11
 
-.PHONY: demo test test-24.11 lint fidelity bench differential clean
+.PHONY: demo test test-24.11 lint fidelity bench differential properties clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -51,6 +51,9 @@ EXAMPLES ?= 1000
 CLUSTERS ?= 2
 differential: $(VENV)/dev.stamp  ## generated commands on the fake and on a real Slurm: EXAMPLES=5000 [SEED=7] [VERSION=24.11] [CLUSTERS=4]
 	$(BIN)/python -m fakeslurm.differential --examples $(EXAMPLES) --clusters $(CLUSTERS) $(if $(SEED),--seed $(SEED)) $(if $(VERSION),--version $(VERSION))
+
+properties: $(VENV)/dev.stamp  ## every property test, with many examples (for the night): EXAMPLES=1000 [SEED=7]; a failure prints the line that replays it
+	$(SYSTEM) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis tests --timeout=0 --examples=$(EXAMPLES) $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
 
 clean:  ## remove what make made
 	rm -rf $(VENV) $(VENV13)

@@ -24,7 +24,7 @@ class PreemptionMachine(Preempting, Updates, Invariants):
 
 for machine in (ControllerMachine, HetMachine, PreemptionMachine):
     machine.TestCase.settings = settings(
-        max_examples=100, stateful_step_count=35, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        stateful_step_count=35, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
 TestController = ControllerMachine.TestCase
 TestHets = HetMachine.TestCase

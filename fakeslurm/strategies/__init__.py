@@ -22,6 +22,7 @@ from fakeslurm.strategies.hostlists import hostlists, hostnames, hosts
 from fakeslurm.strategies.joboptions import job_options, sbatch_arguments, scripts
 from fakeslurm.strategies.layouts import Layout, distributions, layouts, task_counts
 from fakeslurm.strategies.processes import JobProcesses, environments, job_processes
+from fakeslurm.strategies.warmup import warm_up
 from fakeslurm.strategies.workloads import Arrival, Workload, outcomes, workloads
 
 __all__ = [
@@ -51,3 +52,5 @@ __all__ = [
     "task_counts",
     "workloads",
 ]
+
+warm_up()
