@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from fakeslurm.commands.unreachable import Unanswered, without_controller
+from fakeslurm.commands.base import CONVERSATIONS
+from fakeslurm.commands.unreachable import Unanswered, told, without_controller
+from fakeslurm.history import FaultFired
 
 if TYPE_CHECKING:
     from fakeslurm.engine import Engine
@@ -68,8 +70,16 @@ def disturbed(
 ) -> int:
     """The return code. TimeoutError when the answer would not have come within `timeout` seconds, which have passed then."""
     held, seconds = _Held(caller), what.delay
+    if what.before:
+        _tell(engine, call)
+        _wait(engine, what.before, timeout, call)
+    if call.command in CONVERSATIONS and what.unanswered is None:  # it talks with its caller as it goes on
+        if not what.before:
+            _tell(engine, call)
+        _wait(engine, seconds, timeout, call)
+        return run(caller, engine)
     if what.unanswered is None:
-        code = run(held, engine)
+        code = run(held, engine if what.settings is None else told(engine, what.settings))
     else:
         if what.accepted:
             run(_Held(caller), engine)
@@ -78,7 +88,11 @@ def disturbed(
             code = run(held, without_controller(engine))
             plan.spare(call)
         except Unanswered as error:
-            reply, requests = what.unanswered(call.command, call.argv, settings)
+            reply, requests = (
+                (error.reply, 1)
+                if error.reply is not None
+                else what.unanswered(call.command, call.argv, caller.environ, settings)
+            )
             held.print(1, f"{error.printed}{reply.stdout}")
             held.print(2, f"{error.said}{reply.stderr}")
             code = reply.returncode
@@ -86,6 +100,8 @@ def disturbed(
     texts = held.texts()
     if what.edit is not None:
         texts = what.edit(*texts)
+    if not what.before and call.fault is not None:
+        _tell(engine, call)
     _wait(engine, seconds, timeout, call)
     for fd, text in zip((1, 2), texts, strict=True):
         caller.print(fd, text)
@@ -101,3 +117,9 @@ def _wait(engine: Engine, seconds: float, timeout: float | None, call: Call) -> 
         raise RuntimeError("this FakeSlurm is closed")
     if late:
         raise TimeoutError(f"{call.command} did not answer within {timeout:g} s")
+
+
+def _tell(engine: Engine, call: Call) -> None:
+    """Note in the history what has hit it."""
+    with engine.condition:
+        engine.recorder.add(FaultFired(engine.now(), call.fault or "", " ".join([call.command, *call.argv])))

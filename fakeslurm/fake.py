@@ -16,9 +16,10 @@ from attrs import frozen
 from fakeslurm.arguments import checked_settings, short_host_name
 from fakeslurm.commands.base import COMMANDS
 from fakeslurm.engine import Engine
-from fakeslurm.faults.base import Fault
+from fakeslurm.faults.base import Fault, Kind
 from fakeslurm.faults.control import Faults
 from fakeslurm.faults.plan import Plan
+from fakeslurm.faults.script import Script
 from fakeslurm.history import History
 from fakeslurm.ledger import Ledger
 from fakeslurm.local import LocalCaller
@@ -286,6 +287,15 @@ class FakeSlurm:
         """A `fault` that begins by itself in `after` seconds by the clock of this Slurm, and ends `lasting` seconds later."""
         self.start()
         return self._faults.at(name, after, lasting, times, commands, options)
+
+    def sequence(self, command: str, *steps: str | Kind | None) -> AbstractContextManager[Script]:
+        """Inside of the block the next calls of `command` go as it says, one after the other: the name of a fault, a fault, or None for none.
+
+        ``with slurm.sequence("squeue", "controller_down", None, None): ...``: one call fails, the two after it succeed, and all others go
+        as ever. AssertionError at the end of the block unless all of these calls were made.
+        """
+        self.start()
+        return self._faults.scripted(command, steps)
 
     # Virtual time
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, overload
+from weakref import ref
 
 from attrs import asdict, define, field, frozen
 
@@ -166,6 +167,8 @@ class History(Sequence[Event]):
 class _Seen:
     """What was told of a job so far."""
 
+    job: ref[Job]
+    """Another one may get its id."""
     state: JobState
     reason: str
     restart_count: int
@@ -193,8 +196,8 @@ class Recorder:
 
     def _compare(self, job: Job, now: float) -> None:
         seen = self._seen.get(job.job_id)
-        if seen is None:
-            seen = self._seen[job.job_id] = _Seen(JobState.PENDING, "", 0, False)
+        if seen is None or seen.job() is not job:
+            seen = self._seen[job.job_id] = _Seen(ref(job), JobState.PENDING, "", 0, False)
             self.events.append(_submitted(job, now))
         if job.restart_count != seen.restart_count:
             self.events.append(JobRequeued(now, job.job_id, job.restart_count, job.reason, job.completing))

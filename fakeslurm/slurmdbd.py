@@ -170,6 +170,26 @@ class Accounting:
         """Whether it has a record: the array's own job has from the beginning."""
         return self._is_told(job_id) or job_id in self._elements
 
+    def fall_behind(self, seconds: float) -> None:
+        """From now on it is told of what happens `seconds` later."""
+        if not self._lag:
+            known = {job_id: self._attempts(job_id) for job_id in self._jobs}
+            self._records = {
+                job_id: {one.restart_count: one for one in records} for job_id, records in known.items() if records
+            }
+        self._lag = seconds
+
+    def catch_up(self) -> None:
+        """All that it was not told of yet reaches it, and its lag is that of the configuration."""
+        self._lag = self._settings.accounting_lag
+        while self._coming:
+            self._learn(self._coming.popleft()[1])
+        if not self._lag:
+            self._records = {}
+
+    def _learn(self, record: JobRecord) -> None:
+        self._records.setdefault(record.job_id, {})[record.restart_count] = record
+
     def requeued(self, job: Job, now: float, state: JobState = JobState.REQUEUED) -> None:
         """An attempt of this job is over, or was and has been followed by another: it is in this state for ever."""
         if not self.enabled:
@@ -182,6 +202,8 @@ class Accounting:
         attempt.state = state
         attempt.end_time = now if job.end_time is None else job.end_time
         self._jobs[job.job_id][-1] = attempt
+        if self._lag:
+            self._coming.append((now + self._lag, record_of(attempt, self._settings)))
 
     def records(self, now: float, job_ids: Iterable[int] | None = None) -> list[JobRecord]:
         """The records of these jobs (None: all), for an array's id those of all its jobs; unknown ids are left out.
@@ -192,8 +214,7 @@ class Accounting:
         submission, in one second first jobs by their ids, then arrays by theirs and elements by index (measured).
         """
         while self._coming and self._coming[0][0] <= now:
-            record = self._coming.popleft()[1]
-            self._records.setdefault(record.job_id, {})[record.restart_count] = record
+            self._learn(self._coming.popleft()[1])
         known: Mapping[int, object] = self._records if self._lag else self._jobs
         chosen: Iterable[int] = known
         if job_ids is not None:

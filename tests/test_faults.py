@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakeslurm import FakeSlurm, Simulated, faults
-from fakeslurm.history import JobSubmitted
+from fakeslurm.history import FaultFired, JobEnded, JobSubmitted
 from slurmkit import Cluster, task
 
 DOWN = "Unable to contact slurm controller (connect failure)"
@@ -157,3 +158,189 @@ def test_slurmkit_submits_once(accepted: bool) -> None:
         assert job.result() == 2
         assert sum(isinstance(event, JobSubmitted) for event in slurm.history) == 1
         assert slurm.calls.count("sbatch") == (1 if accepted else 2)
+
+
+# Scripts
+
+
+def test_a_sequence() -> None:
+    with FakeSlurm(clock="virtual") as slurm:
+        down = faults.kind_of("controller_down", {"seconds": 1})
+        with slurm.sequence("squeue", "controller_down", None, down) as script:
+            codes = [
+                slurm.execute([command]).returncode for command in ("squeue", "sinfo", "squeue", "squeue", "squeue")
+            ]
+        assert codes == [1, 0, 0, 1, 0]
+        assert len(script.hits) == 2
+
+
+def test_none_is_no_fault_whatever_else_is_wrong() -> None:
+    with FakeSlurm(clock="virtual") as slurm, slurm.fault("controller_down"), slurm.sequence("squeue", None):
+        assert slurm.execute(["squeue"]).returncode == 0
+
+
+def test_all_of_a_sequence_has_to_be_used() -> None:
+    with (
+        FakeSlurm(clock="virtual") as slurm,
+        pytest.raises(AssertionError, match="squeue was called 1 times of the 3 of the sequence; left are: None, slow"),
+        slurm.sequence("squeue", "controller_down", None, "slow"),
+    ):
+        slurm.execute(["squeue"])
+
+
+def test_the_error_of_the_block_is_not_hidden() -> None:
+    with FakeSlurm() as slurm, pytest.raises(KeyError), slurm.sequence("squeue", None):
+        raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("steps", "error", "words"),
+    [
+        ([], ValueError, "no steps"),
+        (["controller_don"], ValueError, "valid are"),
+        (["accounting_down"], ValueError, "accounting_down does not hit it, but sacct, sacctmgr"),
+        ([3], TypeError, "expected the name of a fault"),
+    ],
+)
+def test_what_is_no_sequence(steps: list[Any], error: type[Exception], words: str) -> None:
+    with FakeSlurm() as slurm, pytest.raises(error, match=words):
+        slurm.sequence("squeue", *steps).__enter__()
+
+
+# Answers that are late, cut off or mixed up
+
+
+def test_a_slow_answer_says_what_was_true(tmp_path: Path) -> None:
+    with FakeSlurm(clock="virtual") as slurm:
+        slurm.simulate(Simulated(10))
+        slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path)
+        start = slurm.clock.time()
+        with slurm.fault("slow", seconds=30):
+            assert slurm.execute(["squeue", "-h", "-o", "%T"]).stdout == "RUNNING\n"
+        assert slurm.clock.time() == start + 30
+        assert slurm.execute(["squeue", "-h", "-o", "%T"]).stdout == ""
+
+
+def test_srun_and_slow(tmp_path: Path) -> None:
+    with FakeSlurm(clock="virtual") as slurm, slurm.fault("slow", seconds=30):
+        start = slurm.clock.time()
+        assert slurm.execute(["srun", "echo", "here"], cwd=tmp_path).stdout == "here\n"
+        assert slurm.clock.time() >= start + 30
+
+
+def test_a_rate_limit(tmp_path: Path) -> None:
+    """The command comes back by itself, and says nothing."""
+    with FakeSlurm(clock="virtual", version="24.11") as slurm, slurm.fault("rate_limited", seconds=6):
+        start = slurm.clock.time()
+        assert slurm.execute(["sbatch", "--hold", "--wrap=true"], cwd=tmp_path).stdout == "Submitted batch job 1\n"
+        assert slurm.jobs()[0].submit_time == start + 6
+        assert slurm.execute(["scontrol", "ping"]).returncode == 1
+
+
+def test_a_rate_limit_came_with_23_02() -> None:
+    with FakeSlurm() as slurm:
+        with pytest.raises(ValueError, match=r"'rate_limited': Slurm 22\.05 has no rate limit"):
+            slurm.fault("rate_limited").__enter__()
+        with pytest.raises(ValueError, match="has no rate limit"):
+            slurm.sequence("squeue", "rate_limited").__enter__()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "stdout", "stderr"),
+    [
+        ("truncated_output", {}, "Submitted b", ""),
+        ("truncated_output", {"characters": 3}, "Sub", ""),
+        ("garbled_output", {"before": "hello\n", "after": "bye\n", "on_stderr": "x\n"}, "hello\nSubmitted batch job 1\nbye\n", "x\n"),
+        ("localised_output", {}, "Batch-Job uebergeben: 1\n", ""),
+        ("localised_output", {"words": {"batch job": "travail"}}, "Submitted travail 1\n", ""),
+    ],
+)  # fmt: skip
+def test_output(tmp_path: Path, name: str, options: dict[str, Any], stdout: str, stderr: str) -> None:
+    with FakeSlurm() as slurm, slurm.fault(name, **options):
+        done = slurm.execute(["sbatch", "--hold", "--wrap=true"], cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, stdout, stderr)
+
+
+# Accounting
+
+
+def test_accounting_lag(tmp_path: Path) -> None:
+    ask = ["sacct", "-X", "-n", "-P", "-D", "-o", "JobID,State"]
+    with FakeSlurm(clock="virtual") as slurm:
+        slurm.simulate(Simulated(10))
+        slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path)
+        with slurm.fault("accounting_lag", seconds=60) as fault:
+            slurm.advance(59)
+            assert slurm.execute(ask).stdout == "1|RUNNING\n"
+            slurm.advance(11)
+            assert slurm.execute(ask).stdout == "1|COMPLETED\n"
+            slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path)
+            slurm.execute(["scontrol", "requeue", "2"], cwd=tmp_path)
+            assert slurm.execute(ask).stdout == "1|COMPLETED\n"
+            slurm.advance(60)
+            assert slurm.execute(ask).stdout == "1|COMPLETED\n2|REQUEUED\n2|PENDING\n"
+            slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path)
+        assert slurm.execute(ask).stdout.endswith("3|RUNNING\n")
+        assert len(fault.hits) == 4
+
+
+def test_accounting_that_hangs() -> None:
+    with FakeSlurm(clock="virtual") as slurm, slurm.fault("accounting_down", hangs=True):
+        start = slurm.clock.time()
+        done = slurm.execute(["sacct"])
+    assert done.stderr.splitlines()[-1] == (
+        "sacct: error: Problem talking to the database: Resource temporarily unavailable"
+    )
+    assert slurm.clock.time() == start + 37
+
+
+def test_accounting_off() -> None:
+    with FakeSlurm() as slurm:
+        with slurm.fault("accounting_off"):
+            assert slurm.execute(["sacct"]).stderr == "Slurm accounting storage is disabled\n"
+        assert slurm.execute(["sacct"]).returncode == 0
+
+
+# What the controller remembers
+
+
+def test_purge(tmp_path: Path) -> None:
+    with FakeSlurm(clock="virtual") as slurm:
+        slurm.simulate(Simulated(10))
+        slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path)
+        slurm.advance(10)
+        slurm.execute(["sbatch", "--array=1-2", "--wrap=true"], cwd=tmp_path)
+        with slurm.fault("purge") as fault:
+            assert [job.job_id for job in slurm.jobs()] == [2, 3]
+            slurm.advance(10)
+            assert slurm.jobs() == ()
+            assert sorted(hit.target for hit in fault.hits) == ["job 1", "job 2", "job 3"]
+        slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path)
+        slurm.advance(10)
+        assert [job.job_id for job in slurm.jobs()] == [4]
+
+
+def test_reused_ids(tmp_path: Path) -> None:
+    """What ran is ended, what waited is forgotten; all of it is in the history."""
+    with FakeSlurm(nodes=1, clock="virtual") as slurm:
+        slurm.simulate(Simulated(100))
+        slurm.execute(["sbatch", "--exclusive", "--wrap=true"], cwd=tmp_path)
+        slurm.execute(["sbatch", "--exclusive", "--array=1-3", "--wrap=true"], cwd=tmp_path)
+        with slurm.fault("reused_ids") as fault:
+            pass
+        assert [hit.target for hit in fault.hits] == ["job 1", "job 2"]
+        assert slurm.jobs() == ()
+        assert slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path).stdout == "Submitted batch job 1\n"
+        slurm.wait_idle(timeout=1000)
+        ended = [str(event.state) for event in slurm.history.of_job(1) if isinstance(event, JobEnded)]
+        assert ended == ["CANCELLED", "COMPLETED"]
+        rows = slurm.execute(["sacct", "-X", "-n", "-P", "-j1", "-o", "State"])
+        assert rows.stdout == "COMPLETED\n"
+
+
+def test_what_was_hit_is_in_the_history() -> None:
+    with FakeSlurm(clock="virtual") as slurm, slurm.fault("controller_down", times=1):
+        slurm.execute(["squeue", "-j", "abc"])
+        slurm.execute(["squeue"])
+        fired = [event for event in slurm.history if isinstance(event, FaultFired)]
+    assert [(event.fault, event.hit) for event in fired] == [("controller_down", "squeue")]

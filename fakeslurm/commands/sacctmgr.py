@@ -47,6 +47,9 @@ _CHANGES = (
     *("add", "archive", "clear", "create", "delete", "dump", "load", "modify", "reconfigure", "remove", "shutdown"),
     "update",
 )
+_NO_ACCOUNTING = (
+    "You are not running a supported accounting_storage plugin\nOnly 'accounting_storage/slurmdbd' is supported.\n"
+)
 _NO_ENTITY = """\
 No valid entity in list command
 Input line must include "Account", "Association", "Cluster", "Configuration",
@@ -73,7 +76,12 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
 def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
     given, words = parse_options("sacctmgr", argv, _OPTIONS)
     names = {option.key for option in given}
-    if "version" in names or words[:1] == ["version"]:
+    if "version" in names:
+        raise version(invocation)
+    if not controller.settings.accounting:
+        raise Stop(_NO_ACCOUNTING)
+    _ = controller.accounting  # it connects before it looks at its keyword (measured)
+    if words[:1] == ["version"]:
         raise version(invocation)
     if names & {"help", "usage"} or words[:1] == ["help"]:
         return Reply(_USAGE)
@@ -87,8 +95,6 @@ def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) ->
         raise unsupported("sacctmgr", f"changes of the accounting database ({keyword})")
     if keyword not in ("show", "list"):
         raise Stop(f"invalid keyword: {words[0]}\n")
-    if not controller.settings.accounting:
-        raise unsupported("sacctmgr", "a cluster without accounting")
     return Reply(_show(words[1:], names, controller))
 
 

@@ -174,6 +174,8 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         return _steps(request, invocation, controller) if request.of_steps else _jobs(request, invocation, controller)
     except Unanswered as error:
         error.said = request.complaints
+        if request.json and not new:
+            error.reply = Reply(_no_json(invocation, controller, [_PROGRAM, *argv]))
         raise
     except Stop as stop:
         return Reply(stop.reply.stdout, request.complaints + stop.reply.stderr, stop.reply.returncode)
@@ -299,6 +301,18 @@ def _json(request: _Request, invocation: Invocation, controller: Controller, wor
         tests = queuefilter.predicates(request.values, controller, steps=False)
         jobs = queuefilter.select(_asked_for(request, controller), tests)
     return jobjson.report(jobs, settings, invocation, words)
+
+
+def _no_json(invocation: Invocation, controller: Controller, words: list[str]) -> str:
+    """What 22.05 says when the controller does not answer, with the return code 0 (measured)."""
+    problem = {
+        "description": "Failed while looking for jobs",
+        "error_number": -1,
+        "error": "Unspecified error",
+        "source": "slurm_load_jobs",
+    }
+    values = {"jobs": [], "errors": [problem]}
+    return jsonshape.document(_PROGRAM, controller.settings, invocation, words, values)
 
 
 def _in_order(controller: Controller) -> list[Job]:

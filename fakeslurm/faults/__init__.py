@@ -6,5 +6,6 @@ options, see `KINDS`; what it does to a call is decided by a pure function, and 
 
 from fakeslurm.faults.base import Disturbance, Fault, Hit, Kind
 from fakeslurm.faults.registry import KINDS, kind_of
+from fakeslurm.faults.script import Script
 
-__all__ = ["KINDS", "Disturbance", "Fault", "Hit", "Kind", "kind_of"]
+__all__ = ["KINDS", "Disturbance", "Fault", "Hit", "Kind", "Script", "kind_of"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from attrs import define, field, frozen
@@ -17,8 +17,8 @@ __all__ = ["Disturbance", "End", "Fault", "Hit", "Kind"]
 
 Edit = Callable[[str, str], tuple[str, str]]
 """stdout and stderr as they are, and as the caller gets them."""
-Unanswered = Callable[[str, Sequence[str], "Settings"], "tuple[Reply, int]"]
-"""For a command, its arguments and the configuration: what is printed, and how many requests were waited for."""
+Unanswered = Callable[[str, Sequence[str], Mapping[str, str], "Settings"], "tuple[Reply, int]"]
+"""For a command, its arguments, its environment and the configuration: what is printed, and how many requests were waited for."""
 End = Callable[[float], None]
 """Ends what `Kind.begin` began; it is called with the time."""
 
@@ -35,8 +35,12 @@ class Disturbance:
     """Whether the controller carries out what it is asked for all the same."""
     delay: float = 0.0
     """Seconds by which the answer is late; what was asked for has been carried out, and printed is what was true then."""
+    before: float = 0.0
+    """Seconds before it is asked for anything."""
     edit: Edit | None = None
     """What becomes of the output."""
+    settings: Settings | None = None
+    """What the command finds in the configuration, if not the truth."""
 
 
 @frozen(kw_only=True)
@@ -49,6 +53,9 @@ class Kind:
     name: ClassVar[str]
     hits_calls_of: ClassVar[tuple[str, ...]] = ()
     """The commands whose calls it can hit."""
+
+    def check(self, settings: Settings) -> None:
+        """Raise ValueError where this Slurm has no such fault."""
 
     def disturb(self, call: Call, settings: Settings) -> Disturbance | None:
         """What happens to this call; None: it is not hit. Must depend on nothing but the arguments."""
@@ -84,6 +91,8 @@ class Fault:
     times: int | None = None
     """How many it hits at most."""
     hits: list[Hit] = field(factory=list, init=False)
+    tell: Callable[[Hit], None] | None = field(default=None, init=False)
+    """Hears of every `hit`."""
     active: bool = field(default=False, init=False)
     """Whether it is under way."""
 
@@ -96,6 +105,13 @@ class Fault:
         """Whether it has hit as many as it may."""
         return self.times is not None and len(self.hits) >= self.times
 
-    def hit(self, at: float, target: str, call: Call | None = None) -> None:
-        """Note what was hit."""
-        self.hits.append(Hit(at, target, call))
+    def choose(self, call: Call) -> Kind | None:
+        """Whether it can hit this call."""
+        commands = self.kind.hits_calls_of if self.commands is None else self.commands
+        return self.kind if call.command in commands and not self.used_up else None
+
+    def hit(self, at: float, target: str) -> None:
+        """Note that a job, a node or something else was hit, but for calls."""
+        self.hits.append(Hit(at, target))
+        if self.tell is not None:
+            self.tell(self.hits[-1])

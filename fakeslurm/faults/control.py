@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fakeslurm.faults.base import End, Fault
+from fakeslurm.faults.base import End, Fault, Kind
 from fakeslurm.faults.plan import Plan
 from fakeslurm.faults.registry import kind_of
+from fakeslurm.faults.script import Script, script_of
+from fakeslurm.history import FaultFired
 
 if TYPE_CHECKING:
     from fakeslurm.engine import Engine
@@ -28,7 +30,7 @@ class Faults:
         self, name: str, times: int | None, commands: Sequence[str] | None, options: dict[str, Any]
     ) -> Iterator[Fault]:
         """`FakeSlurm.fault`."""
-        fault = asked_for(name, times, commands, options)
+        fault = self._asked_for(name, times, commands, options)
         end = self._engine.change(lambda now: self._begin(fault, now))
         try:
             yield fault
@@ -48,7 +50,7 @@ class Faults:
         for what, seconds in (("after", after), ("lasting", lasting)):
             if not seconds >= 0:
                 raise ValueError(f"fault {name!r}: {what}={seconds!r}; expected a number of seconds, 0 or more")
-        fault = asked_for(name, times, commands, options)
+        fault = self._asked_for(name, times, commands, options)
         engine = self._engine
 
         def begin(now: float) -> None:
@@ -59,13 +61,37 @@ class Faults:
         engine.change(lambda now: engine.at(now + after, begin))
         return fault
 
+    @contextmanager
+    def scripted(self, command: str, steps: Sequence[str | Kind | None]) -> Iterator[Script]:
+        """`FakeSlurm.sequence`."""
+        script = script_of(command, steps)
+        for kind in script.steps:
+            if kind is not None:
+                kind.check(self._engine.controller.settings)
+        self._plan.add(script)
+        try:
+            yield script
+        finally:
+            self._plan.remove(script)
+        script.check()
+
+    def _asked_for(
+        self, name: str, times: int | None, commands: Sequence[str] | None, options: dict[str, Any]
+    ) -> Fault:
+        fault = asked_for(name, times, commands, options)
+        fault.kind.check(self._engine.controller.settings)
+        return fault
+
     def _begin(self, fault: Fault, now: float) -> End | None:
+        fault.tell = lambda hit: self._engine.recorder.add(FaultFired(hit.at, fault.name, hit.target))
         end = fault.kind.begin(self._engine, fault, now)
         self._plan.add(fault)
+        fault.active = True
         return end
 
     def _finish(self, fault: Fault, end: End | None, now: float) -> None:
         self._plan.remove(fault)
+        fault.active = False
         if end is not None:
             end(now)
 
@@ -74,6 +100,7 @@ class Faults:
         with self._engine.condition:
             if self._engine.closed:
                 self._plan.remove(fault)
+                fault.active = False
             else:
                 self._engine.change(lambda now: self._finish(fault, end, now))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fakeslurm.ledger import Call
     from fakeslurm.model import Settings
 
-__all__ = ["ControllerDown", "ControllerTimeout", "is_duration"]
+__all__ = ["ControllerDown", "ControllerTimeout", "RateLimited", "is_duration"]
 
 ASK_CONTROLLER = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo", "salloc", "sstat")
 
@@ -27,10 +27,12 @@ class _Unanswered:
 
     why: str
 
-    def __call__(self, command: str, argv: Sequence[str], settings: Settings) -> tuple[Reply, int]:
+    def __call__(
+        self, command: str, argv: Sequence[str], environ: Mapping[str, str], settings: Settings
+    ) -> tuple[Reply, int]:
         from fakeslurm.commands.unanswered import unanswered  # which knows all commands
 
-        return unanswered(command, argv, self.why, settings)
+        return unanswered(command, argv, environ, self.why, settings)
 
 
 def is_duration(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -73,3 +75,30 @@ class ControllerTimeout(Kind):
         patience = float(settings.message_timeout) if self.seconds is None else self.seconds
         accepted = self.accepted and call.command not in ("srun", "salloc")
         return Disturbance(unanswered=_Unanswered(SOCKET_TIMEOUT), patience=patience, accepted=accepted)
+
+
+@frozen(kw_only=True)
+class RateLimited(Kind):
+    """slurmctld tells users who ask too often to come back (``SlurmctldParameters=rl_enable``, which came with Slurm 23.02).
+
+    The commands say nothing, come back after 3 s or a multiple of that, `seconds`, and succeed then (measured); ``scontrol ping`` says DOWN.
+    """
+
+    name: ClassVar[str] = "rate_limited"
+    hits_calls_of: ClassVar[tuple[str, ...]] = tuple(command for command in ASK_CONTROLLER if command != "sstat")
+
+    seconds: float = field(default=3.0, validator=is_duration)
+
+    def check(self, settings: Settings) -> None:
+        if settings.profile.release < _LIMITS_RATES:
+            raise ValueError(
+                f"fault 'rate_limited': Slurm {settings.version} has no rate limit, which came with 23.02; FakeSlurm(version='24.11') has"
+            )
+
+    def disturb(self, call: Call, settings: Settings) -> Disturbance:
+        if call.command == "scontrol" and "ping" in call.argv:
+            return Disturbance(unanswered=_Unanswered(CONNECT_FAILURE))
+        return Disturbance(before=self.seconds)
+
+
+_LIMITS_RATES = "23.02"

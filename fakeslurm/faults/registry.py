@@ -7,12 +7,20 @@ from typing import Any
 
 import attrs
 
+from fakeslurm.faults.accounting import AccountingDown, AccountingLag, AccountingOff
 from fakeslurm.faults.base import Kind
-from fakeslurm.faults.outages import ControllerDown, ControllerTimeout
+from fakeslurm.faults.memory import Purge, ReusedIds
+from fakeslurm.faults.outages import ControllerDown, ControllerTimeout, RateLimited
+from fakeslurm.faults.outputs import GarbledOutput, LocalisedOutput, Slow, TruncatedOutput
 
 __all__ = ["KINDS", "kind_of"]
 
-_ALL: tuple[type[Kind], ...] = (ControllerDown, ControllerTimeout)
+_ALL: tuple[type[Kind], ...] = (
+    *(ControllerDown, ControllerTimeout, RateLimited, Slow),
+    *(AccountingDown, AccountingLag, AccountingOff),
+    *(Purge, ReusedIds),
+    *(TruncatedOutput, GarbledOutput, LocalisedOutput),
+)
 KINDS: Mapping[str, type[Kind]] = {kind.name: kind for kind in _ALL}
 """Every kind of fault by its name."""
 

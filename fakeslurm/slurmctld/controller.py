@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from attrs import evolve
@@ -321,6 +321,32 @@ class Controller:
     def next_deadline(self) -> float | None:
         """When to call `tick`, None when nothing is going to happen by itself."""
         return self._state.next_deadline()
+
+    # What a fault does to its memory.
+
+    def forget_ended(self, now: float, on_forgotten: Callable[[int, float], None] | None) -> None:
+        """Forget what is over, and from now on each job as soon as it is; `on_forgotten` hears of it. None: MinJobAge holds again."""
+        self._advance(now)
+        self._state.on_forgotten = on_forgotten
+        if on_forgotten is not None:
+            self._state.forget_now()
+
+    def lose_state(self, now: float) -> list[int]:
+        """End and forget all jobs, and begin with the first id again: the ids of the jobs that were lost."""
+        self._advance(now)
+        state, lost = self._state, list(self._state.jobs)
+        state.losing = set(lost)
+        for job_id in lost:
+            job = state.jobs.get(job_id)
+            if job is not None and not job.finished:
+                with suppress(SlurmError):  # a component that its leader has taken with it
+                    self._requests.cancel(job_id, 0, None, None, None)
+                job.cancelled_by = None
+        state.forget_now()
+        state.losing &= state.jobs.keys()
+        state.start_ids_again()
+        self._schedule()
+        return lost
 
     def take_effects(self) -> list[Effect]:
         """What is to be done, in order; each effect is handed out once."""

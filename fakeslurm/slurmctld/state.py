@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 
 from attrs import evolve
@@ -48,6 +48,10 @@ class State:
         self._purges: list[tuple[float, bool, int]] = []
         """A heap of (when, whether it has the number of an array, job id): jobs that are to be forgotten."""
         self._forgotten_at: dict[int, float] = {}
+        self.losing: set[int] = set()
+        """Jobs that are forgotten as soon as they are over."""
+        self.on_forgotten: Callable[[int, float], None] | None = None
+        """While this is there jobs are forgotten as soon as they are over; it is told the id and the time."""
         self.effects: list[Effect] = []
         self.touched: dict[int, Job] = {}
         """Jobs of which something that their history is made of may have changed."""
@@ -75,10 +79,15 @@ class State:
         return next_scan(time, self._origin, period)
 
     def take_id(self) -> int:
-        """The next job id, which is used up."""
-        job_id = self._next_job_id
+        """The next job id that is not in use, which is used up."""
+        while self._next_job_id in self.jobs:
+            self._next_job_id += 1
         self._next_job_id += 1
-        return job_id
+        return self._next_job_id - 1
+
+    def start_ids_again(self) -> None:
+        """The next job has the first id."""
+        self._next_job_id = self.settings.first_job_id
 
     def priority_of(self, description: JobDescription) -> int:
         """The priority asked for, or the next one."""
@@ -133,7 +142,10 @@ class State:
     def forget_later(self, job: Job) -> None:
         """A job is over for good: MinJobAge begins. The scan takes place every 60 s, or less for a small MinJobAge (controller.c)."""
         age = self.settings.min_job_age
-        if age > 0 and job.end_time is not None:
+        if self.on_forgotten is not None or job.job_id in self.losing:
+            self.losing.discard(job.job_id)
+            self._forget_at(job, self.now)
+        elif age > 0 and job.end_time is not None:
             self._forget_at(job, self.next_scan(max(job.end_time + age, self.now), self._purge_period))
 
     @property
@@ -144,6 +156,14 @@ class State:
     def _forget_at(self, job: Job, time: float) -> None:
         self._forgotten_at[job.job_id] = time
         heappush(self._purges, (time, job.array_job_id == job.job_id, job.job_id))
+
+    def forget_now(self) -> None:
+        """Forget every job that is over."""
+        over = [self.jobs[job_id] for job_id in self._forgotten_at]
+        over += [job for job in self.jobs.values() if job.job_id not in self._forgotten_at and _is_over(job)]
+        for job in over:
+            self._forget_at(job, self.now)
+        self.forget()
 
     def keep(self, job: Job) -> None:
         """A job that was over is not: undo `forget_later`."""
@@ -161,10 +181,14 @@ class State:
                 continue
             del self._forgotten_at[job_id]
             del self.jobs[job_id]
+            if self.on_forgotten is not None:
+                self.on_forgotten(job_id, self.now)
             if job.array is not None:
                 job.array.forget(job.array_task_id)
                 if not job.array.known_jobs:
                     del self.arrays[job.array.job_id]
+                elif self.on_forgotten is not None and job.array.job_id in self._forgotten_at:
+                    self._forget_at(self.jobs[job.array.job_id], self.now)
 
     def next_deadline(self) -> float | None:
         timer = self.timers.next()
@@ -172,3 +196,7 @@ class State:
             return timer
         purge = self._purges[0][0]
         return purge if timer is None else min(timer, purge)
+
+
+def _is_over(job: Job) -> bool:
+    return job.finished and not job.completing

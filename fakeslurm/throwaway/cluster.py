@@ -53,7 +53,8 @@ class ThrowawaySlurm:
     line replaces the partition of that name. ``ConstrainRAMSpace=yes``, which is for cgroup.conf, limits memory (with
     ``TaskPlugin=task/cgroup`` and ``SelectTypeParameters=CR_Core_Memory``): as root, with cgroup v1, one such cluster at a
     time (it waits for another one to end), since Slurm calls its cgroups by the nodes' names. Raises ValueError for what is no such line.
-    Without `accounting` there is neither slurmdbd nor MariaDB, and sacct says that accounting is disabled.
+    Without `accounting`, or with ``AccountingStorageType=accounting_storage/none``, there is neither slurmdbd nor MariaDB, and sacct
+    says that accounting is disabled.
     Raises `SlurmUnavailable` when a program is missing (the message names the packages) or when the nodes are not idle
     within `start_timeout` seconds (the message carries the logs).
     """
@@ -80,6 +81,8 @@ class ThrowawaySlurm:
         self._memory_mb = memory_mb
         self._accounting = accounting
         self._extra_conf = read_conf(lines)
+        if texts.is_without_accounting(self._extra_conf):
+            self._accounting = False
         self._start_timeout = start_timeout
         self._running: Daemons | None = None
         self._directory: Path | None = None

@@ -155,6 +155,12 @@ def _line(head: str, attributes: Attributes) -> str:
     return " ".join([head, *map(str, attributes.values())])
 
 
+def is_without_accounting(extra: ConfLines) -> bool:
+    """Whether the configuration wants no accounting."""
+    setting = extra.parameters.get("accountingstoragetype")
+    return setting is not None and setting.value.lower() == "accounting_storage/none"
+
+
 def constrains_memory(extra: ConfLines) -> bool:
     """Whether the configuration wants memory cgroups."""
     setting = extra.parameters.get(_CONSTRAINS)
