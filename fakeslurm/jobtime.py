@@ -29,8 +29,7 @@ class JobTime:
         self._tasks: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
         self._lock = threading.Lock()
-        if clock is not None:
-            clock.on_jump(self._jumped)
+        self._forget = _nothing if clock is None else clock.on_jump(self._jumped)
 
     @property
     def _path(self) -> Path:
@@ -45,6 +44,10 @@ class JobTime:
     def _jumped(self, now: float) -> None:
         if self._tasks:
             self._write(now)
+
+    def close(self) -> None:
+        """Follow the clock no further, which may be that of others, too."""
+        self._forget()
 
     @property
     def is_virtual(self) -> bool:
@@ -126,3 +129,7 @@ class _Watched:
             self._time._count(self._name, tasks=-self._tasks)
         else:
             self._clock.moving(-1)
+
+
+def _nothing() -> None:
+    pass

@@ -118,6 +118,7 @@ class Slurmd:
     def close(self) -> None:
         """Watch nothing any more."""
         self._memory.close()
+        self.time.close()
 
     def forget(self, job_id: int, step_id: StepId) -> None:
         """A step has ended, and the controller knows."""

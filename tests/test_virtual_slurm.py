@@ -398,3 +398,14 @@ def test_a_picture_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         main(["run", "--real", "--timeline", str(out), "--", "true"])
     assert "a real Slurm keeps no history" in capsys.readouterr().err
+
+
+def test_a_closed_slurm_leaves_the_clock_to_the_others() -> None:
+    clock = VirtualClock()
+    with FakeSlurm(clock=clock) as slurm:
+        slurm.execute(["sbatch", "--output=/dev/null", "--wrap=sleep 1d"])
+        slurm.advance(1)
+        assert clock._listeners
+    assert not clock._listeners
+    clock.advance(10)
+    assert clock.time() == START + 11
