@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from fakeslurm import FakeSlurm, Simulated, strategies
+from fakeslurm.faults import KINDS
 from fakeslurm.history import JobEnded, JobSubmitted
 from slurmkit.callbacks.base import ExecutionLocus
 from slurmkit.callbacks.dispatch import plan
@@ -191,3 +192,22 @@ def test_the_smallest_history() -> None:
 def test_what_is_never_drawn() -> None:
     with pytest.raises(NoSuchExample):
         smallest(strategies.outcomes(endless=False), lambda one: one.duration == float("inf"))
+
+
+@few
+@given(data=st.data(), kind=st.sampled_from(list(KINDS)))
+def test_any_fault_can_be_planned(data: st.DataObject, kind: str) -> None:
+    plan = data.draw(strategies.fault_plans(kinds=[kind], longest=60.0))
+    assert plan.end <= 120.0
+    with FakeSlurm(clock="virtual") as slurm:
+        slurm.simulate(Simulated(1))
+        faults = plan.begin(slurm)
+        slurm.advance(plan.end + 1)
+        assert [fault.name for fault in faults] == [kind] * len(plan.faults)
+        assert not any(fault.active for fault in faults)
+
+
+def test_faults_of_calls_hit_the_commands_that_they_are_for() -> None:
+    plan = smallest(strategies.fault_plans_of_calls(commands=["squeue"]), lambda plan: plan.faults)
+    (fault,) = plan.faults
+    assert fault.commands == ("squeue",)

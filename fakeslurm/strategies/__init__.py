@@ -9,6 +9,7 @@
 - processes: `environments`, `job_processes` -> `JobProcesses`
 - clusters in virtual time: `outcomes` -> `fakeslurm.Simulated`, `workloads` -> `Workload` of `Arrival`
 - clients: `status_histories` -> `StatusHistory` of `Moment`, `sightings` of one -> `Sighting`
+- what goes wrong: `fault_plans`, `fault_plans_of_calls` -> `FaultPlan` of `PlannedFault`
 - slurmkit's callbacks: `callbacks` -> `CallbackPlan`, `poll_intervals`
 
 All of them shrink to what is smallest and simplest. Needs the extra ``slurmkit[testing]``; nothing else in this package imports hypothesis.
@@ -17,6 +18,7 @@ All of them shrink to what is smallest and simplest. Needs the extra ``slurmkit[
 from __future__ import annotations
 
 from fakeslurm.strategies.callbacks import CallbackPlan, callbacks, poll_intervals
+from fakeslurm.strategies.faultplans import FaultPlan, PlannedFault, fault_plans, fault_plans_of_calls
 from fakeslurm.strategies.histories import Moment, Sighting, StatusHistory, sightings, status_histories
 from fakeslurm.strategies.hostlists import hostlists, hostnames, hosts
 from fakeslurm.strategies.joboptions import job_options, sbatch_arguments, scripts
@@ -28,15 +30,19 @@ from fakeslurm.strategies.workloads import Arrival, Workload, outcomes, workload
 __all__ = [
     "Arrival",
     "CallbackPlan",
+    "FaultPlan",
     "JobProcesses",
     "Layout",
     "Moment",
+    "PlannedFault",
     "Sighting",
     "StatusHistory",
     "Workload",
     "callbacks",
     "distributions",
     "environments",
+    "fault_plans",
+    "fault_plans_of_calls",
     "hostlists",
     "hostnames",
     "hosts",

@@ -90,6 +90,6 @@ def callbacks(
     return CallbackPlan(
         hooks=body,
         requires_pickling=pickling,
-        poll_interval_secs=draw(st.none() | (intervals or poll_intervals())),
+        poll_interval_secs=draw(st.none() | (poll_intervals() if intervals is None else intervals)),
         run_hooks_on=draw(st.sampled_from(["all", "node", "first"])),
     )
