@@ -11,6 +11,7 @@ from slurmkit.slurm.durations import format_timestamp
 
 SUBMITTED = 1_800_000_000.0
 HOUR = 3600.0
+WHEN = format_timestamp(SUBMITTED)
 UNACCOUNTED = Round(queue=None, accounting=None, has_accounting=False, shown=None)
 
 
@@ -84,3 +85,23 @@ def test_an_end_says_when_it_was_seen() -> None:
     snapshot = end_of(of_job("RUNNING", format_timestamp(SUBMITTED)), booked(format_timestamp(SUBMITTED)))
     assert snapshot is not None
     assert snapshot.observed_at == 1.0
+
+
+def test_another_job_with_this_id_is_not_this_one() -> None:
+    """It has another comment, or none where this one's was seen, and another command line in accounting."""
+    seen = end_of(
+        of_job("RUNNING", WHEN, Comment="tok"),
+        of_job("COMPLETED", WHEN),
+        of_job("COMPLETED", WHEN, Comment="other"),
+        Round(queue=None, accounting=record(JobId="7", JobState="COMPLETED", SubmitTime=WHEN, Comment="other")),
+        belief=Belief("7", token="tok", created=SUBMITTED),
+    )
+    assert seen is None or not seen.is_terminal
+
+
+def test_a_site_without_comments() -> None:
+    seen = end_of(
+        of_job("RUNNING", WHEN), of_job("COMPLETED", WHEN), belief=Belief("7", token="tok", created=SUBMITTED)
+    )
+    assert seen is not None
+    assert seen.state == "COMPLETED"

@@ -27,7 +27,10 @@ QUEUE = (
     "1|FAILED|0|768|debug|1|1|2026-11-23T20:58:04|2026-11-23T20:58:05|2026-11-23T20:58:05|0:00|365-00:00:00|n1|tok|"
     "NonZeroExitCode|na|me x\n"
 )
-BOOKED = "1|FAILED|3:0|debug|1|1|2026-11-23T20:58:04|2026-11-23T20:58:05|2026-11-23T20:58:05|00:00:00|365-00:00:00|n1|None|na|me x\n"
+BOOKED = (
+    "1|FAILED|3:0|debug|1|1|2026-11-23T20:58:04|2026-11-23T20:58:05|2026-11-23T20:58:05|00:00:00|365-00:00:00|n1|None|"
+    "na|me x|sbatch --parsable /jo|bs/tok/script.sh\n"
+)
 SHOWN = (
     "JobId=1 JobName=na|me x UserId=root(0) GroupId=root(0) MCS_label=N/A Priority=4294901759 Nice=0 Account=root QOS=normal "
     "JobState=FAILED Reason=NonZeroExitCode Dependency=(null) Requeue=1 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=3:0 "
@@ -99,7 +102,7 @@ def test_every_source_gives_the_same_record() -> None:
         "Comment": "tok",
     }
     said = {name for name in FIELDS if accounting["1"][name]}
-    assert set(FIELDS) - said == {"Restarts", "Comment"}
+    assert set(FIELDS) - said == {"Restarts"}
     assert all(accounting["1"][name] == queue[name] for name in said - {"Reason"})
 
 
@@ -202,6 +205,27 @@ def test_find_looks_at_comments_then_at_paths() -> None:
     assert CliBackend(Script("", failed("Slurm accounting storage is disabled"))).find("tok") is None
     with pytest.raises(SchedulerError):
         CliBackend(Script("", failed("sacct: error: no"))).find("tok")
+
+
+def test_an_answer_that_is_cut_off_says_nothing() -> None:
+    for answers in (["4|other\n6|to"], ["4|other\n", "7|sbatch --parsable /jobs/to"]):
+        with pytest.raises(SchedulerError, match="is cut off"):
+            CliBackend(Script(*answers)).find("tok")
+    with pytest.raises(SchedulerError, match="the answer of scontrol is cut off"):
+        CliBackend(Script(SHOWN[:600])).show("1")
+
+
+def test_an_id_that_is_cut_off_is_none(script: Path) -> None:
+    with pytest.raises(SubmissionError, match="its answer has no job id: '12'"):
+        CliBackend(Script("12")).submit(script, cwd=script.parent)
+
+
+def test_whose_record_it_is() -> None:
+    """The token in the path of the script; of what was submitted in another way the command line."""
+    line = BOOKED.strip().rpartition("|sbatch")[0]
+    answers = [f"{line}|{submitted}\n" for submitted in ("sbatch /jobs/x/script.sh", "sbatch --wrap=a|b", "")]
+    found = [CliBackend(Script(answer)).accounting(["1"]) for answer in answers]
+    assert [records and records["1"]["Comment"] for records in found] == ["x", "--wrap=a|b", ""]
 
 
 def test_cancel() -> None:

@@ -15,6 +15,7 @@ from slurmkit.backends.parse import (
     ACCOUNTING_FIELDS,
     QUEUE_FORMAT,
     ParseError,
+    check_complete,
     parse_accounting,
     parse_queue,
     parse_show,
@@ -78,8 +79,9 @@ class CliBackend:
         command = ["sbatch", "--parsable", str(script)]
         result = self._run(command, submit_environment(self._environment(), text), cwd=cwd, timeout=SUBMIT_TIMEOUT)
         if result.returncode == 0:
-            for line in reversed(result.stdout.splitlines()):
-                if match := _ANSWER.fullmatch(line.strip()):
+            for line in reversed(result.stdout.splitlines(keepends=True)):
+                # A line without an end is cut off: of 123 the 12 may be left.
+                if line.endswith("\n") and (match := _ANSWER.fullmatch(line.strip())):
                     return Submission(job_id=match[1], cluster=match[2])
             what = f"sbatch succeeded, but its answer has no job id: {result.stdout[:500]!r}"
         else:
@@ -144,6 +146,7 @@ class CliBackend:
         result = self._query(command)
         if result.returncode != 0:
             raise _failure(command, result)
+        _parsed(command, result, lambda: check_complete(result.stdout, command[0]))
         for line in result.stdout.splitlines():
             job_id, _, comment = line.partition("|")
             if comment == token and job_id.isdecimal():
@@ -155,6 +158,7 @@ class CliBackend:
             if _NO_ACCOUNTING in result.stderr:
                 return None
             raise _failure(command, result)
+        _parsed(command, result, lambda: check_complete(result.stdout, command[0]))
         for line in result.stdout.splitlines():
             job_id, _, submitted = line.partition("|")
             if job_id.isdecimal() and f"/{token}/" in submitted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import MappingProxyType
 
 from slurmkit.backends.base import Record
@@ -20,6 +20,7 @@ __all__ = [
     "FIELDS",
     "QUEUE_FORMAT",
     "ParseError",
+    "check_complete",
     "parse_accounting",
     "parse_queue",
     "parse_show",
@@ -84,8 +85,8 @@ QUEUE_FORMAT = "|,".join(f"{field}:0" for field in _QUEUE)
 """For ``squeue --Format``. Width 0 prints a field at its own length, without the cut at 20 characters (measured on 22.05.8;
 ``_parse_long_token`` in src/squeue/opts.c has not changed since). What may hold the separator comes last."""
 
-ACCOUNTING_FIELDS = ",".join(_ACCOUNTING)
-"""For ``sacct --format``. There is no Restarts in 22.05, and a Comment only where the site stores it."""
+ACCOUNTING_FIELDS = ",".join([*_ACCOUNTING, "SubmitLine"])
+"""For ``sacct --format``. There is no Restarts in 22.05, and a Comment only where the site stores it: the command line tells whose it is."""
 
 _NOTHING = frozenset({"", "(null)", "N/A", "None assigned", "n/a"})
 _NO_TIME = frozenset({"", "N/A", "NONE", "UNKNOWN", "(null)"})
@@ -95,6 +96,7 @@ _BLANKABLE = ("NodeList", "Comment", "Restarts", "NumNodes", "NumCPUs", "Partiti
 _SHOWN = re.compile(
     r"(?:^|\s)(JobId|JobState|Reason|ExitCode|Restarts|Partition|NodeList|NumNodes|NumCPUs|SubmitTime|StartTime|EndTime|RunTime|TimeLimit)=(\S*)"
 )
+_SUBMITTED = re.compile(r"/([^/]+)/script\.sh\b")
 _SHOWN_NAME = re.compile(
     r"^JobId=\S+ (?:ArrayJobId=\S+ ArrayTaskId=\S+ )?JobName=(.*) (?=UserId=\S+\([0-9]+\) GroupId=)"
 )
@@ -152,14 +154,42 @@ def parse_queue(stdout: str, job_ids: Collection[str]) -> dict[str, Record]:
 
 
 def parse_accounting(stdout: str, job_ids: Collection[str]) -> dict[str, Record]:
-    """The records of those of `job_ids` that ``sacct --parsable2 --noheader --format=ACCOUNTING_FIELDS`` printed."""
-    return _rows(stdout, job_ids, tuple(_ACCOUNTING.values()), "sacct")
+    """The records of those of `job_ids` that ``sacct --parsable2 --noheader --format=ACCOUNTING_FIELDS`` printed.
+
+    The Comment is the token that is in the path of the script; of a job with another command line it is that.
+    """
+    return _rows(stdout, job_ids, tuple(_ACCOUNTING.values()), "sacct", _with_token)
 
 
-def _rows(stdout: str, job_ids: Collection[str], names: tuple[str, ...], command: str) -> dict[str, Record]:
-    """Lines that do not begin with the id of a job that was asked for are other jobs, banners, or the rest of a name with a line break."""
+def _with_token(fields: dict[str, str]) -> dict[str, str]:
+    """Name and command line come together, as both may hold the separator."""
+    text = fields["JobName"]
+    name, found, line = text.rpartition("|sbatch ")
+    if not found:
+        name, _, line = text.rpartition("|")
+    token = _SUBMITTED.search(line)
+    return fields | {"JobName": name, "Comment": token[1] if token else line}
+
+
+def _as_they_are(fields: dict[str, str]) -> dict[str, str]:
+    return fields
+
+
+def check_complete(stdout: str, command: str) -> None:
+    """Raise ParseError when the last line has no end: what is missing says nothing."""
     if stdout and not stdout.endswith("\n"):
         raise ParseError(f"the answer of {command} is cut off: it ends with {stdout[-60:]!r}")
+
+
+def _rows(
+    stdout: str,
+    job_ids: Collection[str],
+    names: tuple[str, ...],
+    command: str,
+    finish: Callable[[dict[str, str]], dict[str, str]] = _as_they_are,
+) -> dict[str, Record]:
+    """Lines that do not begin with the id of a job that was asked for are other jobs, banners, or the rest of a name with a line break."""
+    check_complete(stdout, command)
     wanted = job_ids if isinstance(job_ids, frozenset | set | dict) else frozenset(job_ids)
     last = len(names) - 1
     found: dict[str, Record] = {}
@@ -170,12 +200,13 @@ def _rows(stdout: str, job_ids: Collection[str], names: tuple[str, ...], command
         values = line.split("|", last)
         if len(values) <= last:
             raise ParseError(f"{command} answered with {len(values)} fields instead of {last + 1}: {line[:200]!r}")
-        found[job_id] = record(**dict(zip(names, values, strict=True)))
+        found[job_id] = record(**finish(dict(zip(names, values, strict=True))))
     return found
 
 
 def parse_show(stdout: str) -> Record:
     """The record of the job that ``scontrol --oneliner show job ID`` printed."""
+    check_complete(stdout, "scontrol")
     text = stdout.strip()
     named = _SHOWN_NAME.match(text)
     rest = text if named is None else f"{text[: named.start(1)]} {text[named.end() :]}"

@@ -18,7 +18,7 @@ from slurmkit.backends.parse import record
 from slurmkit.slurm.durations import DurationError, format_timestamp, parse_timestamp
 from slurmkit.slurm.states import TERMINAL_STATES
 
-__all__ = ["LOST", "UNASKED", "Answer", "Belief", "JournalEnd", "Round", "Rules", "Snapshot", "arbitrate"]
+__all__ = ["LOST", "UNASKED", "Answer", "Belief", "JournalEnd", "Round", "Rules", "Snapshot", "arbitrate", "is_booked"]
 
 LOST = "LOST"
 """The state of a job that every source has lost: the one word that is not Slurm's."""
@@ -86,6 +86,7 @@ class Belief:
 
     `token` is its comment, `created` its submission by the client's clock (epoch seconds): they tell it from another job with a reused id.
     `lost_since` and `absences`: the controller has not known the job since then, in so many rounds. `denied`: scontrol has said so too.
+    `labelled`: the controller has shown the token as the job's comment, which it does not where a site changes comments.
     """
 
     job_id: str
@@ -97,6 +98,7 @@ class Belief:
     lost_since: float | None = None
     absences: int = 0
     denied: bool = False
+    labelled: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -111,10 +113,10 @@ def arbitrate(belief: Belief, answers: Round, now: float, rules: Rules = Rules()
     """
     if answers.queue is UNASKED:
         return belief
-    if answers.queue is not None and _is_ours(belief, answers.queue):
+    if answers.queue is not None and _is_shown(belief, answers.queue):
         return _controller(belief, answers.queue, "squeue", now)
     shown = answers.shown
-    if shown is not None and shown is not UNASKED and _is_ours(belief, shown):
+    if shown is not None and shown is not UNASKED and _is_shown(belief, shown):
         return _controller(belief, shown, "scontrol", now)
     if belief.is_over:
         return belief
@@ -135,6 +137,7 @@ def _controller(belief: Belief, found: Record, source: Source, now: float) -> Be
         lost_since=None,
         absences=0,
         denied=False,
+        labelled=belief.labelled or (found["Comment"] != "" and found["Comment"] == belief.token),
     )
 
 
@@ -148,7 +151,7 @@ def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
         denied=belief.denied or answers.shown is not UNASKED,
     )
     booked = answers.accounting
-    if booked is not None and booked is not UNASKED and not _is_current(belief, booked):
+    if booked is not None and booked is not UNASKED and not is_booked(belief, booked):
         booked = None
     if booked is not None and booked is not UNASKED and booked["JobState"] in TERMINAL_STATES:
         return _ended(belief, booked, "sacct", now)
@@ -210,6 +213,16 @@ def _attempt(found: Record) -> int | None:
 def _is_ours(belief: Belief, found: Record) -> bool:
     """Not another job under a reused id."""
     return not belief.token or not found["Comment"] or found["Comment"] == belief.token
+
+
+def _is_shown(belief: Belief, found: Record) -> bool:
+    """`_is_ours` of what the controller says: a comment that was there does not vanish."""
+    return _is_ours(belief, found) and not (belief.labelled and not found["Comment"])
+
+
+def is_booked(belief: Belief, found: Record) -> bool:
+    """Whether an accounting record is of this job, and of its latest attempt."""
+    return _is_ours(belief, found) and _is_current(belief, found)
 
 
 def _is_current(belief: Belief, found: Record) -> bool:

@@ -12,7 +12,18 @@ import attrs
 from slurmkit.backends.base import Record, SchedulerBackend
 from slurmkit.clock import Clock, condition
 from slurmkit.errors import SchedulerError, SchedulerNotFound
-from slurmkit.polling.arbitration import UNASKED, Answer, Belief, JournalEnd, Round, Rules, Snapshot, Unasked, arbitrate
+from slurmkit.polling.arbitration import (
+    UNASKED,
+    Answer,
+    Belief,
+    JournalEnd,
+    Round,
+    Rules,
+    Snapshot,
+    Unasked,
+    arbitrate,
+    is_booked,
+)
 from slurmkit.polling.cadence import Budget, backoff
 
 __all__ = ["StatusService"]
@@ -241,7 +252,12 @@ class StatusService:
         for job_id in lost:
             accounting: Answer = booked.get(job_id) if isinstance(booked, Mapping) and job_id in asked else UNASKED
             shown: Answer = UNASKED
-            if shows and not jobs[job_id].belief.denied and (accounting is None or accounting is UNASKED):
+            belief = jobs[job_id].belief
+            if (
+                shows
+                and not belief.denied
+                and (accounting is None or accounting is UNASKED or not is_booked(belief, accounting))
+            ):
                 shows -= 1
                 shown = self._show(job_id)
             rounds[job_id] = Round(
