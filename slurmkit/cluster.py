@@ -28,6 +28,7 @@ from slurmkit.clock import Clock
 from slurmkit.engine import Engine
 from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SchedulerNotFound, SlurmkitError, UnknownJob
 from slurmkit.job import Job
+from slurmkit.outcome import id_in_journal
 from slurmkit.packaging.base import PackagingResult, PackagingStrategy
 from slurmkit.prepare import Options, check_call, job_record, strategy, with_defaults, with_own
 from slurmkit.slurm.options import normalize
@@ -262,7 +263,7 @@ class Cluster:
             known = self._jobs.get(token)
         if known is not None:
             return known
-        job_id = record.get("job_id") or self._engine.backend.find(token)
+        job_id = record.get("job_id") or self._find_again(job_dir, record)
         if job_id is None:
             raise UnknownJob(f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with its token")
         planned = plan(self._callbacks)
@@ -280,19 +281,33 @@ class Cluster:
         attached._follow()
         return attached
 
+    def _find_again(self, job_dir: Path, record: Mapping[str, Any]) -> str | None:
+        """The id of a job whose client did not live to write it down: from the job itself, or from Slurm, which knows its token.
+
+        Writes it down, for the time when Slurm knows it no longer.
+        """
+        job_id = id_in_journal(job_dir) or self._engine.backend.find(str(record["pre_submission_id"]))
+        if job_id is not None:
+            self._note(job_dir, {**record, "job_id": job_id})
+        return job_id
+
     def _look_up(self, job: str | int | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
         text = str(job) if isinstance(job, str | int) else os.fspath(job)
         if not text.isdecimal():
             path = Path(text).expanduser().absolute()
             return path, jobdir.read_job(path)
-        found = []
+        found, open_ends = [], []
         for path in self._job_root.iterdir() if self._job_root.is_dir() else ():
             try:
                 record = jobdir.read_job(path)
             except SlurmkitError:
                 continue  # being written, or none of ours
-            if str(record.get("job_id")) == text:
+            if record.get("job_id") is None:
+                open_ends.append((float(record["created"]), path, record))
+            elif str(record["job_id"]) == text:
                 found.append((float(record["created"]), path, record))
+        if not found:
+            found = [one for one in open_ends if self._find_again(one[1], one[2]) == text]
         if not found:
             raise UnknownJob(f"there is no job {text} in {str(self._job_root)!r}")
         _, path, record = max(found, key=lambda one: one[0])  # ids are used again

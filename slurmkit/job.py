@@ -14,7 +14,7 @@ from slurmkit.callbacks.base import BaseCallback
 from slurmkit.callbacks.dispatch import Subscriber
 from slurmkit.clock import sleep
 from slurmkit.errors import JobDirectoryError, SlurmkitError, WaitTimeout
-from slurmkit.outcome import Ending, error_of, has_values, read_ending, read_values
+from slurmkit.outcome import Ending, error_of, has_values, read_ending, read_values, state_words
 from slurmkit.polling.arbitration import Snapshot
 from slurmkit.polling.watch import LOOK_AGAIN, RESULT_GRACE, Watch
 
@@ -51,6 +51,8 @@ class Job(Generic[R]):
         self._job_dir = job_dir
         self._reading = threading.Lock()
         self._is_read = False
+        self._was_late = False
+        """Whether the result has not come in all of its grace."""
         self._values: list[R] = []
         self._error: BaseException | None = None
         self._watch = Watch(engine, self, token=token, created=created, callbacks=callbacks, subscribers=subscribers)
@@ -120,7 +122,7 @@ class Job(Generic[R]):
                 left = deadline - clock.monotonic()
                 if left <= 0:
                     latest = self._watch.latest
-                    state = "not known yet" if latest is None else latest.state
+                    state = "not known yet" if latest is None else state_words(latest)
                     raise WaitTimeout(f"job {self._job_id} is not over after {timeout:g} s; its state is {state}")
                 pause = min(pause, left)
             self._watch.wait(pause)
@@ -250,30 +252,33 @@ class Job(Generic[R]):
         return self._values
 
     def _read(self, grace: float | None = None) -> None:
-        """Read the result of the job, which is done, once."""
+        """Read the result of the job, which is done, once; again, without waiting for it any more, as long as it is not there."""
         if self._is_read:
             return
         final, ending = self._watch.final, self._watch.ending
         assert final is not None
         error = error_of(final, ending, self._job_dir)
         if error is None:
-            ending = self._with_values(final, ending, RESULT_GRACE if grace is None else grace)
+            patience = RESULT_GRACE if grace is None else grace
+            ending = self._with_values(final, ending, 0.0 if self._was_late else patience)
+            error = error_of(final, ending, self._job_dir)
         with self._reading:
             if self._is_read:
                 return
             self._error = error
             if error is None:
                 try:
-                    self._values = read_values(self._job_dir, ending)
+                    self._values = read_values(self._job_dir, ending, final.attempt)
                 except SlurmkitError as unreadable:
                     self._error = unreadable
-            self._is_read = True
+                    self._was_late = not has_values(self._job_dir, ending, final.attempt)
+            self._is_read = not self._was_late or self._error is None
 
     def _with_values(self, final: Snapshot, ending: Ending, patience: float) -> Ending:
         """What the job wrote, once every rank's result is there, or after `patience` seconds."""
         clock = self._engine.clock
         began = clock.monotonic()
-        while not has_values(self._job_dir, ending) and clock.monotonic() - began < patience:
+        while not has_values(self._job_dir, ending, final.attempt) and clock.monotonic() - began < patience:
             sleep(clock, LOOK_AGAIN)
             ending = read_ending(self._job_dir, final.attempt)
         return ending

@@ -41,6 +41,7 @@ __all__ = [
     "read_trusted",
     "read_value",
     "remove",
+    "result_attempt",
     "result_name",
     "result_ranks",
     "write",
@@ -282,8 +283,20 @@ def read_result(job_dir: str | os.PathLike[str], rank: int) -> dict[str, Any] | 
         return None
 
 
-def read_value(job_dir: str | os.PathLike[str], rank: int) -> Any:
-    """What the function returned on this rank. Raises `ResultError` when it is missing or cannot be unpickled, `JobDirectoryError`."""
+def result_attempt(job_dir: str | os.PathLike[str], rank: int) -> int | None:
+    """Which attempt has left a rank's result; None when there is none, or none that can be read."""
+    try:
+        header = read_result(job_dir, rank)
+    except (OSError, RuntimeError):
+        return None
+    return None if header is None else header.get("attempt")
+
+
+def read_value(job_dir: str | os.PathLike[str], rank: int, attempt: int = 0) -> Any:
+    """What the function returned on this rank, in `attempt` or a later one.
+
+    Raises `ResultError` when it is missing or cannot be unpickled, `JobDirectoryError`.
+    """
     path = os.path.join(os.fspath(job_dir), result_name(rank))
     from slurmkit.errors import ResultError
 
@@ -293,6 +306,10 @@ def read_value(job_dir: str | os.PathLike[str], rank: int) -> Any:
         raise ResultError(f"rank {rank} has left no result: {path!r} does not exist") from error
     with file:
         header = _read_header(file, path)
+        if header.get("attempt", attempt) < attempt:
+            raise ResultError(
+                f"rank {rank} has left no result in attempt {attempt}: {path!r} is of attempt {header['attempt']}"
+            )
         if header["status"] != "ok":
             raise ResultError(
                 f"rank {rank} has returned no value: {header['error_type']}: {header['error_message']} ({path!r})"

@@ -25,7 +25,17 @@ from slurmkit.errors import (
 )
 from slurmkit.polling.arbitration import LOST, JournalEnd, Snapshot
 
-__all__ = ["Ending", "end_of_journal", "error_of", "has_values", "read_ending", "read_values", "tail"]
+__all__ = [
+    "Ending",
+    "end_of_journal",
+    "error_of",
+    "has_values",
+    "id_in_journal",
+    "read_ending",
+    "read_values",
+    "state_words",
+    "tail",
+]
 
 _BY_STATE: Mapping[str, type[JobFailed]] = {
     "TIMEOUT": JobTimedOut,
@@ -82,6 +92,12 @@ def end_of_journal(job_dir: Path) -> JournalEnd | None:
                 time=event.get("time"),
             )
     return None
+
+
+def id_in_journal(job_dir: Path) -> str | None:
+    """The job's id, as the runner has written it down when it started."""
+    ids = (event.get("job_id") for event in reversed(_journal(job_dir)) if event.get("event") == "started")
+    return next((str(one) for one in ids if one), None)
 
 
 def read_ending(job_dir: Path, attempt: int) -> Ending:
@@ -145,7 +161,7 @@ def error_of(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException
         if ending.error_message is not None:
             words += f": {ending.error_message}"
     elif ending.started is None:
-        words += "; the runner did not start" if not words else ", and the runner did not start"
+        words += ", and the runner has left no trace" if words else "the runner has left no trace"
     return JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
 
 
@@ -188,6 +204,12 @@ def _reason_words(snapshot: Snapshot) -> str:
     return "" if reason in ("", "None") else reason
 
 
+def state_words(snapshot: Snapshot) -> str:
+    """The state, and Slurm's reason for it where there is one: ``PENDING (launch failed requeued held)``."""
+    reason = _reason_words(snapshot)
+    return f"{snapshot.state} ({reason})" if reason else snapshot.state
+
+
 def _message(snapshot: Snapshot, words: str, job_dir: Path) -> str:
     exit_code = snapshot.status.get("ExitCode", "")
     message = f"job {snapshot.job_id} ended {snapshot.state}"
@@ -222,19 +244,25 @@ def tail(path: Path) -> str:
     return "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])
 
 
-def has_values(job_dir: Path, ending: Ending) -> bool:
-    """True when every rank's result can be seen. Lists the directory, which makes NFS look again."""
+def has_values(job_dir: Path, ending: Ending, attempt: int) -> bool:
+    """True when every rank's result of `attempt` can be seen. Lists the directory, which makes NFS look again."""
     if ending.started is None:
         return False
     try:
-        there = len(jobdir.result_ranks(job_dir))
+        ranks = jobdir.result_ranks(job_dir)
     except OSError:
         return False
-    return there >= int(ending.started["world_size"])
+    if len(ranks) < int(ending.started["world_size"]):
+        return False
+    attempts = (jobdir.result_attempt(job_dir, rank) for rank in ranks)
+    return all(one is None or one >= attempt for one in attempts)
 
 
-def read_values(job_dir: Path, ending: Ending) -> list[Any]:
-    """The value of every rank, in the order of ranks. Raises `ResultError`, `JobDirectoryError`."""
+def read_values(job_dir: Path, ending: Ending, attempt: int) -> list[Any]:
+    """The value of every rank, in the order of ranks. What an attempt before `attempt` has left does not count.
+
+    Raises `ResultError`, `JobDirectoryError`.
+    """
     if ending.started is not None:
         world_size = int(ending.started["world_size"])
     else:
@@ -242,4 +270,4 @@ def read_values(job_dir: Path, ending: Ending) -> list[Any]:
             world_size = len(jobdir.result_ranks(job_dir))
         except OSError as error:
             raise ResultError(f"the result cannot be read: {error.strerror}: {str(job_dir)!r}") from error
-    return [jobdir.read_value(job_dir, rank) for rank in range(max(1, world_size))]
+    return [jobdir.read_value(job_dir, rank, attempt) for rank in range(max(1, world_size))]

@@ -38,6 +38,7 @@ class StubSlurm:
     name = "stub"
 
     def __init__(self) -> None:
+        self.tokens_are_known = True
         self.jobs: dict[str, StubJob] = {}
         self.calls: Counter[str] = Counter()
         self.failure: SchedulerError | None = None
@@ -77,6 +78,8 @@ class StubSlurm:
         return None if job_id in self.hidden or job_id not in self.jobs else self.record(job_id)
 
     def find(self, token: str) -> str | None:
+        if not self.tokens_are_known:
+            return None
         return next((job.job_id for job in self.jobs.values() if job.comment == token), None)
 
     def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:

@@ -372,9 +372,35 @@ def test_attach_to_a_submission_whose_client_died(slurm: StubSlurm, root: Path) 
     path.write_text(json.dumps({**record, "job_id": None}))
     with Cluster(slurm, job_root=root) as cluster:
         assert cluster.attach(job.job_dir).job_id == job.job_id
-        slurm.jobs.clear()
+    assert json.loads(path.read_text())["job_id"] == job.job_id  # for the time when Slurm has forgotten the job
+    slurm.jobs.clear()
+    path.write_text(json.dumps({**record, "job_id": None}))
     with Cluster(slurm, job_root=root) as cluster, pytest.raises(slurmkit.UnknownJob, match="was not finished"):
         cluster.attach(job.job_dir)
+
+
+def test_attach_by_id_to_a_submission_whose_client_died(slurm: StubSlurm, root: Path) -> None:
+    with Cluster(slurm, job_root=root) as cluster:
+        job = cluster.submit(double, 4)
+    forget_id(job.job_dir)
+    with Cluster(slurm, job_root=root) as cluster:
+        assert cluster.attach(job.job_id).job_dir == job.job_dir
+
+
+def test_attach_to_a_submission_that_slurm_has_forgotten(slurm: StubSlurm, root: Path) -> None:
+    """The client died before it could write the id down; the job has run, and has written its own."""
+    with Cluster(slurm, job_root=root) as cluster:
+        job = cluster.submit(double, 4)
+    forget_id(job.job_dir)
+    slurm.run(job.job_id)
+    slurm.tokens_are_known = False
+    with Cluster(slurm, job_root=root) as cluster:
+        assert cluster.attach(job.job_dir).result(timeout=60) == 8
+
+
+def forget_id(job_dir: Path) -> None:
+    path = job_dir / "job.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "job_id": None}))
 
 
 def test_attach_takes_the_latest_of_a_reused_id(slurm: StubSlurm, root: Path) -> None:

@@ -203,6 +203,65 @@ def test_a_result_that_is_missing(cluster: Cluster, slurm: StubSlurm, monkeypatc
         job.result(timeout=60)
 
 
+def test_a_result_that_comes_after_its_grace(
+    cluster: Cluster, slurm: StubSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slurmkit.job.RESULT_GRACE", 0.05)
+    job = cluster.submit(double, 21)
+    slurm.end(job.job_id, "COMPLETED")
+    assert isinstance(job.exception(timeout=60), slurmkit.ResultError)
+    slurm.run(job.job_id)
+    assert job.result() == 42
+
+
+@pytest.mark.parametrize("requeued", [True, False])
+def test_a_result_of_an_earlier_attempt_does_not_count(
+    cluster: Cluster, slurm: StubSlurm, monkeypatch: pytest.MonkeyPatch, requeued: bool
+) -> None:
+    """The job's first run goes on, on a node that Slurm has lost, or what it left is still there on a file system that lags."""
+    monkeypatch.setattr("slurmkit.job.RESULT_GRACE", 0.05)
+    job = cluster.submit(double, 21)
+    slurm.start(job.job_id)
+    slurm.run_rank(job.job_id, 0)
+    if requeued:
+        slurm.requeue(job.job_id)
+        slurm.start(job.job_id)
+    slurm.complete(job.job_id)
+    slurm.end(job.job_id, "COMPLETED")
+    if requeued:
+        with pytest.raises(slurmkit.ResultError, match=r"left no result in attempt 1: .* is of attempt 0"):
+            job.result(timeout=60)
+        slurm.run_rank(job.job_id, 0)
+    assert job.result(timeout=60) == 42
+
+
+def test_what_comes_late_may_say_that_there_is_no_value(cluster: Cluster, slurm: StubSlurm) -> None:
+    job = cluster.submit(leave, 0)
+    slurm.end(job.job_id, "COMPLETED")
+    timer = later(lambda: slurm.run(job.job_id), 0.3)
+    caught = job.exception(timeout=60)
+    timer.join()
+    assert type(caught) is slurmkit.JobFailed
+    assert "called sys.exit(0)" in str(caught)
+
+
+def test_why_it_waits_is_said(cluster: Cluster, slurm: StubSlurm) -> None:
+    job = cluster.submit(double, 1)
+    slurm.end(job.job_id, "PENDING", reason="launch failed requeued held")
+    assert job.state == "PENDING"
+    with pytest.raises(slurmkit.WaitTimeout, match=r"its state is PENDING \(launch failed requeued held\)"):
+        job.wait(0.2)
+
+
+def test_a_failure_that_shows_up_late(cluster: Cluster, slurm: StubSlurm) -> None:
+    """Nothing at all of the job can be seen yet: that is no reason to believe that the runner has not started."""
+    job = cluster.submit(fail, "late")
+    slurm.end(job.job_id, "FAILED", "1:0")
+    timer = later(lambda: slurm.run(job.job_id), watch.START_GRACE + 0.5)
+    assert isinstance(job.exception(timeout=60), LookupError)
+    timer.join()
+
+
 def test_a_result_that_cannot_be_unpickled(cluster: Cluster, slurm: StubSlurm) -> None:
     job = cluster.submit(double, 1)
     slurm.run(job.job_id)

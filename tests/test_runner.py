@@ -458,6 +458,35 @@ def test_a_requeued_job_does_not_keep_its_old_results(run: Run) -> None:
     assert (ran.value(), ran.header()["attempt"], jobdir.result_ranks(ran.job_dir)) == (1, 1, [0])
 
 
+def test_a_run_that_slurm_has_given_up_leaves_the_next_ones_results_alone(run: Run) -> None:
+    """Slurm has lost the node, and runs the job again; the node lives on, and so does the first run."""
+
+    def function(job_dir: str) -> str:
+        jobdir.write_result(job_dir, 0, {"status": "ok", "attempt": 1}, lambda file: pickle.dump("second", file))
+        return "first"
+
+    def tell(job_dir: Path) -> None:
+        jobdir.write(job_dir, "args.pkl", pickle.dumps((str(job_dir),)))
+
+    ran = run(function, "?", prepare=tell)
+    assert ran.value() == "second"
+    assert "the job has been started again" in (ran.job_dir / "stderr").read_text()
+
+
+def test_what_a_run_that_slurm_has_given_up_leaves_is_no_result(run: Run) -> None:
+    """The other way round: it leaves its result after the next run has begun, which then leaves none."""
+
+    def function(job_dir: str) -> None:
+        jobdir.write_result(job_dir, 0, {"status": "ok", "attempt": 0}, lambda file: pickle.dump("first", file))
+        os._exit(5)
+
+    def tell(job_dir: Path) -> None:
+        jobdir.write(job_dir, "args.pkl", pickle.dumps((str(job_dir),)))
+
+    ran = run(function, "?", prepare=tell, env={"SLURM_RESTART_COUNT": "1"})
+    assert [event.get("failed_rank") for event in ran.journal] == [None, 0]
+
+
 # Injection
 
 

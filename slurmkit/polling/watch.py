@@ -14,7 +14,7 @@ from slurmkit.callbacks.contexts import CompletedContext
 from slurmkit.callbacks.dispatch import Subscriber, fire
 from slurmkit.clock import condition, sleep
 from slurmkit.errors import UnknownJob
-from slurmkit.outcome import Ending, end_of_journal, read_ending
+from slurmkit.outcome import Ending, end_of_journal, read_ending, tail
 from slurmkit.polling.arbitration import JournalEnd, Snapshot
 from slurmkit.polling.cadence import Pace
 from slurmkit.polling.poller import Poller
@@ -36,7 +36,7 @@ RESULT_GRACE = 10.0
 """Seconds for which the client waits for what a job has written, on a file system that shows it late."""
 
 START_GRACE = 1.0
-"""The same where the job may have ended before it could write anything."""
+"""The same where the runner has not started, but somebody has said why on stderr."""
 
 LOOK_AGAIN = 0.05
 
@@ -276,7 +276,8 @@ class Watch:
             return ending
         began = self._clock.monotonic()
         while ending.completed is None:
-            grace = START_GRACE if ending.started is None else RESULT_GRACE
+            has_spoken = ending.started is None and tail(self._job_dir / jobdir.STDERR)
+            grace = START_GRACE if has_spoken else RESULT_GRACE
             if self._clock.monotonic() - began >= grace:
                 break
             sleep(self._clock, LOOK_AGAIN)

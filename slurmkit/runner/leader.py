@@ -204,12 +204,15 @@ def _first_failure(job_dir: str, world_size: int) -> tuple[int | None, dict[str,
     """The rank whose failure is the job's, and the header of its result (None: it has left none)."""
     headers: dict[int, dict[str, Any]] = {}
     missing: list[int] = []
+    mine = attempt(os.environ)
     for number in range(world_size):
         try:
             header = jobdir.read_result(job_dir, number)
         except (OSError, RuntimeError) as error:
             fail(str(error))
             header = None
+        if header is not None and header.get("attempt", mine) != mine:
+            header = None  # of a run that goes on, on a node that Slurm has lost
         if header is None:
             missing.append(number)
         else:

@@ -216,6 +216,10 @@ def _write(job_dir: str, rank: int, outcome: dict[str, Any], value: Any, header:
         dump_value(value, file, what="the return value")
 
     try:
+        # Slurm starts a job again that ran on a node which it has lost; the node may live on, and its processes.
+        if (jobdir.result_attempt(job_dir, rank) or 0) > header["attempt"]:
+            _complain(f"slurmkit: rank {rank}: the job has been started again: the result of this run does not count\n")
+            return outcome | header
         if outcome["status"] != "ok":
             jobdir.write_result(job_dir, rank, outcome | header)
             return outcome | header
