@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -69,6 +72,12 @@ def disturbed(
     what: Disturbance, call: Call, caller: Caller, engine: Engine, run: Run, plan: Plan, timeout: float | None
 ) -> int:
     """The return code. TimeoutError when the answer would not have come within `timeout` seconds, which have passed then."""
+    if what.kill:
+        if what.accepted:
+            run(_Held(caller), engine)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(what.kill, signal.SIGKILL)
+        return 1  # which nobody hears
     held, seconds = _Held(caller), what.delay
     if what.before:
         _tell(engine, call)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import frozen
 
-__all__ = ["BATCH", "Effect", "EndJob", "JobError", "SignalStep", "StartBatch", "StepId"]
+__all__ = ["BATCH", "Abandon", "Effect", "EndJob", "JobError", "SignalStep", "StartBatch", "StepId"]
 
 BATCH: Literal["batch"] = "batch"
 StepId = int | Literal["batch"]
@@ -50,4 +50,12 @@ class EndJob:
     job_id: int
 
 
-Effect = StartBatch | SignalStep | JobError | EndJob
+@frozen
+class Abandon:
+    """The nodes of a job that is over are down: what is stuck there is not waited for. Answer: what of `batch_ended` and `processes_gone`
+    is still to come."""
+
+    job_id: int
+
+
+Effect = StartBatch | SignalStep | JobError | EndJob | Abandon

@@ -9,11 +9,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import random
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from fakeslurm.clientclock import Skew
 from fakeslurm.history import Recorder
 from fakeslurm.home import Home
 from fakeslurm.jobtime import JobTime
@@ -31,15 +33,19 @@ T = TypeVar("T")
 class Engine:
     """Thread-safe. `condition` is notified after every change; its lock may be taken again by whoever holds it."""
 
-    def __init__(self, controller: Controller, clock: Clock, handler: Handler, *, host: str) -> None:
+    def __init__(self, controller: Controller, clock: Clock, handler: Handler, *, host: str, seed: int = 0) -> None:
         self.controller = controller
         self.clock = clock
         self.host = host
         self.condition = condition(clock)
         self.home = Home(handler)
         time = JobTime(clock if isinstance(clock, VirtualClock) else None, lambda: self.home.directory)
-        self.slurmd = Slurmd(controller, self.home, self.report, host=host, now=self.now, time=time)
+        self.slurmd = Slurmd(controller, self.home, self.report, host=host, now=self.now, later=self.at, time=time)
         self.recorder = Recorder(controller.take_touched)
+        self.chance = random.Random(seed)
+        """What the faults choose by."""
+        self.skew = Skew()
+        """Between the clocks of client and cluster."""
         self.closed = False
         self.revision = 0
         """Grows with everything that happens."""

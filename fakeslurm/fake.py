@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from attrs import frozen
 
 from fakeslurm.arguments import checked_settings, short_host_name
+from fakeslurm.clientclock import client_clock
 from fakeslurm.commands.base import COMMANDS
 from fakeslurm.engine import Engine
 from fakeslurm.faults.base import Fault, Kind
@@ -102,7 +103,7 @@ class FakeSlurm:
         **settings: Any,
     ) -> None:
         self._settings = checked_settings(nodes, cpus_per_node, memory_per_node, partitions, version, conf, settings)
-        self._engine = Engine(Controller(self._settings), _clock(clock), self._serve, host=short_host_name())
+        self._engine = Engine(Controller(self._settings), _clock(clock), self._serve, host=short_host_name(), seed=seed)
         self.seed = seed
         """What everything that is left to chance comes from."""
         self.calls = Ledger()
@@ -166,7 +167,7 @@ class FakeSlurm:
             self.execute,
             name="fake",
             job_root=self.directory / "jobs",
-            clock=self._engine.clock,
+            clock=client_clock(self._engine.clock, self._engine.skew),
             uniform=random.Random(self.seed).uniform,
         )
 
@@ -328,7 +329,7 @@ class FakeSlurm:
 
         Raises RuntimeError without a `VirtualClock`, ModuleNotFoundError without freezegun.
         """
-        with frozen_time(self._virtual("freeze")):
+        with frozen_time(self._virtual("freeze"), self._engine.skew):
             yield
 
     def _virtual(self, what: str) -> VirtualClock:

@@ -106,6 +106,7 @@ class Reason(StrEnum):
     HELD_BY_USER = "JobHeldUser"
     HELD_BY_ADMIN = "JobHeldAdmin"
     REQUEUED_HELD = "job requeued in held state"
+    LAUNCH_FAILED_HELD = "launch failed requeued held"  # docs/measured/jobfaults.md
     PARTITION_DOWN = "PartitionDown"
     PARTITION_INACTIVE = "PartitionInactive"
     PARTITION_NODE_LIMIT = "PartitionNodeLimit"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from attrs import Attribute, define, field, frozen
 
 from fakeslurm.configuration import Node, Partition, Settings
-from fakeslurm.effects import BATCH, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.effects import BATCH, Abandon, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
 from fakeslurm.hetjob import HetJob
 from fakeslurm.jobarray import NO_TASK, JobArray
 from fakeslurm.messages import Reason
@@ -24,6 +24,7 @@ __all__ = [
     "BATCH",
     "NO_LIMIT",
     "PROFILES",
+    "Abandon",
     "Effect",
     "EndJob",
     "Job",
@@ -232,6 +233,9 @@ class Step:
     """Whether slurmstepd has said on its stderr why it is ended; it says so once."""
     exclusive: bool = True
     """Whether its CPUs are no other step's while it runs (not so for --overlap and the batch step)."""
+
+    lost: bool = False
+    """Whether its node has not told how it ended."""
 
     @property
     def ntasks(self) -> int:

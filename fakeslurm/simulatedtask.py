@@ -36,7 +36,9 @@ class SimulatedTask:
     hostname: str
 
     def started(self, now: float) -> None:
-        """Raises `JobDirectoryError`."""
+        """What an earlier attempt has left goes, as the runner does it. Raises `JobDirectoryError`."""
+        for rank in jobdir.result_ranks(self.job_dir):
+            Path(self.job_dir, jobdir.result_name(rank)).unlink()
         jobdir.append_journal(
             self.job_dir,
             {

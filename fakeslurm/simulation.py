@@ -34,7 +34,8 @@ class Simulated:
     It runs for `duration` seconds (`math.inf`: until it is ended), then it exits with `exit_code`, or dies of `signal` when that is not 0.
     A signal that would end a process ends it sooner, unless it is among `ignores`. `outputs` is what it writes when it ends: a text for
     its standard output, or texts by file name (relative to its working directory). `result`:
-    what a function that slurmkit runs returns.
+    what a function that slurmkit runs returns. `memory`: the MB that it uses at its end, growing evenly until then; with the configuration
+    that constrains memory (``TaskPlugin=task/cgroup``, ``ConstrainRAMSpace=yes``) a job that has less ends OUT_OF_MEMORY on its way.
     """
 
     duration: float = field(default=0.0, validator=_not_negative)
@@ -43,6 +44,7 @@ class Simulated:
     outputs: str | Mapping[str, str] = ""
     result: object = None
     ignores: frozenset[int] = field(default=frozenset(), converter=_numbers)
+    memory: float = field(default=0.0, validator=_not_negative)
 
     @property
     def wait_status(self) -> int:
@@ -86,6 +88,10 @@ class Simulation:
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             _, job_id, running = heapq.heappop(self._ends)
             self._end(job_id, running, running.behaviour.wait_status)
+
+    def end(self, job_id: int, wait_status: int) -> None:
+        """End one at once, so."""
+        self._end(job_id, self._running[job_id], wait_status)
 
     def signal(self, job_id: int, number: int, now: float) -> None:
         """Harmless when it has ended."""

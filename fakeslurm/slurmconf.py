@@ -173,6 +173,7 @@ _PARAMETERS = _table(
     _Key("SchedulerType", None, _exactly("sched/backfill")),
     _Key("PriorityType", None, _exactly("priority/basic")),
     _Key("ReturnToService", None, _exactly("0", "1")),  # a node that was set down stays so
+    _Key("SlurmdTimeout", None, _whole(1)),  # a node is lost when a fault says so
 )
 
 _NODE = _table(

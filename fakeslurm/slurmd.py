@@ -15,20 +15,24 @@ from pathlib import Path
 from attrs import evolve
 
 from fakeslurm import environment, filenames, memory
+from fakeslurm.batchlistener import BatchListener
 from fakeslurm.home import Home
 from fakeslurm.jobtime import JobTime
 from fakeslurm.memorywatch import ConstrainedStep, MemoryWatch
-from fakeslurm.model import BATCH, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.model import BATCH, Abandon, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
 from fakeslurm.processes import remove_tree
+from fakeslurm.reports import Report, Reports
+from fakeslurm.simulatedrun import Put, SimulatedRun, within_memory
 from fakeslurm.simulatedtask import task_of
 from fakeslurm.simulation import JobFiles, Simulated, SimulatedStep, Simulation
 from fakeslurm.slurmctld import Controller
 from fakeslurm.steps import File, RunningStep, StepListener, StepSpec, Task
+from fakeslurm.trouble import Troubles
 
 __all__ = ["Report", "Slurmd", "open_flags"]
 
-Report = Callable[[Callable[[float], None]], None]
-"""Calls a function with the time, under the engine's lock, and has its consequences carried out."""
+_FULL = "/dev/full"
+"""Linux has it: every write fails with ENOSPC."""
 
 
 def open_flags(open_mode: str | None) -> int:
@@ -47,6 +51,7 @@ class Slurmd:
         *,
         host: str,
         now: Callable[[], float],
+        later: Callable[[float, Callable[[float], None]], None],
         time: JobTime,
     ) -> None:
         self._controller = controller
@@ -54,7 +59,11 @@ class Slurmd:
         self._report = report
         self._host = host
         self._now = now
+        self._later = later
         self.time = time
+        self.troubles = Troubles()
+        """What goes wrong on the nodes."""
+        self.reports = Reports(controller, report, later, self.troubles)
         self.behaviour: Callable[[Job], Simulated | None] = lambda _job: None
         """What a job does in place of its script, if it is simulated."""
         self._simulation = Simulation()
@@ -62,6 +71,8 @@ class Slurmd:
         self._memory = MemoryWatch()
         self._ending: set[int] = set()
         """Jobs of which the controller waits to hear that nothing runs any more."""
+        self._starved: set[int] = set()
+        """Jobs of which the kernel has killed the script for its memory."""
 
     def carry_out(self, effect: Effect) -> None:
         match effect:
@@ -80,6 +91,8 @@ class Slurmd:
             case EndJob(job_id=job_id):
                 self._ending.add(job_id)
                 self._look_for_end(job_id)
+            case Abandon(job_id=job_id):
+                self.reports.let_go(job_id)
 
     def next_deadline(self) -> float | None:
         """When the next simulated job ends by itself."""
@@ -142,10 +155,50 @@ class Slurmd:
     def _look_for_end(self, job_id: int) -> None:
         if job_id in self._ending and not any(job == job_id for job, _ in self._running):
             self._ending.discard(job_id)
+
+            def gone(now: float) -> None:
+                self.reports.forget(job_id)
+                self._controller.processes_gone(job_id, now)
+
             # Not at once: the controller is in the middle of handing out its effects.
-            self._report(lambda now: self._controller.processes_gone(job_id, now))
+            self.reports.send(job_id, gone)
+
+    def batch_over(self, job_id: int, tell: Callable[[float], None]) -> None:
+        """The script has ended, of which `tell` tells the controller: now, or later when the job is stuck."""
+
+        def over(now: float) -> None:
+            self.forget(job_id, BATCH)
+            tell(now)
+
+        self.reports.send(job_id, over)
+
+    def _oom_text(self, job: Job) -> str:
+        text = memory.oom_text(1, f"{job.job_id}.batch", self._controller.settings)
+        return f"slurmstepd-{job.nodes[0]}: error: {text}\n"
+
+    def status_of(self, job_id: int, wait_status: int) -> int:
+        """As slurmstepd reports it of a script that ended so."""
+        starved = job_id in self._starved
+        self._starved.discard(job_id)
+        return memory.OUT_OF_MEMORY if starved else wait_status
+
+    def starve(self, job_id: int) -> None:
+        """The kernel kills the script of a job that runs, for want of memory."""
+        step = self._running.get((job_id, BATCH))
+        if isinstance(step, SimulatedStep):
+            self._simulation.end(job_id, memory.OUT_OF_MEMORY)
+        elif step is not None:
+            self._starved.add(job_id)
+            step.write(self._oom_text(self._controller.jobs[job_id]))
+            step.signal(signal.SIGKILL)
+            self.time.signalled()
 
     def _start_batch(self, job: Job) -> None:
+        job_id = job.job_id
+        held = self.troubles.of("hold", job) is not None
+        if held or self.troubles.of("launch", job) is not None:
+            self._report(lambda now: self._controller.launch_failed(job_id, now, held=held))
+            return
         behaviour = self.behaviour(job)
         if behaviour is not None:
             self._simulate(job, behaviour)
@@ -165,44 +218,55 @@ class Slurmd:
         spec = StepSpec(
             name=f"{job.job_id}.batch",
             tasks=[Task((str(script), *asked.argv[1:]), stdio=(0, 1, 2), label=f"slurmstepd-{job.nodes[0]}")],
-            files=[File(files.input), File(files.output, flags), File(files.error, flags)],
+            files=self._files(job, files, flags),
             environ=variables,
             cwd=asked.work_dir,
             umask=asked.umask,
         )
-        self.launch(job.job_id, BATCH, spec, _BatchListener(self, self._controller, self._report, job.job_id, script))
+        self.launch(job.job_id, BATCH, spec, BatchListener(self, self._controller, self._report, job.job_id, script))
+
+    def _files(self, job: Job, names: filenames.StandardFiles, flags: int) -> list[File]:
+        """Input, output and error of the script. Where no space is left the files are made, but nothing can be written to them."""
+        written = [File(names.output, flags), File(names.error, flags)]
+        if self.troubles.of("space", job) is not None:
+            with contextlib.suppress(OSError):  # of one that cannot be opened slurmstepd tells as ever
+                for file in written:
+                    os.close(
+                        os.open(Path(job.description.work_dir, file.path), file.flags, 0o666 & ~job.description.umask)
+                    )
+                written = [File(_FULL, os.O_WRONLY)] * 2
+        return [File(names.input), *written]
 
     def _simulate(self, job: Job, behaviour: Simulated) -> None:
-        job_id, asked = job.job_id, job.description
-        names = filenames.of_batch_script(job, self._host, self._controller.settings.version)
+        job_id, asked, settings = job.job_id, job.description, self._controller.settings
+        names = filenames.of_batch_script(job, self._host, settings.version)
         files = JobFiles(names.output, names.error, open_flags(asked.open_mode), asked.work_dir, asked.umask)
         try:
             files.open()
         except OSError:
             self._report(lambda now: self._controller.launch_failed(job_id, now))
             return
-
-        task, start = task_of(job), self._now()
-        if task is not None:
-            task.started(start)
+        behaviour = within_memory(behaviour, job, settings)
+        run = SimulatedRun(behaviour, files, task_of(job), self._now(), self._oom_text(job))
+        run.begin(self._put(job), full=self.troubles.of("space", job) is not None)
 
         def ended(wait_status: int) -> None:
-            if wait_status == behaviour.wait_status:
-                files.leave(behaviour)
-                if task is not None and not behaviour.signal:
-                    task.ended(behaviour, start, self._now())
-
-            def tell(now: float) -> None:
-                self.forget(job_id, BATCH)
-                self._controller.batch_ended(job_id, wait_status, now)
-
-            self._report(tell)
+            full = self.troubles.of("space", job) is not None
+            reported = run.end(wait_status, self._now(), self._put(job), full=full)
+            self.batch_over(job_id, lambda now: self._controller.batch_ended(job_id, reported, now))
 
         self._running[job_id, BATCH] = SimulatedStep(
             files, lambda number: self._simulation.signal(job_id, number, self._now())
         )
-        self._simulation.start(job_id, behaviour, start, ended)
+        self._simulation.start(job_id, behaviour, run.start, ended)
         self._report(lambda now: self._controller.batch_started(job_id, 0, now))
+
+    def _put(self, job: Job) -> Put:
+        """Has something written that the job leaves: now, or later on a file system that lags."""
+        lag = self.troubles.of("results", job)
+        if lag is None:
+            return lambda write: write()
+        return lambda write: self._later(self._now() + lag.seconds, lambda _now: write())
 
     def _components(self, job: Job) -> list[Job]:
         """Of the heterogeneous job that it leads."""
@@ -217,39 +281,3 @@ class Slurmd:
         script.write_bytes(job.description.script or b"")
         script.chmod(0o700)
         return script
-
-
-class _BatchListener:
-    """Tells the controller about one run of a batch script."""
-
-    def __init__(self, slurmd: Slurmd, controller: Controller, report: Report, job_id: int, script: Path) -> None:
-        self._slurmd = slurmd
-        self._controller = controller
-        self._report = report
-        self._job_id = job_id
-        self._script = script
-        self._failed = False
-        self._wait_status = int(signal.SIGKILL)
-        """What it is when the step process was killed with all its tasks, and nobody saw how the script ended."""
-
-    def failed(self, file: int, errno: int) -> None:
-        self._failed = True
-
-    def started(self, pids: list[int]) -> None:
-        self._report(lambda now: self._controller.batch_started(self._job_id, pids[0], now))
-
-    def task_ended(self, index: int, wait_status: int, max_rss: int) -> None:
-        self._wait_status = wait_status
-
-    def ended(self) -> None:
-        """The script has ended and what it left behind is gone; this is when slurmstepd reports (batch_finish)."""
-        remove_tree(str(self._script.parent))
-
-        def tell(now: float) -> None:
-            self._slurmd.forget(self._job_id, BATCH)
-            if self._failed:
-                self._controller.launch_failed(self._job_id, now)
-            else:
-                self._controller.batch_ended(self._job_id, self._wait_status, now)
-
-        self._report(tell)

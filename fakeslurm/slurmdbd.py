@@ -31,6 +31,8 @@ class StepRecord:
     """A base state's word; sacct adds ``by UID`` of `cancelled_by`."""
     cancelled_by: int | None
     wait_status: int
+    lost: bool
+    """No exit code has come."""
     suspended: float
     """Seconds until the last resumption."""
     start: float
@@ -315,6 +317,7 @@ def _step_record(step: Step, job: Job) -> StepRecord:
         state=state.value,
         cancelled_by=step.cancelled_by,
         wait_status=step.wait_status,
+        lost=step.lost,
         suspended=step.suspended,
         start=step.start_time,
         end=end,

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fakeslurm.clientclock import Skew
 from fakeslurm.turns import LOOK, Member, Turns, Waiter
 
 __all__ = ["VirtualClock", "frozen_time"]
@@ -337,20 +338,25 @@ def _epoch(start: float | datetime | None) -> float:
 
 
 @contextlib.contextmanager
-def frozen_time(clock: VirtualClock) -> Iterator[None]:
-    """Inside, the time of this process is that of `clock`: a freezegun that moves with it."""
+def frozen_time(clock: VirtualClock, skew: Skew) -> Iterator[None]:
+    """Inside, the time of this process, the client's, is that of `clock` but for the `skew`: a freezegun that moves with them."""
     from freezegun import freeze_time
 
     # This module has to know how much real time passes, and pytest how long a test takes.
     zone = datetime.fromtimestamp(clock.time(), UTC).astimezone().utcoffset()
     with freeze_time(
-        _naive(clock.time()), tz_offset=zone or timedelta(), ignore=[__name__, "_pytest.timing"]
+        _naive(clock.time() - skew.seconds), tz_offset=zone or timedelta(), ignore=[__name__, "_pytest.timing"]
     ) as frozen:
-        end = clock.on_jump(lambda now: frozen.move_to(_naive(now)))
+
+        def move(now: float) -> None:
+            frozen.move_to(_naive(now - skew.seconds))
+
+        ends = [clock.on_jump(move), skew.on_change(lambda: move(clock.time()))]
         try:
             yield
         finally:
-            end()
+            for end in ends:
+                end()
 
 
 def _naive(seconds: float) -> datetime:

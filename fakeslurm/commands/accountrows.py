@@ -203,6 +203,8 @@ class AccountTexts:
         return "Unknown" if when is None else self.stamps(when)
 
     def _exitcode(self, row: Row) -> str:
+        if row.step is not None and row.step.lost and row.step.end is not None:
+            return ""
         return _exit_code((row.step or row.job).wait_status)
 
     def _flags(self, row: Row) -> str:

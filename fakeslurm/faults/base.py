@@ -31,6 +31,8 @@ class Disturbance:
     """If nobody answers the command: what it prints then, if it has found nothing wrong before it asks."""
     patience: float = 0.0
     """Seconds after which the command gives up a request that is not answered."""
+    kill: int = 0
+    """The process that is killed in place of an answer."""
     accepted: bool = False
     """Whether the controller carries out what it is asked for all the same."""
     delay: float = 0.0
@@ -55,7 +57,7 @@ class Kind:
     """The commands whose calls it can hit."""
 
     def check(self, settings: Settings) -> None:
-        """Raise ValueError where this Slurm has no such fault."""
+        """Raise ValueError where this Slurm has no such fault, or no such node; called when the fault is asked for."""
 
     def disturb(self, call: Call, settings: Settings) -> Disturbance | None:
         """What happens to this call; None: it is not hit. Must depend on nothing but the arguments."""

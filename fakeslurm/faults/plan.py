@@ -60,7 +60,7 @@ class Plan:
                 if choice is not None and disturbance is not None:
                     source.hits.append(Hit(now, " ".join([call.command, *call.argv]), call))
                     call.fault = choice.name
-                    call.accepted = disturbance.accepted or disturbance.unanswered is None
+                    call.accepted = disturbance.accepted or (disturbance.unanswered is None and not disturbance.kill)
                     return disturbance
         return None
 

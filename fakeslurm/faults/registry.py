@@ -7,8 +7,10 @@ from typing import Any
 
 import attrs
 
+from fakeslurm.faults import jobs
 from fakeslurm.faults.accounting import AccountingDown, AccountingLag, AccountingOff
 from fakeslurm.faults.base import Kind
+from fakeslurm.faults.client import ClientKilled
 from fakeslurm.faults.memory import Purge, ReusedIds
 from fakeslurm.faults.outages import ControllerDown, ControllerTimeout, RateLimited
 from fakeslurm.faults.outputs import GarbledOutput, LocalisedOutput, Slow, TruncatedOutput
@@ -20,6 +22,8 @@ _ALL: tuple[type[Kind], ...] = (
     *(AccountingDown, AccountingLag, AccountingOff),
     *(Purge, ReusedIds),
     *(TruncatedOutput, GarbledOutput, LocalisedOutput),
+    *jobs.ALL,
+    ClientKilled,
 )
 KINDS: Mapping[str, type[Kind]] = {kind.name: kind for kind in _ALL}
 """Every kind of fault by its name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 from attrs import evolve
 
@@ -193,6 +193,12 @@ class Controller:
         with self._event(now):
             self._requests.requeue(job_id, uid, hold=hold)
 
+    def may_requeue(self, job_id: int) -> bool:
+        """Whether a job that runs has a script that may run again (``--requeue``, JobRequeue), and all of its components."""
+        job = self._state.known(job_id)
+        known = [self._state.jobs.get(one) for one in ([] if job.het is None else job.het.members)]
+        return self._running.may_run_again(job) and all(one is not None and not one.finished for one in known)
+
     def update_job(self, job_id: int, update: JobUpdate, now: float, *, uid: int, task: int | None = None) -> None:
         """``scontrol update jobid=``. `task` as in `cancel`. What comes before a refusal stays changed."""
         with self._event(now):
@@ -216,6 +222,16 @@ class Controller:
         self._advance(now)
         self._nodes.update(name, state, why)
         self._schedule()
+
+    def lose_node(self, name: str, why: NodeReason, now: float) -> None:
+        """A node does not answer any more: it is DOWN, and what ran on it is gone."""
+        with self._event(now):
+            self._nodes.lose(name, why)
+
+    def preempt(self, job_id: int, now: float, mode: Literal["CANCEL", "REQUEUE"]) -> None:
+        """A running job has to make room, whether another one waits for it or not."""
+        with self._event(now):
+            self._running.preempt(self._state.known(job_id), mode)
 
     def create_step(self, job_id: int, request: StepRequest, now: float) -> Step | None:
         """A step of a running job; None when its resources are busy: ask again when a step of the job has ended."""
@@ -279,10 +295,13 @@ class Controller:
         self._running.batch_ended(self._state.known(job_id), wait_status)
         self._schedule()
 
-    def launch_failed(self, job_id: int, now: float) -> None:
-        """The script could not be started, for a file that cannot be opened or a missing directory: FAILED 0:53."""
+    def launch_failed(self, job_id: int, now: float, *, held: bool = False) -> None:
+        """The script could not be started, for a file that cannot be opened or a missing directory: FAILED 0:53.
+
+        `held`: for a reason of the node, which could not write the script down: the job is requeued and held.
+        """
         self._advance(now)
-        self._running.launch_failed(self._state.known(job_id))
+        self._running.launch_failed(self._state.known(job_id), held=held)
         self._schedule()
 
     def step_started(self, job_id: int, step_id: int, now: float) -> None:

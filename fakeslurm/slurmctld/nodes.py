@@ -6,7 +6,7 @@ from typing import Literal
 
 from fakeslurm import messages
 from fakeslurm.messages import Reason, SlurmError, unsupported
-from fakeslurm.model import Job, NodeReason, NodeRecord
+from fakeslurm.model import Abandon, Job, NodeReason, NodeRecord
 from fakeslurm.slurmctld.running import Running
 from fakeslurm.slurmctld.state import State
 from fakeslurm.slurmctld.waiting import Waiting
@@ -32,11 +32,7 @@ class Nodes:
             raise SlurmError(messages.INVALID_NODE_NAME)
         match state:
             case "DOWN":
-                jobs = self._running_on(record)
-                record.down, record.why = True, why
-                self._state.resources.availability_changed(record)
-                for job in jobs:
-                    self._fail(job)
+                self._set_down(record, why, lost=False)
                 return
             case "DRAIN":
                 record.drain, record.fail, record.why = True, False, why
@@ -52,6 +48,23 @@ class Nodes:
                 record.why = None
         self._state.resources.availability_changed(record)
 
+    def lose(self, name: str, why: NodeReason) -> None:
+        """A node does not answer any more: what runs on it is gone, and has not been told."""
+        self._set_down(self._state.resources.nodes[name], why, lost=True)
+
+    def _set_down(self, record: NodeRecord, why: NodeReason | None, *, lost: bool) -> None:
+        jobs = self._running_on(record)
+        record.down, record.why = True, why
+        self._state.resources.availability_changed(record)
+        for job in jobs:
+            self._fail(job, told=not lost or job.nodes[0] != record.node.name)
+        for job_id in sorted({*record.jobs, *record.aside}):  # nobody waits for what is stuck there
+            job = self._state.jobs[job_id]
+            if job.completing and all(self._state.resources.nodes[name].down for name in job.nodes):
+                if job.batch is not None and job.batch.running:
+                    job.batch.lost = True
+                self._state.effects.append(Abandon(job_id))
+
     def _running_on(self, record: NodeRecord) -> list[Job]:
         """The jobs that a node's failure ends. Raises SlurmError when there is one that would go on without it."""
         jobs = [self._state.jobs[job_id] for job_id in sorted({*record.jobs, *record.aside})]
@@ -64,9 +77,13 @@ class Nodes:
                 raise unsupported(f"state=DOWN of a node of job {job.job_id}, which has --no-kill")
         return jobs
 
-    def _fail(self, job: Job) -> None:
-        text = messages.DUE_TO_NODE_FAILURE
+    def _fail(self, job: Job, *, told: bool) -> None:
+        text = messages.DUE_TO_NODE_FAILURE if told else ""
+        if job.batch is not None and not told:
+            job.batch.lost = True
         if self._running.may_run_again(job):
             self._running.requeue(job, self._running.reason_to_wait(job), text, JobState.NODE_FAIL)
         else:
             self._running.terminate(job, JobState.NODE_FAIL, Reason.NODE_DOWN, text)
+            if not told:  # nobody says how the script has ended (measured)
+                job.wait_status = self._state.settings.profile.node_fail_exit_code

@@ -202,7 +202,8 @@ class Running:
     # Ending
 
     def terminate(self, job: Job, state: JobState, reason: str, text: str) -> None:
-        """A running job is over: COMPLETING. What still runs of it is told so, asked to end, and killed after KillWait.
+        """A running job is over: COMPLETING. What still runs of it is told so, asked to end, and killed after KillWait; without a `text` it
+        is killed at once.
 
         `reason`: where the end has none of its own, the present one, which is that of a hold.
         """
@@ -210,7 +211,7 @@ class Running:
         job.end_time = job.suspend_time if job.state is JobState.SUSPENDED else self._state.now
         job.state = state
         job.reason = reason
-        self._wind_down(job, text, kill=stopped)
+        self._wind_down(job, text, kill=stopped or not text)
         for other in self._led_by(job):
             other.wait_status, other.cancelled_by = job.wait_status, job.cancelled_by
             self.terminate(other, state, reason, text)
@@ -236,10 +237,10 @@ class Running:
         job.restart_count += 1
         if job.array is not None:
             job.array.again(job.job_id)
-        if stopped:
+        if stopped and text:
             for step in self.alive(job):
                 self._say(job, step, text)
-        self._wind_down(job, text, kill=stopped)
+        self._wind_down(job, text, kill=stopped or not text)
         for other in self._led_by(job):
             self.requeue(other, reason, text, accounted)
 
@@ -255,10 +256,10 @@ class Running:
         """Of a job that is requeued: it may have been held while it ran."""
         return Reason.NONE if job.priority else job.reason
 
-    def preempt(self, job: Job) -> None:
-        """A running job has to make room: it is requeued, or (PREEMPTED) over, as its partition says and it allows."""
+    def preempt(self, job: Job, mode: str | None = None) -> None:
+        """A running job has to make room: it is requeued, or (PREEMPTED) over, as `mode` or else its partition says and it allows."""
         settings = self._state.settings
-        mode = settings.preempt_mode_of(self._state.partitions[job.partition])
+        mode = mode or settings.preempt_mode_of(self._state.partitions[job.partition])
         if mode == "REQUEUE" and self.may_run_again(job):
             self.requeue(job, self.reason_to_wait(job), messages.DUE_TO_PREEMPTION, JobState.PREEMPTED)
         else:
@@ -349,17 +350,23 @@ class Running:
         """The batch script has ended, of a job that runs or that is being ended."""
         if job.batch is None or not job.batch.running:
             raise LookupError(f"job {job.job_id} has no batch script that runs")
-        self.end_step(job, job.batch, (wait_status,))
+        lost = job.batch.lost
+        self.end_step(job, job.batch, (0 if lost else wait_status,))
         if job.state in (JobState.RUNNING, JobState.SUSPENDED):
             self.end_by_status(job, wait_status)
         else:
-            if not job.requeued:
+            if not job.requeued and not lost:
                 job.wait_status = wait_status
             self._state.effects.append(EndJob(job.job_id))
             self._state.changed(job)
 
-    def launch_failed(self, job: Job) -> None:
-        if job.state in (JobState.RUNNING, JobState.SUSPENDED) and job.batch is not None:
+    def launch_failed(self, job: Job, *, held: bool) -> None:
+        if held and job.state in (JobState.RUNNING, JobState.SUSPENDED) and job.batch is not None:
+            job.priority = 0
+            job.batch.lost = True
+            self.end_step(job, job.batch, (0,))
+            self.requeue(job, Reason.LAUNCH_FAILED_HELD, "")
+        elif job.state in (JobState.RUNNING, JobState.SUSPENDED) and job.batch is not None:
             job.wait_status = LAUNCH_FAILED
             self.end_step(job, job.batch, (LAUNCH_FAILED,))
             raised_signal = self._state.settings.profile.raised_signal_reason
@@ -377,7 +384,7 @@ class Running:
         step.wait_status = _step_status(step, statuses)
         if step.wait_status == OUT_OF_MEMORY:
             step.state = JobState.OUT_OF_MEMORY
-        elif step.cancelled_by is not None or os.WIFSIGNALED(step.wait_status):
+        elif step.lost or step.cancelled_by is not None or os.WIFSIGNALED(step.wait_status):
             step.state = JobState.CANCELLED
         else:
             step.state = JobState.FAILED if step.wait_status else JobState.COMPLETED

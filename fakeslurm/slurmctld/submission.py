@@ -77,7 +77,7 @@ def renew(job: Job, state: State) -> None:
     before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
     job.submit_time = before + 1.0 if floor(state.now) == before else state.now
     job.eligible_time, job.first_eligible_time = begin, None
-    if job.reason == Reason.REQUEUED_HELD:
+    if job.reason in (Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
         job.waited_for = Reason.HELD_BY_USER
     job.start_time = job.end_time = None
     job.fits_nowhere = False

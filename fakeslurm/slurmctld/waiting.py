@@ -237,7 +237,7 @@ class Waiting:
         return False
 
     def _explain_hold(self, job: Job) -> None:
-        if job.reason in (Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD):
+        if job.reason in (Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
             return
         # One that was requeued when it was suspended waits without a priority (measured).
         by_admin = job.restart_count and job.reason != Reason.HELD_BY_USER
