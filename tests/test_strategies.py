@@ -199,7 +199,7 @@ def test_what_is_never_drawn() -> None:
 def test_any_fault_can_be_planned(data: st.DataObject, kind: str) -> None:
     plan = data.draw(strategies.fault_plans(kinds=[kind], longest=60.0))
     assert plan.end <= 120.0
-    with FakeSlurm(clock="virtual") as slurm:
+    with FakeSlurm(clock="virtual", version="24.11") as slurm:
         slurm.simulate(Simulated(1))
         faults = plan.begin(slurm)
         slurm.advance(plan.end + 1)

@@ -9,7 +9,8 @@ from attrs import field, frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from fakeslurm.faults import KINDS, Fault
+from fakeslurm.faults import KINDS, Fault, kind_of
+from fakeslurm.model import Settings
 
 if TYPE_CHECKING:
     from fakeslurm.fake import FakeSlurm
@@ -20,6 +21,11 @@ _NO_OPTIONS: Mapping[str, SearchStrategy[Any]] = {}
 _OPTIONS: Mapping[str, Mapping[str, SearchStrategy[Any]]] = {
     "controller_down": {"seconds": st.sampled_from([None, 0.0, 3.0])},
     "controller_timeout": {"seconds": st.sampled_from([None, 0.0, 30.0]), "accepted": st.booleans()},
+    "rate_limited": {"seconds": st.sampled_from([3.0, 0.5, 100.0])},
+    "slow": {"seconds": st.sampled_from([5.0, 0.5, 100.0])},
+    "accounting_down": {"hangs": st.booleans()},
+    "accounting_lag": {"seconds": st.sampled_from([60.0, 1.0, 600.0])},
+    "truncated_output": {"characters": st.sampled_from([None, 0, 1, 40])},
 }
 """Of the kinds of which more can be said than their defaults."""
 _OF_CALLS = tuple(name for name, kind in KINDS.items() if kind.hits_calls_of)
@@ -90,7 +96,16 @@ def fault_plans(
 
 
 def fault_plans_of_calls(
-    *, commands: Sequence[str] | None = None, max_size: int = 4, longest: float = 600.0
+    *, commands: Sequence[str] | None = None, max_size: int = 4, longest: float = 600.0, version: str = "22.05"
 ) -> SearchStrategy[FaultPlan]:
-    """`fault_plans` of every kind that hits calls of Slurm's commands."""
-    return fault_plans(kinds=_OF_CALLS, commands=commands, max_size=max_size, longest=longest)
+    """`fault_plans` of every kind that hits calls of Slurm's commands, and that this release can have."""
+    kinds = [name for name in _OF_CALLS if _is_possible(name, version)]
+    return fault_plans(kinds=kinds, commands=commands, max_size=max_size, longest=longest)
+
+
+def _is_possible(name: str, version: str) -> bool:
+    try:
+        kind_of(name, {}).check(Settings(version=version))
+    except ValueError:
+        return False
+    return True

@@ -12,7 +12,7 @@ import attrs
 from hypothesis import strategies as st
 
 import slurmkit
-from fakeslurm import FakeSlurm, Simulated, strategies
+from fakeslurm import FakeSlurm, Simulated, VirtualClock, strategies
 from fakeslurm.history import Event, JobEnded, JobRequeued, JobResumed, JobStarted, JobSubmitted, JobSuspended
 from slurmkit import BaseCallback, Cluster, CompletedContext, JobStatusUpdatedContext
 from slurmkit.clock import sleep
@@ -104,7 +104,7 @@ class Follows(BaseCallback):
         return [one for one in self.heard if one.job_id == job_id and one.state == "completed"]
 
 
-@slurmkit.task(time="1:00:00")
+@slurmkit.task(time="0:10:00")
 def nothing() -> None:
     raise NotImplementedError("it is simulated")
 
@@ -159,7 +159,12 @@ def following(
     wait: bool = True,
 ) -> Iterator[Following]:
     """Submit the jobs, do what is to be done to them, and `wait` for their ends. `react` runs in the hooks."""
-    with FakeSlurm(nodes=1, cpus_per_node=1, clock="virtual") as slurm, tempfile.TemporaryDirectory() as root:
+    clock = VirtualClock()
+    with (
+        FakeSlurm(nodes=1, cpus_per_node=1, clock=clock) as slurm,
+        tempfile.TemporaryDirectory() as root,
+        clock.participate(),  # so that all that happens has one order
+    ):
         slurm.simulate(lambda job: scenario.behaviour(job.name, job.restart_count))
         callbacks = [Follows(interval, slurm, lambda heard: react(slurm, heard)) for interval in scenario.intervals]
         with Cluster(slurm.backend(), callbacks=callbacks, job_root=root) as cluster:

@@ -23,12 +23,14 @@ def nothing() -> None:
 
 @settings(max_examples=max(1, settings.default.max_examples // 2))
 @given(
-    faults=strategies.fault_plans_of_calls(commands=["sbatch", "squeue", "sacct", "scontrol"], max_size=6),
+    faults=strategies.fault_plans_of_calls(
+        commands=["sbatch", "squeue", "sacct", "scontrol"], max_size=6, version="24.11"
+    ),
     gaps=st.lists(st.sampled_from([0.0, 1.0, 30.0, 200.0]), min_size=1, max_size=4),
 )
 def test_exactly_once(faults: strategies.FaultPlan, gaps: list[float]) -> None:
     accepted, uncertain = set[str](), set[str]()
-    with FakeSlurm(clock="virtual") as slurm, tempfile.TemporaryDirectory() as root:
+    with FakeSlurm(clock="virtual", version="24.11") as slurm, tempfile.TemporaryDirectory() as root:
         slurm.simulate(Simulated(30.0))
         with Cluster(slurm.backend(), job_root=root) as cluster:
             faults.begin(slurm)
