@@ -46,12 +46,13 @@ EXCLUSIONS: Sequence[Exclusion] = (
         ),
     ),
     Exclusion(
-        "AccrueTime of jobs that have started, and of arrays that wait for their limit",
+        "AccrueTime of jobs that have started, and of arrays with a limit",
         "chance where a job is released or gets another begin: it has none when it, or the first element, starts at the "
         "scheduler's first look (measured)",
         ("scontrol",),
         _pairs(
-            (r"(JobState=(?!PENDING Reason=(?!JobArrayTaskLimit))\S+ (?:(?!JobState=)[\s\S])*?AccrueTime=)\S+", r"\1*")
+            (r"(JobState=(?!PENDING )\S+ (?:(?!JobState=)[\s\S])*?AccrueTime=)\S+", r"\1*"),
+            (r"(ArrayTaskThrottle=(?:(?!JobId=)[\s\S])*?AccrueTime=)\S+", r"\1*"),
         ),
     ),
     Exclusion(
