@@ -89,7 +89,7 @@ EXCLUSIONS: Sequence[Exclusion] = (
         "`srun: Job ... step creation temporarily disabled, retrying`, `srun: Step created for ...`",
         "they appear when the step before has not been cleared away yet: timing",
         (FILES,),
-        _pairs((r"^srun: (Job \d+ step creation (temporarily|still) disabled, retrying.*|Step created for .*)\n", "")),
+        _pairs((r"srun: (Job \d+ step creation (temporarily|still) disabled, retrying.*|Step created for .*)\n", "")),
     ),
     Exclusion(
         "what srun and its step say when they or their job are cancelled",
