@@ -29,8 +29,9 @@ def sizes_of(wishes: StepWishes) -> Sizes:
         warnings.append(f"can't run {ntasks} processes on {minimum} nodes, setting nnodes to {ntasks}")
         minimum = maximum = ntasks
     if per_node is not None:
-        nodes = f"{'maximum ' if wishes.is_new else ''}number of requested nodes {minimum}"
-        fits = ntasks <= per_node * minimum if wishes.is_new else per_node == ntasks // minimum
+        most = maximum if wishes.is_new and maximum else minimum
+        nodes = f"{'maximum ' if wishes.is_new else ''}number of requested nodes {most}"
+        fits = ntasks <= per_node * most if wishes.is_new else per_node == ntasks // minimum
         if not fits and (wishes.is_new or per_node < ntasks):
             warnings.append(
                 f"can't honor --ntasks-per-node set to {per_node} which doesn't match the requested tasks {ntasks} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from fakeslurm.contract.harness import SlurmUnderTest
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until
 
 TOO_LATE = (
     "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)\n"
@@ -50,3 +50,16 @@ def test_limit_of_a_job_that_runs(slurm: SlurmUnderTest) -> None:
     assert (fields["TimeLimit"], fields["TimeMin"]) == ("00:02:00", "N/A")
     (slurm.workdir / "go").touch()
     slurm.wait(unlimited)
+
+
+def test_limit_of_the_elements_that_wait_for_those_that_run(slurm: SlurmUnderTest) -> None:
+    """Where the main scheduler has started one, the record that stands for them has got the limit first; backfill takes it back."""
+    array = slurm.sbatch("sleep 300", "-w", "n1", "--array=0-5", "--deadline=now+172830")
+    until(
+        lambda: f"{array}_3" in slurm.run("squeue", "-h", "-t", "R", "-o", "%i").stdout.split(), what="element 3 runs"
+    )
+    limits = dict(line.split() for line in slurm.run("squeue", "-h", "-o", "%i %l").stdout.splitlines())
+    main = shown(slurm, f"{array}_3")["Scheduler"] == "Main"
+    assert main or slurm.is_real
+    assert limits[f"{array}_0"] == "2-00:00:00"
+    assert limits[f"{array}_[4-5]"] == ("2-00:00:00" if main else "UNLIMITED")

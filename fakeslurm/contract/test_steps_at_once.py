@@ -17,6 +17,10 @@ _PLACES: list[tuple[list[str], str, str]] = [
     ([_ONE, f"-x n3 {_ONE}", _ONE, f"-r1 {_ONE}"], "n1 n1 n2 n2", "n1 n1 n2 n3"),
     ([f"-w n3 {_TWO}", _ONE, _ONE, _ONE], "n[1,3] n2 n1 n2", "n[1,3] n2 n3 n1"),
     ([_ALL, _ONE, _ONE], "n[1-3] n1 n2", "n[1-3] n1 n2"),
+    ([_SHARED, "-N2-3 -n3 --overlap"], "n1 n[2-3]", "n1 n[2-3]"),
+    ([_SHARED, "-N1-3 -n4 --exact"], "n1 n[2-3]", "n1 n[2-3]"),
+    ([_SHARED, "-N1-3 -n5 --overlap"], "n1 n[1-3]", "n1 n[1-3]"),
+    ([_SHARED, _SHARED, "-N1-3 -n2 --overlap"], "n1 n2 n3", "n1 n2 n3"),
 ]
 _STEP = """
 srun {options} sh -c 'echo $SLURM_STEP_NODELIST > nodes{number}.new; mv -f nodes{number}.new nodes{number}; exec sleep 60' &
@@ -44,6 +48,21 @@ def test_one_after_the_other(slurm: SlurmUnderTest, options: str, old: str, new:
     step = f"srun {options} sh -c 'echo $SLURM_STEP_NODELIST > o'"
     slurm.wait(slurm.sbatch(f"srun -N1 -n1 true; {over}; {step}", "-w", "n[1-3]"))
     assert slurm.output("o").strip() == (new if slurm.at_least("24.11") else old)
+
+
+@pytest.mark.parametrize(
+    ("options", "old", "new"), [("-N2-3 -n5", None, None), ("-N1-3 -n3", 1, None), ("-N1-2 -n5", 1, 2)]
+)
+def test_the_jobs_tasks_per_node_in_steps_of_some_nodes(
+    slurm: SlurmUnderTest, options: str, old: int | None, new: int | None
+) -> None:
+    """24.11 compares them with the most nodes that the step may have, 22.05 with the least."""
+    slurm.wait(slurm.sbatch(f"srun {options} true", "-w", "n[1-3]", "--ntasks-per-node=2", "-o", "o"))
+    later = slurm.at_least("24.11")
+    nodes = new if later else old
+    what = f"{'maximum ' if later else ''}number of requested nodes {nodes}. Ignoring --ntasks-per-node.\n"
+    said = "".join(line for line in slurm.output("o").splitlines(keepends=True) if "can't honor" in line)
+    assert said.endswith(what) if nodes is not None else not said
 
 
 def test_cpus_of_the_tasks_of_a_step(slurm: SlurmUnderTest) -> None:

@@ -186,6 +186,8 @@ def _find(
 ) -> list[_Place]:
     """Nodes on which no step is, if there are enough of them, else any that are free for this one; none when it has to wait.
 
+    Enough are as many as it asks for at least (``srun -N2-3``), where these have the CPUs (measured).
+
     With --exclude, and before 24.11 with --relative, always the first that are free. Since 24.11 they go round (measured).
     """
     index = {name: place for place, name in enumerate(job.nodes)}
@@ -198,7 +200,7 @@ def _find(
         offers = [free]
     for offered in offers:
         chosen = sorted(_choose(offered, required, count), key=lambda one: index[one.name])
-        enough = len(chosen) >= count and required <= {one.name for one in chosen}
+        enough = len(chosen) >= min(request.min_nodes or count, count) and required <= {one.name for one in chosen}
         if enough and sum(one.free for one in chosen) >= needed:
             return chosen
     return []
