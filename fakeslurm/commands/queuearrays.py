@@ -10,6 +10,7 @@ from copy import copy
 
 from fakeslurm.commands.arrayjobs import as_element
 from fakeslurm.jobarray import range_text, stepped_text
+from fakeslurm.messages import TOO_FEW_NODES, Reason
 from fakeslurm.model import Job
 from slurmkit.slurm.states import JobState
 
@@ -48,11 +49,20 @@ def _belongs(element: Job, whole: Job) -> bool:
 
 
 def _reasons(jobs: Sequence[Job]) -> str:
+    """Of the first as it is, of the others the word for it (measured)."""
     reasons = f"{jobs[0].reason}"
     for job in jobs[1:]:
-        if job.reason != jobs[0].reason and str(job.reason) not in reasons:
-            reasons += f",{job.reason}"
+        word = _word(job.reason)
+        if job.reason != jobs[0].reason and word not in reasons:
+            reasons += f",{word}"
     return reasons
+
+
+def _word(reason: str) -> str:
+    """Of a reason that is shown as a text what stands behind it."""
+    if reason == Reason.REQUEUED_HELD:
+        return Reason.HELD_BY_USER
+    return Reason.RESOURCES if reason == TOO_FEW_NODES else f"{reason}".partition(",")[0]
 
 
 def one_by_one(jobs: Sequence[Job]) -> list[Job]:

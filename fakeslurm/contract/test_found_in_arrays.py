@@ -242,9 +242,10 @@ def test_elements_that_were_cancelled_together_are_shown_one_by_one(slurm: Slurm
 def test_the_reasons_of_elements_in_one_row(slurm: SlurmUnderTest) -> None:
     """Of the first its text, of the others the word for it."""
     array = slurm.sbatch("sleep 300", "-w", "n1", "-n4", "--array=0-4")
-    until(lambda: slurm.run("squeue", "-h", "-t", "R", "-o", "%i").stdout == f"{array}_0\n", what="the first element runs")
+    until(
+        lambda: slurm.run("squeue", "-h", "-t", "R", "-o", "%i").stdout == f"{array}_0\n", what="the first element runs"
+    )
     slurm.run("scontrol", "requeuehold", f"{array}_0")
     expected = {f"{array}_[0,2-4]|Resources,JobHeldUser", f"{array}_1|None"}
-    rows = lambda: set(slurm.run("squeue", "-h", "-o", "%i|%r").stdout.splitlines())  # noqa: E731
-    until(lambda: rows() == expected, what=f"{expected}", timeout=20)
-    assert f"{array}_0|job requeued in held state" in slurm.run("squeue", "-h", "-r", "-o", "%i|%r").stdout.splitlines()
+    until(lambda: set(listed(slurm, array, "%i|%r")) == expected, what=f"{expected}", timeout=20)
+    assert f"{array}_0|job requeued in held state" in listed(slurm, array, "%i|%r", "-r")

@@ -8,7 +8,7 @@ import time
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from fakeslurm.differential.session import RUNS, Session
+from fakeslurm.differential.session import RUNS, Session, Submitted
 
 __all__ = ["LifecycleRules"]
 
@@ -43,6 +43,8 @@ class LifecycleRules(Session):
             return
         if len(self.in_states("R,CG") | (self.in_states("all") - self.in_states("PD")) & job.labels) > 1:
             verb = "requeuehold"  # where each of several starts is chance
+        if self._leaves_nodes_to_others(job):
+            return
         self.both(["scontrol", verb, *f"{target}{other}".split()])
         self.learn_runs()
         if verb == "requeue" and at_once and job.tasks is None:
@@ -51,6 +53,12 @@ class LifecycleRules(Session):
                 time.sleep(_LATE_NEWS)
                 self.both(["scontrol", "update", f"jobid={job.job_id}", "starttime=now"])
         self.settle()
+
+    def _leaves_nodes_to_others(self, job: Submitted) -> bool:
+        """Whether elements of an array run on several nodes and others wait: which of these gets which node is chance (measured)."""
+        argv = ["squeue", "-h", "-t", "R,S,CG", "-j", f"{job.job_id}", "-o", "%N"]
+        nodes = set(self.arena.left.run(argv, {}, None).stdout.split())
+        return len(nodes) > 1 and bool(self.in_states("PD") & job.labels)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), verb=st.sampled_from(["suspend", "suspend", "resume"]), other=st.sampled_from(_OTHERS))
