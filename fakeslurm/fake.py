@@ -18,6 +18,7 @@ from fakeslurm.clientclock import client_clock
 from fakeslurm.commands.base import COMMANDS
 from fakeslurm.engine import Engine
 from fakeslurm.faults.base import Fault, Kind
+from fakeslurm.faults.chaos import Chaos, Planned, chaos_of
 from fakeslurm.faults.control import Faults
 from fakeslurm.faults.plan import Plan
 from fakeslurm.faults.script import Script
@@ -297,6 +298,25 @@ class FakeSlurm:
         """
         self.start()
         return self._faults.scripted(command, steps)
+
+    def chaos(
+        self,
+        seed: int = 0,
+        rate: float = 0.1,
+        *,
+        every: float | None = None,
+        kinds: Sequence[str | Kind] | None = None,
+        plan: Sequence[Planned] | None = None,
+    ) -> AbstractContextManager[Chaos]:
+        """Inside of the block faults fire at random: ``with slurm.chaos(seed=7, rate=0.1) as chaos: ...``.
+
+        `rate`: the share of calls that one of the `kinds` of faults hits. `every`: about so many seconds after each other begin those
+        that are no call's, such as a lost node; None: never. `kinds`: names, or faults with their options; default: all that need no
+        options but those that end every job. What has happened is in ``chaos.plan``, which prints as Python and can be given as `plan`:
+        then that happens again, and no seed is asked. The same seed, or plan, and the same calls have the same faults.
+        """
+        self.start()
+        return self._faults.chaotic(chaos_of(self._engine.controller.settings, seed, rate, kinds, plan), every)
 
     # Virtual time
 

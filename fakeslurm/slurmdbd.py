@@ -121,6 +121,8 @@ class Accounting:
         self.enabled = settings.accounting
         self._settings = settings
         self._lag = settings.accounting_lag
+        self._lags: list[float] = []
+        """Those that faults have put upon it."""
         self._jobs: dict[int, list[Job]] = {}
         """By job, its attempts: the job itself, and before it what it was when it was requeued."""
         self._records: dict[int, dict[int, JobRecord]] = {}
@@ -179,12 +181,14 @@ class Accounting:
             self._records = {
                 job_id: {one.restart_count: one for one in records} for job_id, records in known.items() if records
             }
-        self._lag = seconds
+        self._lags.append(seconds)
+        self._lag = max(self._lags)
 
-    def catch_up(self) -> None:
-        """All that it was not told of yet reaches it, and its lag is that of the configuration."""
-        self._lag = self._settings.accounting_lag
-        while self._coming:
+    def catch_up(self, seconds: float) -> None:
+        """The end of a `fall_behind`; after the last one all that it was not told of yet reaches it."""
+        self._lags.remove(seconds)
+        self._lag = max(self._lags, default=self._settings.accounting_lag)
+        while not self._lags and self._coming:
             self._learn(self._coming.popleft()[1])
         if not self._lag:
             self._records = {}

@@ -5,7 +5,20 @@ options, see `KINDS`; what it does to a call is decided by a pure function, and 
 """
 
 from fakeslurm.faults.base import Disturbance, Fault, Hit, Kind
+from fakeslurm.faults.chaos import Chaos, Planned, PlannedCall, PlannedTime
 from fakeslurm.faults.registry import KINDS, kind_of
 from fakeslurm.faults.script import Script
 
-__all__ = ["KINDS", "Disturbance", "Fault", "Hit", "Kind", "Script", "kind_of"]
+__all__ = [
+    "KINDS",
+    "Chaos",
+    "Disturbance",
+    "Fault",
+    "Hit",
+    "Kind",
+    "Planned",
+    "PlannedCall",
+    "PlannedTime",
+    "Script",
+    "kind_of",
+]

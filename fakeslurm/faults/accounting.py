@@ -95,4 +95,4 @@ class AccountingLag(Kind):
     def begin(self, engine: Engine, fault: Fault, now: float) -> End:
         accounting = engine.controller.accounting
         accounting.fall_behind(self.seconds)
-        return lambda _now: accounting.catch_up()
+        return lambda _now: accounting.catch_up(self.seconds)

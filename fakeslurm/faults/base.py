@@ -56,6 +56,11 @@ class Kind:
     hits_calls_of: ClassVar[tuple[str, ...]] = ()
     """The commands whose calls it can hit."""
 
+    @property
+    def is_of_calls(self) -> bool:
+        """Whether it can hit one call by itself; the others last for some time."""
+        return bool(self.hits_calls_of) and type(self).begin is Kind.begin
+
     def check(self, settings: Settings) -> None:
         """Raise ValueError where this Slurm has no such fault, or no such node; called when the fault is asked for."""
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fakeslurm.faults.base import End, Fault, Kind
+from fakeslurm.faults.chaos import Chaos, under_way
 from fakeslurm.faults.plan import Plan
 from fakeslurm.faults.registry import kind_of
 from fakeslurm.faults.script import Script, script_of
@@ -31,7 +32,7 @@ class Faults:
     ) -> Iterator[Fault]:
         """`FakeSlurm.fault`."""
         fault = self._asked_for(name, times, commands, options)
-        end = self._engine.change(lambda now: self._begin(fault, now))
+        end = self._engine.change(lambda now: self.begin(fault, now))
         try:
             yield fault
         finally:
@@ -54,9 +55,9 @@ class Faults:
         engine = self._engine
 
         def begin(now: float) -> None:
-            end = self._begin(fault, now)
+            end = self.begin(fault, now)
             if lasting < float("inf"):
-                engine.at(now + lasting, lambda now: self._finish(fault, end, now))
+                engine.at(now + lasting, lambda now: self.finish(fault, end, now))
 
         engine.change(lambda now: engine.at(now + after, begin))
         return fault
@@ -82,14 +83,22 @@ class Faults:
         fault.kind.check(self._engine.controller.settings)
         return fault
 
-    def _begin(self, fault: Fault, now: float) -> End | None:
+    @contextmanager
+    def chaotic(self, chaos: Chaos, every: float | None) -> Iterator[Chaos]:
+        """`FakeSlurm.chaos`."""
+        with under_way(chaos, self._engine, self._plan, self, every):
+            yield chaos
+
+    def begin(self, fault: Fault, now: float) -> End | None:
+        """It is under way from now on. The engine is locked."""
         fault.tell = lambda hit: self._engine.recorder.add(FaultFired(hit.at, fault.name, hit.target))
         end = fault.kind.begin(self._engine, fault, now)
         self._plan.add(fault)
         fault.active = True
         return end
 
-    def _finish(self, fault: Fault, end: End | None, now: float) -> None:
+    def finish(self, fault: Fault, end: End | None, now: float) -> None:
+        """It is over. The engine is locked."""
         self._plan.remove(fault)
         fault.active = False
         if end is not None:
@@ -102,7 +111,7 @@ class Faults:
                 self._plan.remove(fault)
                 fault.active = False
             else:
-                self._engine.change(lambda now: self._finish(fault, end, now))
+                self._engine.change(lambda now: self.finish(fault, end, now))
 
 
 def asked_for(name: str, times: int | None, commands: Sequence[str] | None, options: dict[str, Any]) -> Fault:

@@ -21,9 +21,11 @@ class Purge(Kind):
     name: ClassVar[str] = "purge"
 
     def begin(self, engine: Engine, fault: Fault, now: float) -> End:
-        controller = engine.controller
-        controller.forget_ended(now, lambda job_id, at: fault.hit(at, f"job {job_id}"))
-        return lambda now: controller.forget_ended(now, None)
+        def forgotten(job_id: int, at: float) -> None:
+            fault.hit(at, f"job {job_id}")
+
+        engine.controller.forget_ended(now, forgotten)
+        return lambda _now: engine.controller.remember(forgotten)
 
 
 @frozen(kw_only=True)

@@ -57,7 +57,7 @@ def script_of(command: str, steps: Sequence[str | Kind | None]) -> Script:
     for kind in kinds:
         if kind is not None and not isinstance(kind, Kind):
             raise TypeError(f"sequence of {command}: {kind!r}; expected the name of a fault, a fault, or None")
-        if kind is not None and command not in kind.hits_calls_of:
-            valid = ", ".join(kind.hits_calls_of) or "no calls"
+        if kind is not None and (command not in kind.hits_calls_of or not kind.is_of_calls):
+            valid = ", ".join(kind.hits_calls_of) if kind.is_of_calls else "no single calls"
             raise ValueError(f"sequence of {command}: {kind.name} does not hit it, but {valid}")
     return Script(command, tuple(kinds))

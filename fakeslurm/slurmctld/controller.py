@@ -343,12 +343,15 @@ class Controller:
 
     # What a fault does to its memory.
 
-    def forget_ended(self, now: float, on_forgotten: Callable[[int, float], None] | None) -> None:
-        """Forget what is over, and from now on each job as soon as it is; `on_forgotten` hears of it. None: MinJobAge holds again."""
+    def forget_ended(self, now: float, on_forgotten: Callable[[int, float], None]) -> None:
+        """Forget what is over, and until `remember` each job as soon as it is; `on_forgotten` hears of it."""
         self._advance(now)
-        self._state.on_forgotten = on_forgotten
-        if on_forgotten is not None:
-            self._state.forget_now()
+        self._state.on_forgotten.append(on_forgotten)
+        self._state.forget_now()
+
+    def remember(self, on_forgotten: Callable[[int, float], None]) -> None:
+        """The end of a `forget_ended`; after the last one MinJobAge holds again."""
+        self._state.on_forgotten.remove(on_forgotten)
 
     def lose_state(self, now: float) -> list[int]:
         """End and forget all jobs, and begin with the first id again: the ids of the jobs that were lost."""

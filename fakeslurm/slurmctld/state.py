@@ -50,8 +50,8 @@ class State:
         self._forgotten_at: dict[int, float] = {}
         self.losing: set[int] = set()
         """Jobs that are forgotten as soon as they are over."""
-        self.on_forgotten: Callable[[int, float], None] | None = None
-        """While this is there jobs are forgotten as soon as they are over; it is told the id and the time."""
+        self.on_forgotten: list[Callable[[int, float], None]] = []
+        """While there is one jobs are forgotten as soon as they are over; all are told the id and the time."""
         self.effects: list[Effect] = []
         self.touched: dict[int, Job] = {}
         """Jobs of which something that their history is made of may have changed."""
@@ -142,7 +142,7 @@ class State:
     def forget_later(self, job: Job) -> None:
         """A job is over for good: MinJobAge begins. The scan takes place every 60 s, or less for a small MinJobAge (controller.c)."""
         age = self.settings.min_job_age
-        if self.on_forgotten is not None or job.job_id in self.losing:
+        if self.on_forgotten or job.job_id in self.losing:
             self.losing.discard(job.job_id)
             self._forget_at(job, self.now)
         elif age > 0 and job.end_time is not None:
@@ -181,13 +181,13 @@ class State:
                 continue
             del self._forgotten_at[job_id]
             del self.jobs[job_id]
-            if self.on_forgotten is not None:
-                self.on_forgotten(job_id, self.now)
+            for tell in self.on_forgotten:
+                tell(job_id, self.now)
             if job.array is not None:
                 job.array.forget(job.array_task_id)
                 if not job.array.known_jobs:
                     del self.arrays[job.array.job_id]
-                elif self.on_forgotten is not None and job.array.job_id in self._forgotten_at:
+                elif self.on_forgotten and job.array.job_id in self._forgotten_at:
                     self._forget_at(self.jobs[job.array.job_id], self.now)
 
     def next_deadline(self) -> float | None:
