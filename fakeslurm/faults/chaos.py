@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Chaos", "Planned", "PlannedCall", "PlannedTime", "chaos_of", "default_kinds", "under_way"]
 
-_LEFT_OUT = frozenset({"reused_ids", "clock_skew", "client_killed"})
-"""Chaos does this only when it is told: it ends all jobs, or the client."""
+_LEFT_OUT = frozenset({"reused_ids", "accounting_off"})
+"""Chaos does this only when it is told: it ends all jobs; no cluster is without accounting for a moment."""
 _SHORTEST, _LONGEST = 1.0, 600.0
 """Seconds that a fault lasts which is no call's."""
 
