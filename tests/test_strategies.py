@@ -195,7 +195,7 @@ def test_what_is_never_drawn() -> None:
 
 
 @few
-@given(data=st.data(), kind=st.sampled_from(list(KINDS)))
+@given(data=st.data(), kind=st.sampled_from(sorted(KINDS.keys() - {"client_killed"})))
 def test_any_fault_can_be_planned(data: st.DataObject, kind: str) -> None:
     plan = data.draw(strategies.fault_plans(kinds=[kind], longest=60.0))
     assert plan.end <= 120.0
@@ -205,6 +205,12 @@ def test_any_fault_can_be_planned(data: st.DataObject, kind: str) -> None:
         slurm.advance(plan.end + 1)
         assert [fault.name for fault in faults] == [kind] * len(plan.faults)
         assert not any(fault.active for fault in faults)
+
+
+@pytest.mark.parametrize("kind", ["client_killed", "nothing"])
+def test_a_fault_that_cannot_be_planned(kind: str) -> None:
+    with pytest.raises(ValueError, match=rf"kind '{kind}'; valid are .*controller_down"):
+        smallest(strategies.fault_plans(kinds=[kind]))
 
 
 def test_faults_of_calls_hit_the_commands_that_they_are_for() -> None:

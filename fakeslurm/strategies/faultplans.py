@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from attrs import field, frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -25,10 +26,23 @@ _OPTIONS: Mapping[str, Mapping[str, SearchStrategy[Any]]] = {
     "slow": {"seconds": st.sampled_from([5.0, 0.5, 100.0])},
     "accounting_down": {"hangs": st.booleans()},
     "accounting_lag": {"seconds": st.sampled_from([60.0, 1.0, 600.0])},
+    "node_failure": {"node": st.sampled_from([None, "n1"])},
+    "preemption": {"mode": st.sampled_from(["CANCEL", "REQUEUE"])},
+    "stuck_completing": {"seconds": st.sampled_from([60.0, 1.0, 600.0])},
+    "result_lag": {"seconds": st.sampled_from([1.0, 5.0, 60.0])},
+    "clock_skew": {"seconds": st.sampled_from([1.0, -1.0, 60.0, -3600.0])},
     "truncated_output": {"characters": st.sampled_from([None, 0, 1, 40])},
 }
 """Of the kinds of which more can be said than their defaults."""
-_OF_CALLS = tuple(name for name, kind in KINDS.items() if kind.hits_calls_of)
+
+
+def _unknown_options(name: str) -> list[str]:
+    """The options that have to be given, and of which nothing is known here (the process that ``client_killed`` kills)."""
+    fields = attrs.fields(KINDS[name])
+    return [one.name for one in fields if one.default is attrs.NOTHING and one.name not in _OPTIONS.get(name, {})]
+
+
+_OF_CALLS = tuple(name for name, kind in KINDS.items() if kind.hits_calls_of and not _unknown_options(name))
 
 
 @frozen
@@ -75,8 +89,13 @@ def fault_plans(
 ) -> FaultPlan:
     """Up to `max_size` faults of these `kinds` (names of `fakeslurm.faults`), each over after `longest` seconds at most.
 
-    Those of calls hit `commands`, or (None) some or all of those that they can. Shrinks to no fault.
+    Those of calls hit `commands`, or (None) some or all of those that they can. Shrinks to no fault. Raises ValueError for a kind that is not
+    known, or that needs to be told something that only the test knows.
     """
+    for name in kinds:
+        if name not in KINDS or _unknown_options(name):
+            known = ", ".join(sorted(one for one in KINDS if not _unknown_options(one)))
+            raise ValueError(f"fault_plans: kind {name!r}; valid are {known}")
     moments = [0.0, 0.5, 1.0, 5.0, 60.0]
     faults = []
     for _ in range(draw(st.integers(0, max_size))):

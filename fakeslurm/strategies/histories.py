@@ -125,7 +125,7 @@ def sightings(draw: st.DrawFn, history: StatusHistory, *, max_size: int = 30) ->
     The runner's journal may have its last word when the job is over.
     """
     has_accounting = draw(st.booleans())
-    now, booking = 0.0, False
+    now, booking, forgotten = 0.0, False, False
     found = []
     for _ in range(draw(st.integers(0, max_size))):
         now += draw(st.sampled_from([0.0, 1.0, 1.0, 10.0, 700.0]))
@@ -137,7 +137,8 @@ def sightings(draw: st.DrawFn, history: StatusHistory, *, max_size: int = 30) ->
 
         row = history.row(seen(draw(st.integers(0, 3))))
         is_over = truth is history.last
-        queue: Answer = draw(st.sampled_from([row, row, UNASKED, None] if is_over else [row, row, UNASKED]))
+        forgotten = forgotten or (is_over and draw(st.booleans()))
+        queue: Answer = draw(st.sampled_from([None, None, UNASKED] if forgotten else [row, row, UNASKED]))
         booked = history.booked(seen(draw(st.integers(0, 5))))
         booking = booking or draw(st.booleans())
         accounting: Answer = draw(st.sampled_from([booked, UNASKED] if booking else [None, UNASKED]))
