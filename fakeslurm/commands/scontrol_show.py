@@ -149,6 +149,8 @@ def _show_steps(call: Call, which: str | None) -> Reply:
         steps = [shown for shown in steps if f"{shown.job.array_task_id}" == task]
     if wanted is not None:
         steps = [shown for shown in steps if f"{shown.step.step_id}" == (wanted or "0")]
+        if not task and match is not None:  # of an array the element whose own id this is (measured)
+            steps = [one for one in steps if one.job.array is None or one.job.job_id == int(match[1])]
     if not steps:
         if match is None and which is not None:
             raise Stop(stdout="Job step 0.Invalid not found\n")

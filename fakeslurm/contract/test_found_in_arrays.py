@@ -249,3 +249,18 @@ def test_the_reasons_of_elements_in_one_row(slurm: SlurmUnderTest) -> None:
     expected = {f"{array}_[0,2-4]|Resources,JobHeldUser", f"{array}_1|None"}
     until(lambda: set(listed(slurm, array, "%i|%r")) == expected, what=f"{expected}", timeout=20)
     assert f"{array}_0|job requeued in held state" in listed(slurm, array, "%i|%r", "-r")
+
+
+def test_a_step_of_an_array_is_that_of_the_element_with_its_id(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("srun -n1 sh -c ': > at_$SLURM_ARRAY_TASK_ID; exec sleep 300'", "--array=1-2")
+    until(lambda: all((slurm.workdir / f"at_{task}").exists() for task in (1, 2)), what="the steps of both elements")
+    other = next(line.split()[1] for line in listed(slurm, array, "%i %A") if line.startswith(f"{array}_1 "))
+
+    def steps(which: str) -> list[str]:
+        lines = slurm.run("scontrol", "-o", "show", "step", which).stdout.splitlines()
+        return [line.split()[0].removeprefix("StepId=") for line in lines]
+
+    assert [steps(f"{job_id}.0") for job_id in (array, other)] == [[f"{array}_2.0"], [f"{array}_1.0"]]
+    assert steps(array) == [f"{array}_{step}" for step in ("1.batch", "1.0", "2.batch", "2.0")]
+    if slurm.at_least("24.11"):
+        assert steps(f"{array}.batch") == [f"{array}_2.batch"]
