@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fakeslurm.processes import remove_tree
 from fakeslurm.reports import Report
 from fakeslurm.slurmctld import Controller
+from fakeslurm.steps import RunningStep
 
 if TYPE_CHECKING:
     from fakeslurm.slurmd import Slurmd
@@ -25,6 +26,7 @@ class BatchListener:
         self._report = report
         self._job_id = job_id
         self._script = script
+        self.step: RunningStep | None = None
         self._failed = False
         self._wait_status = int(signal.SIGKILL)
         """What it is when the step process was killed with all its tasks, and nobody saw how the script ended."""
@@ -41,7 +43,7 @@ class BatchListener:
     def ended(self) -> None:
         """The script has ended and what it left behind is gone; this is when slurmstepd reports (batch_finish)."""
         remove_tree(str(self._script.parent))
-        self._slurmd.batch_over(self._job_id, self._tell)
+        self._slurmd.batch_over(self._job_id, self._tell, lambda: self.step)
 
     def _tell(self, now: float) -> None:
         if self._failed:

@@ -65,6 +65,8 @@ class SimulatedTask:
             }
             place = {"hostname": self.hostname, "attempt": self.attempt, "start_time": start, "end_time": now}
             for rank in range(self.world_size):
+                if (jobdir.result_attempt(self.job_dir, rank) or 0) > self.attempt:
+                    continue  # the runner does not replace what a later run of the job has left
                 jobdir.write_result(
                     self.job_dir,
                     rank,

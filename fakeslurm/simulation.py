@@ -54,6 +54,7 @@ class Simulated:
 
 @define(eq=False)
 class _Running:
+    job_id: int
     behaviour: Simulated
     ended: Callable[[int], None]
     left: float
@@ -66,16 +67,16 @@ class Simulation:
 
     def __init__(self) -> None:
         self._running: dict[int, _Running] = {}
-        self._ends: list[tuple[float, int, _Running]] = []
+        self._ends: list[tuple[float, int, int]] = []
+        """When, of which job, which run. Of those that end at the same time the one of the lowest job id is the first."""
         self._count = 0
 
-    def start(self, job_id: int, behaviour: Simulated, now: float, ended: Callable[[int], None]) -> None:
-        """`ended` hears the wait status, from `tick` or `signal`."""
-        running = self._running[job_id] = _Running(behaviour, ended, behaviour.duration)
-        self._go_on(job_id, running, now)
-
-    def __contains__(self, job_id: int) -> bool:
-        return job_id in self._running
+    def start(self, job_id: int, behaviour: Simulated, now: float, ended: Callable[[int], None]) -> int:
+        """The number of this run of the job. `ended` hears the wait status, from `tick`, `signal` or `end`."""
+        self._count += 1
+        running = self._running[self._count] = _Running(job_id, behaviour, ended, behaviour.duration)
+        self._go_on(self._count, running, now)
+        return self._count
 
     def next_deadline(self) -> float | None:
         """When the next one ends by itself."""
@@ -86,16 +87,16 @@ class Simulation:
     def tick(self, now: float) -> None:
         """End those that have run for their time."""
         while (deadline := self.next_deadline()) is not None and deadline <= now:
-            _, job_id, running = heapq.heappop(self._ends)
-            self._end(job_id, running, running.behaviour.wait_status)
+            number = heapq.heappop(self._ends)[2]
+            self.end(number, self._running[number].behaviour.wait_status)
 
-    def end(self, job_id: int, wait_status: int) -> None:
-        """End one at once, so."""
-        self._end(job_id, self._running[job_id], wait_status)
+    def end(self, run: int, wait_status: int) -> None:
+        """One ends now, so."""
+        self._running.pop(run).ended(wait_status)
 
-    def signal(self, job_id: int, number: int, now: float) -> None:
+    def signal(self, run: int, number: int, now: float) -> None:
         """Harmless when it has ended."""
-        running = self._running.get(job_id)
+        running = self._running.get(run)
         if running is None:
             return
         if number in _PAUSE:
@@ -104,31 +105,28 @@ class Simulation:
                 running.since = None
         elif number == signal.SIGCONT:
             if running.since is None:
-                self._go_on(job_id, running, now)
+                self._go_on(run, running, now)
         elif number == signal.SIGKILL or not (number in _HARMLESS or number in running.behaviour.ignores):
-            self._end(job_id, running, number)
+            self.end(run, number)
 
-    def _go_on(self, job_id: int, running: _Running, now: float) -> None:
+    def _go_on(self, run: int, running: _Running, now: float) -> None:
         running.since = now
         if running.left < math.inf:
-            heapq.heappush(self._ends, (now + running.left, job_id, running))
+            heapq.heappush(self._ends, (now + running.left, running.job_id, run))
 
-    def _is_live(self, end: float, job_id: int, running: _Running) -> bool:
-        return (
-            self._running.get(job_id) is running and running.since is not None and end == running.since + running.left
-        )
-
-    def _end(self, job_id: int, running: _Running, wait_status: int) -> None:
-        del self._running[job_id]
-        running.ended(wait_status)
+    def _is_live(self, end: float, job_id: int, run: int) -> bool:
+        running = self._running.get(run)
+        return running is not None and running.since is not None and end == running.since + running.left
 
 
 class SimulatedStep:
     """The batch step of a job without a process, as its slurmstepd would be: signals reach it, and it writes the job's files."""
 
-    def __init__(self, files: JobFiles, signal: Callable[[int], None]) -> None:
+    def __init__(self, files: JobFiles, signal: Callable[[int], None], end: Callable[[int], None]) -> None:
         self._files = files
         self._signal = signal
+        self.end = end
+        """Have it end now, with this wait status."""
 
     def signal(self, number: int, scope: str = "all") -> None:
         self._signal(number)

@@ -15,6 +15,7 @@ from pathlib import Path
 from attrs import evolve
 
 from fakeslurm import environment, filenames, memory
+from fakeslurm.batchfiles import files_of, open_flags
 from fakeslurm.batchlistener import BatchListener
 from fakeslurm.home import Home
 from fakeslurm.jobtime import JobTime
@@ -26,18 +27,10 @@ from fakeslurm.simulatedrun import Put, SimulatedRun, within_memory
 from fakeslurm.simulatedtask import task_of
 from fakeslurm.simulation import JobFiles, Simulated, SimulatedStep, Simulation
 from fakeslurm.slurmctld import Controller
-from fakeslurm.steps import File, RunningStep, StepListener, StepSpec, Task
+from fakeslurm.steps import RunningStep, StepListener, StepSpec, Task
 from fakeslurm.trouble import Troubles
 
-__all__ = ["Report", "Slurmd", "open_flags"]
-
-_FULL = "/dev/full"
-"""Linux has it: every write fails with ENOSPC."""
-
-
-def open_flags(open_mode: str | None) -> int:
-    """How an output file is opened. O_APPEND in both modes (measured: /proc/self/fdinfo)."""
-    return os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if open_mode == "append" else os.O_TRUNC)
+__all__ = ["Slurmd"]
 
 
 class Slurmd:
@@ -71,6 +64,8 @@ class Slurmd:
         self._memory = MemoryWatch()
         self._ending: set[int] = set()
         """Jobs of which the controller waits to hear that nothing runs any more."""
+        self._lost: dict[int, None] = {}
+        """Jobs whose scripts are cut off, of which the controller has not heard yet."""
         self._starved: set[int] = set()
         """Jobs of which the kernel has killed the script for its memory."""
 
@@ -163,14 +158,32 @@ class Slurmd:
             # Not at once: the controller is in the middle of handing out its effects.
             self.reports.send(job_id, gone)
 
-    def batch_over(self, job_id: int, tell: Callable[[float], None]) -> None:
-        """The script has ended, of which `tell` tells the controller: now, or later when the job is stuck."""
+    def batch_over(self, job_id: int, tell: Callable[[float], None], step: Callable[[], object]) -> None:
+        """The script that is `step` has ended, of which `tell` tells the controller: now, or late, or never when it was cut off."""
 
         def over(now: float) -> None:
             self.forget(job_id, BATCH)
             tell(now)
 
-        self.reports.send(job_id, over)
+        def look(now: float) -> None:
+            if self._running.get((job_id, BATCH)) is step():
+                self.reports.send(job_id, over)
+
+        self._report(look)
+
+    def cut_off(self, node: str) -> list[RunningStep | SimulatedStep]:
+        """The scripts on a node that the controller is about to lose: they live on, and nobody hears of their ends. Call `bury` when it has."""
+        jobs = self._controller.jobs
+        found = [job_id for job_id, step_id in self._running if step_id == BATCH and jobs[job_id].nodes[0] == node]
+        for job_id in found:
+            self._lost[job_id] = None
+        return [self._running.pop((job_id, BATCH)) for job_id in found]
+
+    def bury(self) -> None:
+        """Tell the controller that nothing is known of the scripts that were cut off."""
+        for job_id in self._lost:
+            self._controller.batch_ended(job_id, 0, self._now())
+        self._lost.clear()
 
     def _oom_text(self, job: Job) -> str:
         text = memory.oom_text(1, f"{job.job_id}.batch", self._controller.settings)
@@ -186,7 +199,7 @@ class Slurmd:
         """The kernel kills the script of a job that runs, for want of memory."""
         step = self._running.get((job_id, BATCH))
         if isinstance(step, SimulatedStep):
-            self._simulation.end(job_id, memory.OUT_OF_MEMORY)
+            step.end(memory.OUT_OF_MEMORY)
         elif step is not None:
             self._starved.add(job_id)
             step.write(self._oom_text(self._controller.jobs[job_id]))
@@ -206,7 +219,6 @@ class Slurmd:
         asked = job.description
         files = filenames.of_batch_script(job, self._host, self._controller.settings.version)
         script = self._write_script(job)
-        flags = open_flags(asked.open_mode)
         if self._controller.settings.profile.makes_output_directories:
             # Where that is impossible, opening the file fails next, and says why.
             with contextlib.suppress(OSError):
@@ -218,24 +230,13 @@ class Slurmd:
         spec = StepSpec(
             name=f"{job.job_id}.batch",
             tasks=[Task((str(script), *asked.argv[1:]), stdio=(0, 1, 2), label=f"slurmstepd-{job.nodes[0]}")],
-            files=self._files(job, files, flags),
+            files=files_of(job, files, full=self.troubles.of("space", job) is not None),
             environ=variables,
             cwd=asked.work_dir,
             umask=asked.umask,
         )
-        self.launch(job.job_id, BATCH, spec, BatchListener(self, self._controller, self._report, job.job_id, script))
-
-    def _files(self, job: Job, names: filenames.StandardFiles, flags: int) -> list[File]:
-        """Input, output and error of the script. Where no space is left the files are made, but nothing can be written to them."""
-        written = [File(names.output, flags), File(names.error, flags)]
-        if self.troubles.of("space", job) is not None:
-            with contextlib.suppress(OSError):  # of one that cannot be opened slurmstepd tells as ever
-                for file in written:
-                    os.close(
-                        os.open(Path(job.description.work_dir, file.path), file.flags, 0o666 & ~job.description.umask)
-                    )
-                written = [File(_FULL, os.O_WRONLY)] * 2
-        return [File(names.input), *written]
+        listener = BatchListener(self, self._controller, self._report, job_id, script)
+        listener.step = self.launch(job_id, BATCH, spec, listener)
 
     def _simulate(self, job: Job, behaviour: Simulated) -> None:
         job_id, asked, settings = job.job_id, job.description, self._controller.settings
@@ -253,12 +254,14 @@ class Slurmd:
         def ended(wait_status: int) -> None:
             full = self.troubles.of("space", job) is not None
             reported = run.end(wait_status, self._now(), self._put(job), full=full)
-            self.batch_over(job_id, lambda now: self._controller.batch_ended(job_id, reported, now))
+            self.batch_over(job_id, lambda now: self._controller.batch_ended(job_id, reported, now), lambda: step)
 
-        self._running[job_id, BATCH] = SimulatedStep(
-            files, lambda number: self._simulation.signal(job_id, number, self._now())
+        step = self._running[job_id, BATCH] = SimulatedStep(
+            files,
+            lambda number: self._simulation.signal(run_number, number, self._now()),
+            lambda wait_status: self._simulation.end(run_number, wait_status),
         )
-        self._simulation.start(job_id, behaviour, run.start, ended)
+        run_number = self._simulation.start(job_id, behaviour, run.start, ended)
         self._report(lambda now: self._controller.batch_started(job_id, 0, now))
 
     def _put(self, job: Job) -> Put:

@@ -21,8 +21,8 @@ from typing import IO
 
 from attrs import define, field, frozen
 
+from fakeslurm.batchfiles import open_flags
 from fakeslurm.filenames import FileNames, expand, is_per_task
-from fakeslurm.slurmd import open_flags
 from fakeslurm.steps import File
 
 __all__ = ["Rank", "StepIO", "StepIOError", "Wanted"]

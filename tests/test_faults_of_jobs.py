@@ -98,6 +98,49 @@ def test_a_job_of_a_lost_node_runs_again(slurm: FakeSlurm, cluster: Cluster, sta
     assert (states.completed, submissions(slurm)) == (["COMPLETED"], 1)
 
 
+@pytest.mark.parametrize("first", [100, 650, 1500])
+def test_a_run_that_goes_on_on_a_lost_node(slurm: FakeSlurm, first: float) -> None:
+    """It ends before, while, or after the job runs again, and leaves its result then."""
+    runs = iter([Simulated(first, result="first"), Simulated(600, result="second")])
+    slurm.simulate(lambda _job: next(runs))
+    slurm.schedule_fault("node_failure", after=60, lasting=3600, node="n1", lives_on=True)
+    with Cluster(slurm.backend()) as cluster:
+        job = cluster.submit(work)
+        assert job.wait().state == "COMPLETED"
+        slurm.advance(1000)
+        assert job.result() == "second"
+        assert attempts(slurm, job) == 2
+
+
+def test_a_process_that_goes_on_on_a_lost_node(tmp_path: Path) -> None:
+    with FakeSlurm(nodes=2, cred_expire=0) as slurm, Cluster(slurm.backend(), job_root=tmp_path / "jobs") as cluster:
+        job = cluster.submit(wait_for_leave.with_options(time="5"), str(tmp_path))
+        until((tmp_path / "began.0").exists)
+        with slurm.fault("node_failure", node="n1", lives_on=True):
+            until((tmp_path / "began.1").exists)
+            (tmp_path / "go.0").touch()
+            until(lambda: jobdir.result_attempt(job.job_dir, 0) == 0)
+            assert job.state == "RUNNING"
+            (tmp_path / "go.1").touch()
+            assert job.result(timeout=60) == 1
+        assert submissions(slurm) == 1
+
+
+@slurmkit.task
+def wait_for_leave(directory: str) -> int:
+    run = os.environ.get("SLURM_RESTART_COUNT", "0")
+    Path(directory, f"began.{run}").touch()
+    until(Path(directory, f"go.{run}").exists)
+    return int(run)
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_job_that_may_not_run_again(slurm: FakeSlurm, cluster: Cluster, states: States) -> None:
     job = cluster.submit(once)
     started(slurm, job)

@@ -141,6 +141,28 @@ def test_a_job_that_may_not_be_requeued_fails_with_a_lost_node(slurm: SlurmUnder
     assert slurm.output("o.txt") == ""
 
 
+@pytest.mark.slurm_conf(*DYING)
+def test_a_job_runs_twice_when_a_node_lives_on_that_slurm_has_lost(slurm: SlurmUnderTest) -> None:
+    wait_for_leave = "until [ -e go.$run ]; do sleep 0.1; done"
+    job_id = slurm.sbatch(f"run=${{SLURM_RESTART_COUNT:-0}}; touch began.$run; {wait_for_leave}; touch did.$run")
+    until((slurm.workdir / "began.0").exists, what="the first run")
+    with ExitStack() as stack:
+        if slurm.fake is not None:
+            stack.enter_context(slurm.fake.fault("node_failure", node="n1", lives_on=True))
+        else:
+            stack.callback(daemons(slurm).restart, "slurmd.n1")
+            daemons(slurm).kill("slurmd.n1")
+        until((slurm.workdir / "began.1").exists, what="the second run")
+        assert shown(slurm, job_id)["NodeList"] != "n1"
+        (slurm.workdir / "go.0").touch()
+        until((slurm.workdir / "did.0").exists, what="the end of the first run")
+        assert shown(slurm, job_id)["JobState"] == "RUNNING"
+        (slurm.workdir / "go.1").touch()
+        assert slurm.wait(job_id)["JobState"] == "COMPLETED"
+    until(lambda: node_state(slurm, "n1") == "idle", what="a node that is back")
+    assert [row[1] for row in rows(slurm, job_id)] == ["NODE_FAIL", "CANCELLED", "COMPLETED", "COMPLETED"]
+
+
 def test_a_script_that_cannot_be_launched(slurm: SlurmUnderTest) -> None:
     (slurm.workdir / "file").touch()
     output = "file/o.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
@@ -37,6 +38,9 @@ NOT_RESPONDING = "Not responding"
 class NodeFailure(Kind):
     """A node is lost: it is DOWN, its processes are gone, its jobs are requeued or end NODE_FAIL as they allow. At the end it comes back.
 
+    `lives_on`: only its slurmd is gone. The scripts on it run on unheard, and are ended when the node comes back; a job that was requeued runs
+    twice meanwhile.
+
     This is the moment at which slurmctld has noticed, SlurmdTimeout seconds after the node has died. `node`: its name; by default one on
     which jobs run, if there is any, chosen by the seed.
     """
@@ -44,6 +48,7 @@ class NodeFailure(Kind):
     name: ClassVar[str] = "node_failure"
 
     node: str | None = field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
+    lives_on: bool = field(default=False, validator=attrs.validators.instance_of(bool))
 
     def check(self, settings: Settings) -> None:
         check_node(self.name, self.node, settings)
@@ -56,9 +61,19 @@ class NodeFailure(Kind):
             return None
         name = engine.chance.choice(busy or up)
         hit(engine, fault, now, f"node {name}")
+        scripts = engine.slurmd.cut_off(name) if self.lives_on else []
         engine.controller.lose_node(name, NodeReason(NOT_RESPONDING, "root", 0, now), now)
+        engine.slurmd.bury()
+
+        def kill(_now: float) -> None:
+            for script in scripts:
+                script.signal(signal.SIGKILL)
 
         def end(now: float) -> None:
+            for script in scripts:
+                for number in (signal.SIGCONT, signal.SIGTERM):
+                    script.signal(number)
+            engine.at(now + engine.controller.settings.kill_wait, kill)
             if nodes[name].down:
                 engine.controller.update_node(name, now, "RESUME")
 
