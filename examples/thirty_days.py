@@ -14,6 +14,7 @@ from collections import Counter
 from attrs import define, field
 
 from fakeslurm import FakeSlurm, Simulated
+from fakeslurm.fake import JobView
 from fakeslurm.history import History
 from slurmkit import (
     BaseCallback,
@@ -21,8 +22,8 @@ from slurmkit import (
     CompletedContext,
     ExecutionLocus,
     Job,
-    JobFailed,
     JobStatusUpdatedContext,
+    SlurmkitError,
     task,
 )
 from slurmkit.clock import sleep
@@ -64,6 +65,9 @@ class Month:
     ends: Counter[str]
     updates: int
     results: Counter[str]
+    refused: Counter[str]
+    """Submissions of slurmkit's that failed, by their error."""
+    faults: Counter[str]
     calls: Counter[str]
     seconds: float
     """Of real time."""
@@ -80,29 +84,40 @@ def run(days: float, jobs: int, followed: int, seed: int) -> Month:
         tempfile.TemporaryDirectory() as directory,
         FakeSlurm(nodes=20, cpus_per_node=8, clock="virtual", seed=seed) as slurm,
     ):
-        slurm.simulate(
-            lambda job: Simulated(chance.expovariate(1 / 7200), exit_code=chance.random() < 0.05, result=job.job_id)
-        )
+        slurm.simulate(lambda job: behaviour(job, seed))
         start = slurm.clock.time()
         submitted: list[Job[int]] = []
+        refused: Counter[str] = Counter()
         with slurm.clock.participate(), Cluster(slurm.backend(), callbacks=[watcher]) as cluster:
-            for number, moment in enumerate(moments):
-                sleep(slurm.clock, start + moment - slurm.clock.time())
-                if number in ours:
-                    submitted.append(cluster.submit(work, number))
-                else:
-                    asked = [f"--ntasks={chance.choice((1, 1, 2, 4, 8))}", f"--time={chance.choice(LIMITS)}"]
-                    slurm.execute(["sbatch", *asked, "--wrap=true"], cwd=directory)
+            with slurm.chaos(seed=seed, rate=0.01, every=DAY / 4) as chaos:
+                for number, moment in enumerate(moments):
+                    sleep(slurm.clock, start + moment - slurm.clock.time())
+                    if number in ours:
+                        try:
+                            submitted.append(cluster.submit(work, number))
+                        except SlurmkitError as error:
+                            refused[type(error).__name__] += 1
+                    else:
+                        asked = [f"--ntasks={chance.choice((1, 1, 2, 4, 8))}", f"--time={chance.choice(LIMITS)}"]
+                        slurm.execute(["sbatch", *asked, "--wrap=true"], cwd=directory)
+                faults = Counter(planned.kind.name for planned in chaos.plan)
             results = Counter(map(outcome, submitted))
         calls = Counter(call.command for call in slurm.calls)
-        return Month(slurm.history, watcher.ends, watcher.updates, results, calls, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return Month(slurm.history, watcher.ends, watcher.updates, results, refused, faults, calls, seconds)
+
+
+def behaviour(job: JobView, seed: int) -> Simulated:
+    """Two hours on average; one in twenty fails. The same for the same job, whatever happens around it."""
+    chance = random.Random(f"{seed} {job.job_id} {job.restart_count}")
+    return Simulated(chance.expovariate(1 / 7200), exit_code=chance.random() < 0.05, result=job.job_id)
 
 
 def outcome(job: Job[int]) -> str:
     """Whether it has its own result, and else why not."""
     try:
-        return "result" if job.result() == int(job.job_id) else "the result of another one"
-    except JobFailed as error:
+        return "its result" if job.result() == int(job.job_id) else "the result of another one"
+    except SlurmkitError as error:
         return type(error).__name__
 
 
@@ -117,6 +132,8 @@ def main() -> None:
     for month in (first, second):
         print(f"{chosen.days:g} days in {month.seconds:.1f} s: {len(month.history)} events, {month.updates} updates")
     print("calls:", dict(first.calls))
+    print("faults:", dict(first.faults))
+    print("submissions that failed:", dict(first.refused))
     print("ends of those that were followed:", dict(first.ends))
     print("what their result() gave:", dict(first.results))
     print("the two histories are", "equal" if first.history == second.history else "NOT EQUAL")
