@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakeslurm import FakeSlurm, Simulated, strategies
-from fakeslurm.faults import Fault
+from fakeslurm.faults import KINDS, Fault
 from slurmkit import Cluster
 from slurmkit.slurm.states import TERMINAL_STATES
 
@@ -99,7 +99,7 @@ def test_p5_one_at_a_time_and_in_order(scenario: Scenario, pause: float) -> None
             updates = callback.of(job.job_id)
             assert {one.thread for one in updates} == {f"slurmkit-poller-{job.job_id}"}
             assert [one.attempt for one in updates] == sorted(one.attempt for one in updates)
-            assert [one.previous for one in updates] == [None, *(one.state for one in updates[:-1])] or pause
+            assert [one.previous for one in updates] == [None, *(one.state for one in updates[:-1])]
         assert not any(callback.entered_twice for callback in run.callbacks)
 
 
@@ -210,6 +210,27 @@ def test_p11_a_requeue_starts_a_new_attempt_and_the_stream_goes_on(
             assert updates[-1].attempt == requeues
             assert updates[-1].is_terminal
             assert not any(one.is_terminal for one in updates[:-1])
+
+
+@few
+@given(scenarios(), strategies.fault_plans(kinds=sorted(KINDS.keys() - {"client_killed", "rate_limited"}), max_size=6))
+def test_what_holds_whatever_goes_wrong(scenario: Scenario, faults: strategies.FaultPlan) -> None:
+    """P2, P4, P5 and P10 under any plan of faults."""
+    with following(scenario, prepare=faults.begin) as run:
+        for callback, job in itertools.product(run.callbacks, run.jobs):
+            updates = callback.of(job.job_id)
+            assert [one.is_terminal for one in updates] == [False] * (len(updates) - 1) + [True]
+            assert updates[-1].state == job.state
+            assert [one.attempt for one in updates] == sorted(one.attempt for one in updates)
+            assert len(callback.completed(job.job_id)) == 1
+            for before, after in itertools.pairwise(updates):
+                if before.moment == after.moment and not after.is_terminal:
+                    assert callback.poll_interval_secs is not None
+                    assert after.time - before.time >= callback.poll_interval_secs - 1e-6
+        assert not any(callback.entered_twice for callback in run.callbacks)
+        for thread in pollers():
+            thread.join(10)
+        assert not pollers()
 
 
 def test_the_scenarios_reach_what_they_are_for() -> None:
