@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from slurmkit.backends.parse import record
-from slurmkit.polling.arbitration import Belief, JournalEnd, Round, Snapshot, arbitrate
+from slurmkit.polling.arbitration import LOST, UNASKED, Belief, JournalEnd, Round, Rules, Snapshot, arbitrate
 from slurmkit.slurm.durations import format_timestamp
 
 SUBMITTED = 1_800_000_000.0
@@ -105,3 +105,67 @@ def test_a_site_without_comments() -> None:
     )
     assert seen is not None
     assert seen.state == "COMPLETED"
+
+
+def shown(state: str, **fields: str) -> Round:
+    """squeue does not list it, scontrol knows it."""
+    return Round(queue=None, shown=record(JobId="7", JobState=state, Restarts="0", **fields))
+
+
+GONE = Round(queue=None, accounting=None, shown=None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "source"),
+    [
+        (of_job("RUNNING", "Unknown"), "squeue"),
+        (shown("RUNNING"), "scontrol"),
+        (attrs.evolve(UNACCOUNTED, journal=JournalEnd(0, "COMPLETED", "0:0")), "journal"),
+    ],
+)
+def test_a_snapshot_says_from_whom_it_is_and_when_it_was_seen(answers: Round, source: str) -> None:
+    snapshot = arbitrate(Belief("7"), answers, 42.0).snapshot
+    assert snapshot is not None
+    assert (snapshot.source, snapshot.observed_at) == (source, 42.0)
+
+
+def test_a_lost_job_has_its_id_and_the_time_at_which_it_was_given_up() -> None:
+    belief = Belief("7")
+    for now in (0.0, 1.0, 60.0):
+        belief = arbitrate(belief, GONE, now, Rules(grace=60.0))
+    assert belief.snapshot is not None
+    assert (belief.snapshot.status["JobId"], belief.snapshot.status["JobState"]) == ("7", LOST)
+    assert (belief.snapshot.source, belief.snapshot.observed_at) == ("nobody", 60.0)
+
+
+def test_a_record_without_a_number_of_restarts_is_of_the_attempt_that_is_known() -> None:
+    second = Round(queue=record(JobId="7", JobState="RUNNING", Restarts="2"))
+    belief = arbitrate(arbitrate(Belief("7"), second, 0.0), Round(queue=record(JobId="7", JobState="COMPLETED")), 1.0)
+    assert belief.attempt == 2
+    assert belief.snapshot is not None
+    assert (belief.snapshot.attempt, belief.snapshot.status["Restarts"]) == (2, "2")
+
+
+def test_who_turns_up_again_has_to_be_lost_anew() -> None:
+    rules = Rules(grace=0.0, absences=3)
+    belief = Belief("7")
+    for now, answers in enumerate([GONE, GONE, shown("RUNNING"), GONE, GONE]):
+        belief = arbitrate(belief, answers, float(now), rules)
+        assert not belief.is_over
+    unheard = attrs.evolve(GONE, shown=UNASKED)
+    assert not arbitrate(arbitrate(belief, shown("RUNNING"), 5.0, rules), unheard, 6.0, rules).denied
+    assert arbitrate(belief, GONE, 5.0, rules).is_over
+
+
+def test_a_submission_that_is_not_said_again_is_remembered() -> None:
+    later = of_job("RUNNING", "Unknown")
+    assert (
+        end_of(of_job("RUNNING", format_timestamp(SUBMITTED)), later, booked(format_timestamp(SUBMITTED - 60))) is None
+    )
+
+
+@pytest.mark.parametrize(("token", "said", "comment"), [("tok", "", "tok"), ("", "", ""), ("", "mine", "mine")])
+def test_the_comment_is_the_token(token: str, said: str, comment: str) -> None:
+    snapshot = arbitrate(Belief("7", token=token), of_job("RUNNING", "Unknown", Comment=said), 0.0).snapshot
+    assert snapshot is not None
+    assert snapshot.status["Comment"] == comment

@@ -220,3 +220,48 @@ def test_in_a_hurry_no_answer_from_before_the_sign_will_do() -> None:
     pace.signed(120.0)
     assert pace.max_age(120.0) == 0.0
     assert pace.max_age(120.5) == 0.5
+
+
+def test_pace_without_a_sign_grows_with_the_wait() -> None:
+    pace = Pace(100.0)
+    assert pace.due == 100.25
+    pauses = []
+    for now in (100.25, 105.0, 110.0, 500.0, 5000.0):
+        pace.asked(now, hurry=True)
+        pauses.append(round(pace.due - now, 6))
+    assert pauses == [0.25, 0.5, 1.0, 40.0, 60.0]
+
+
+def test_pace_after_a_sign_doubles_until_it_is_the_usual_one() -> None:
+    pace = Pace(100.0)
+    pace.signed(120.0)
+    assert pace.due == 120.0
+    pauses = []
+    for _ in range(10):
+        now = pace.due
+        pace.asked(now, hurry=True)
+        pauses.append(round(pace.due - now, 4))
+    usual = [round(0.1 * 22, 1), 2.5]
+    assert pauses[:9] == [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, pauses[8]]
+    assert usual[0] <= pauses[8] <= usual[1], "and not 2.56"
+    assert pauses[9] > pauses[8]
+
+
+def test_pace_after_a_sign_without_a_hurry_is_a_second() -> None:
+    pace = Pace(100.0)
+    pace.signed(200.0)
+    pace.asked(200.0, hurry=False)
+    assert pace.due == 201.0
+
+
+def test_the_job_directory_is_looked_into_more_and_more_seldom() -> None:
+    pace = Pace(100.0)
+    assert [round(pace.look_after(now), 4) for now in (100.0, 101.0, 200.0, 10_000.0)] == [0.005, 0.02, 2.0, 10.0]
+
+
+def test_a_budget_that_is_spent_allows_nothing() -> None:
+    budget = Budget(capacity=1.0, share=0.1)
+    assert budget.allows(0.0)
+    budget.spend(0.0, 1.0)
+    assert not budget.allows(0.0)
+    assert budget.allows(0.1)
