@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fakeslurm.commands.base import CONVERSATIONS
 from fakeslurm.commands.unreachable import Unanswered, told, without_controller
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["disturbed"]
 
-Run = Callable[["Caller", "Engine"], int]
-"""Carries out the command; its return code."""
+
+class Run(Protocol):
+    """Carries out the command; its return code. One that does not wait ends when it has its first answer (``sbatch --wait``)."""
+
+    def __call__(self, caller: Caller, engine: Engine, *, waits: bool = True) -> int: ...
 
 
 class _Held:
@@ -74,7 +77,7 @@ def disturbed(
     """The return code. TimeoutError when the answer would not have come within `timeout` seconds, which have passed then."""
     if what.kill:
         if what.accepted:
-            run(_Held(caller), engine)
+            run(_Held(caller), engine, waits=False)
         with contextlib.suppress(ProcessLookupError):
             os.kill(what.kill, signal.SIGKILL)
         return 1  # which nobody hears
@@ -91,7 +94,7 @@ def disturbed(
         code = run(held, engine if what.settings is None else told(engine, what.settings))
     else:
         if what.accepted:
-            run(_Held(caller), engine)
+            run(_Held(caller), engine, waits=False)
         settings = engine.controller.settings
         try:
             code = run(held, without_controller(engine))

@@ -55,7 +55,9 @@ class Service:
         self._ledger.add(call)
         disturbance = self._plan.disturb(call, self._engine.controller.settings, call.at)
 
-        def run(caller: Caller, engine: Engine) -> int:
+        def run(caller: Caller, engine: Engine, *, waits: bool = True) -> int:
+            if not waits:
+                return self._carry_out(call, caller, engine, _at_once)
             if timeout is not None and call.command in _MAY_WAIT:
                 return self._in_time(call, caller, engine, timeout)
             return self._carry_out(call, caller, engine, _never)
@@ -178,6 +180,10 @@ def _written(file: Written, cwd: str, umask: int) -> Reply:
 
 def _never() -> bool:
     return False
+
+
+def _at_once() -> bool:
+    return True
 
 
 def _with_script(invocation: Invocation, argv: tuple[str, ...], caller: Caller) -> Invocation:

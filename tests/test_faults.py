@@ -140,6 +140,22 @@ def test_an_answer_that_never_comes(tmp_path: Path, accepted: bool) -> None:
         assert slurm.calls[0].accepted is accepted
 
 
+@pytest.mark.parametrize("timeout", [None, 100.0])
+def test_who_was_to_wait_for_the_job_does_not(tmp_path: Path, timeout: float | None) -> None:
+    with FakeSlurm(clock="virtual") as slurm, slurm.fault("controller_timeout", accepted=True):
+        slurm.simulate(Simulated(1000))
+        start = slurm.clock.time()
+        done = slurm.execute(["sbatch", "--wait", "--wrap=true"], cwd=tmp_path, timeout=timeout)
+        assert (done.returncode, slurm.clock.time()) == (1, start + 10)
+        assert [str(job.state) for job in slurm.jobs()] == ["RUNNING"]
+
+
+def test_what_is_not_known_without_a_controller() -> None:
+    with FakeSlurm(clock="virtual", version="24.11") as slurm, slurm.fault("controller_down"):
+        for call in ("scontrol wait_job 1", "scontrol --json show job 1"):
+            assert "fakeslurm does not support" in slurm.execute(call.split()).stderr
+
+
 def test_a_caller_who_waits_for_less() -> None:
     with FakeSlurm(clock="virtual") as slurm, slurm.fault("controller_timeout", seconds=100):
         start = slurm.clock.time()

@@ -81,7 +81,9 @@ def _scancel(argv: Sequence[str], why: str, _settings: Settings) -> Answer:
 
 
 def _scontrol(argv: Sequence[str], why: str, settings: Settings) -> Answer:
-    _, operands = parse_options("scontrol", argv, (*scontrol.OPTIONS, Option("json"), Option("yaml")))
+    given, operands = parse_options("scontrol", argv, (*scontrol.OPTIONS, Option("json", "", "optional")))
+    if any(option.key == "json" for option in given):
+        return _failed("scontrol: error: fakeslurm does not support --json without a controller")
     return _SCONTROL[scontrol.keyword(operands[0])](operands[1:], why, settings)
 
 
@@ -164,7 +166,7 @@ def _sstat(argv: Sequence[str], _why: str, _settings: Settings) -> Answer:
 
 
 def _wait_job(_arguments: Sequence[str], _why: str, _settings: Settings) -> Answer:
-    raise RuntimeError("fakeslurm does not support scontrol wait_job without a controller, where it waits for ever")
+    return _failed("scontrol: error: fakeslurm does not support wait_job without a controller, where it waits for ever")
 
 
 def _ids(argument: str) -> list[str]:
