@@ -45,6 +45,7 @@ def failing(slurm: SlurmUnderTest, fault: str, **options: Any) -> Iterator[None]
             slurm.real.restart(daemon)
         else:
             slurm.real.resume(daemon)
+        slurm.run("scancel", "--me")  # a job whose end nobody heard of may be requeued and held
         slurm.wait_idle()
 
 
