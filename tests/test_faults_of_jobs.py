@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -435,3 +436,31 @@ def test_what_cannot_be(slurm: FakeSlurm, name: str, options: dict[str, object],
         with pytest.raises((TypeError, ValueError)) as caught:
             one()
         assert words in str(caught.value)
+
+
+# All of them together
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_each_end_is_that_of_its_fault(seed: int) -> None:
+    """Whatever happens to its jobs, slurmkit tells the ends that were theirs, and no job is lost, hangs or runs under a second id."""
+    kinds = ["node_failure", "launch_failure", "out_of_memory", "preemption", "requeue", "stuck_completing"]
+
+    def run() -> tuple[str, Counter[str], Counter[str]]:
+        with FakeSlurm(nodes=4, clock="virtual", seed=seed) as slurm, Cluster(slurm.backend()) as cluster:
+            slurm.simulate(Simulated(1800, result=1))
+            with slurm.chaos(seed, every=300, kinds=kinds):
+                jobs = [cluster.submit(work, number) for number in range(5)]
+                ends = Counter(type(job.exception(timeout=86400)).__name__ for job in jobs)
+            assert submissions(slurm) == len(jobs)
+            fired = Counter(event.fault for event in slurm.history if isinstance(event, FaultFired))
+            return str(slurm.history), ends, fired
+
+    history, ends, fired = run()
+    assert (ends["JobOutOfMemory"], ends["JobPreempted"], ends["JobFailed"]) == (
+        fired["out_of_memory"],
+        fired["preemption"],
+        fired["launch_failure"],
+    )
+    assert set(ends) <= {"JobOutOfMemory", "JobPreempted", "JobFailed", "NoneType"}
+    assert run()[0] == history
