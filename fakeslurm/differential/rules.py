@@ -68,7 +68,10 @@ class CommonRules(Session):
         if kind == "aftercorr" and submission.array is not None and (over or extra == ",singleton"):
             kind = "afterany"  # whether elements are split off before it is looked at is chance then
         begun = kind == "after" and extra != "+1" and not self.in_states("PD") & self.labels_of(one)
-        if (over or begun) and self.busy():
+        named = [one, other] if extra == "?" else [one]
+        # It can start then while other elements still wait: backfill, which rests, would let it start before these.
+        before = any("_" in target and self.in_states("PD") & self.job_of(target).labels for target in named)
+        if (over or begun or before) and self.busy():
             submission = submission.with_options("--hold")
         text = f"{kind}:{one}"
         text += f"?afterany:{other}" if extra == "?" else extra if extra != "+1" or kind == "after" else ""
