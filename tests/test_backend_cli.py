@@ -491,6 +491,14 @@ def test_a_lost_submission_is_repeated_when_nobody_knows_it(step: str) -> None:
     assert controller.jobs == ["1"]
 
 
+def test_what_sbatch_has_submitted_is_not_repeated_though_nobody_knows_it() -> None:
+    """Its answer was cut off, and so are those of the look-ups, where another job's line ends."""
+    controller = Controller(["garbled", "ok"], ["blind"] * 100)
+    with pytest.raises(SchedulerTimeout, match="its comment is 'tok'"):
+        submit(controller)
+    assert controller.jobs == ["1"]
+
+
 def test_a_submission_that_stays_lost_is_an_error_that_names_the_token() -> None:
     with pytest.raises(SchedulerTimeout, match="its comment is 'tok'") as caught:
         submit(Controller(["lost", "lost"]))

@@ -135,7 +135,9 @@ class SubmissionMachine:
         self._tries = 0
         if self._lookups < len(LOOKUP_DELAYS):
             return Action("find", delay=self._jitter(LOOKUP_DELAYS[self._lookups]))
-        if self._resubmissions < RESUBMISSIONS:
+        # sbatch that ended well has submitted the job, whatever became of its answer.
+        is_there = self._lost is not None and self._lost.returncode == 0
+        if self._resubmissions < RESUBMISSIONS and not is_there:
             self._resubmissions += 1
             return Action("submit")
         return self._give_up("Slurm knows no job with this token now", None)
