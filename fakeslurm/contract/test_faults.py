@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -105,8 +106,12 @@ def said(why: str, *, new: bool) -> list[tuple[str, str, int]]:
 @OUTAGES
 def test_what_the_commands_say(slurm: SlurmUnderTest, outage: str) -> None:
     expected = said(WHY[outage], new=slurm.at_least("24.11"))
-    with failing(slurm, outage, seconds=QUICK):
-        seen = [(call, slurm.run(*call.split())) for call, _, _ in expected]
+    calls = [call for call, _, _ in expected]
+    with (
+        failing(slurm, outage, seconds=QUICK),
+        ThreadPoolExecutor(len(calls)) as pool,
+    ):  # each of them waits for seconds
+        seen = list(zip(calls, pool.map(lambda call: slurm.run(*call.split()), calls), strict=True))
     assert [(call, done.stderr, done.returncode) for call, done in seen] == expected
     printed = {call: done.stdout for call, done in seen if done.stdout}
     assert printed.pop("scontrol show hostnames n[1-2]") == "n1\nn2\n"
