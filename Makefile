@@ -10,7 +10,7 @@ SYSTEM :=
 PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
 VENV13 := .venv-24.11
 
-.PHONY: demo test test-24.11 lint fidelity bench differential properties clean
+.PHONY: demo test test-24.11 lint fidelity bench differential properties mutants clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -55,5 +55,11 @@ differential: $(VENV)/dev.stamp  ## generated commands on the fake and on a real
 properties: $(VENV)/dev.stamp  ## every property test, with many examples (for the night): EXAMPLES=1000 [SEED=7]; a failure prints the line that replays it
 	$(SYSTEM) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis tests --timeout=0 --examples=$(EXAMPLES) $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
 
+MUTANTS ?= slurmkit.* fakeslurm.*
+mutants: $(VENV)/dev.stamp  ## change the code at random and see whether a test notices: MUTANTS="slurmkit.polling.*"; takes hours for all of it
+	@$(PIP) install --editable '.[mutants]'
+	$(BIN)/mutmut run $(foreach part,$(MUTANTS),"$(part)")
+	@$(BIN)/mutmut results
+
 clean:  ## remove what make made
-	rm -rf $(VENV) $(VENV13)
+	rm -rf $(VENV) $(VENV13) mutants
