@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 
@@ -217,20 +218,37 @@ def test_p11_a_requeue_starts_a_new_attempt_and_the_stream_goes_on(
 def test_what_holds_whatever_goes_wrong(scenario: Scenario, faults: strategies.FaultPlan) -> None:
     """P2, P4, P5 and P10 under any plan of faults."""
     with following(scenario, prepare=faults.begin) as run:
-        for callback, job in itertools.product(run.callbacks, run.jobs):
-            updates = callback.of(job.job_id)
-            assert [one.is_terminal for one in updates] == [False] * (len(updates) - 1) + [True]
-            assert updates[-1].state == job.state
-            assert [one.attempt for one in updates] == sorted(one.attempt for one in updates)
-            assert len(callback.completed(job.job_id)) == 1
-            for before, after in itertools.pairwise(updates):
-                if before.moment == after.moment and not after.is_terminal:
-                    assert callback.poll_interval_secs is not None
-                    assert after.time - before.time >= callback.poll_interval_secs - 1e-6
-        assert not any(callback.entered_twice for callback in run.callbacks)
-        for thread in pollers():
-            thread.join(10)
-        assert not pollers()
+        promises_are_kept(run)
+
+
+@few
+@given(scenarios(), st.integers(0, 10**6), st.sampled_from([0.0, 0.1, 0.3]), st.sampled_from([None, 60.0, 600.0]))
+def test_what_holds_in_chaos(scenario: Scenario, seed: int, rate: float, every: float | None) -> None:
+    """The same, with faults from a seed, those of single calls among them."""
+    with contextlib.ExitStack() as stack:
+
+        def prepare(slurm: FakeSlurm) -> None:
+            stack.enter_context(slurm.chaos(seed, rate, every=every))
+
+        with following(scenario, prepare=prepare) as run:
+            promises_are_kept(run)
+
+
+def promises_are_kept(run: Following) -> None:
+    for callback, job in itertools.product(run.callbacks, run.jobs):
+        updates = callback.of(job.job_id)
+        assert [one.is_terminal for one in updates] == [False] * (len(updates) - 1) + [True]
+        assert updates[-1].state == job.state
+        assert [one.attempt for one in updates] == sorted(one.attempt for one in updates)
+        assert len(callback.completed(job.job_id)) == 1
+        for before, after in itertools.pairwise(updates):
+            if before.moment == after.moment and not after.is_terminal:
+                assert callback.poll_interval_secs is not None
+                assert after.time - before.time >= callback.poll_interval_secs - 1e-6
+    assert not any(callback.entered_twice for callback in run.callbacks)
+    for thread in pollers():
+        thread.join(10)
+    assert not pollers()
 
 
 def test_the_scenarios_reach_what_they_are_for() -> None:
