@@ -328,7 +328,8 @@ class Machine(RuleBasedStateMachine):
             job = self.controller.jobs[effect.job_id]
             match effect:
                 case StartBatch(job_id):
-                    assert self.phase(job) == RUNNING
+                    # One that a pass of the scheduler has started may be preempted in the next one, in the same moment.
+                    assert self.phase(job) == RUNNING or job.preempt_time == self.now
                     assert job_id not in self.scripts
                     assert not job.steps, "every attempt counts its steps anew"
                     assert all(self.controller.nodes[name].available for name in job.nodes)

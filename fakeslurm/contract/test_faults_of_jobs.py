@@ -221,7 +221,7 @@ def test_a_cancelled_job_whose_node_does_not_answer(slurm: SlurmUnderTest) -> No
         fields = shown(slurm, job_id)
         assert (fields["JobState"], fields["ExitCode"], fields["NodeList"]) == ("COMPLETING", "0:0", "n1")
         assert fields["EndTime"] != "Unknown"
-        assert slurm.run("sacct", "-X", "-n", "-P", "-j", job_id, "-o", "State").stdout.startswith("CANCELLED by")
+        assert slurm.accounted(job_id, "State", "-X")[0]["State"].startswith("CANCELLED by")
         other = slurm.sbatch("true", "-w", "n1", "-N1", "-n4")
         assert queue(slurm, other)[0] == "PENDING"
     fields = slurm.wait(job_id)
