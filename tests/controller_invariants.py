@@ -6,6 +6,7 @@ from controller_inputs import LICENSES, NODES
 from controller_machine import PENDING, REQUEUED, RUNNING, SUSPENDED, Machine
 from hypothesis.stateful import invariant
 
+from fakeslurm import messages
 from fakeslurm.messages import Reason
 from fakeslurm.model import Job
 from fakeslurm.slurmctld.admission import time_limit_of
@@ -181,19 +182,20 @@ class Invariants(Machine):
     @invariant()
     def nobody_waits_without_need(self) -> None:
         """The first of all in the queues, by priority, cannot have what it needs. (Those behind it have to leave it its nodes.)"""
+        pending = [job for job in self.controller.jobs.values() if job.state is JobState.PENDING]
+        all_there = all(one.available for one in self.controller.nodes.values())
+        if not all_there and any("," in one.partition for one in pending):
+            return  # a job that lacks nodes in one of its partitions and waits in another has the reason of one of them
         queued = [
             job
-            for job in self.controller.jobs.values()
-            if job.state is JobState.PENDING and job.reason in (Reason.RESOURCES, Reason.PRIORITY, Reason.LICENSES)
+            for job in pending
+            if job.reason in (Reason.RESOURCES, Reason.PRIORITY, Reason.LICENSES)
+            or (all_there and lacks_nodes(job.reason))  # as those before it keep them
         ]
-        pending = [job for job in self.controller.jobs.values() if job.state is JobState.PENDING]
-        if not all(one.available for one in self.controller.nodes.values()) and any(
-            "," in one.partition for one in pending
-        ):
-            return  # a job that lacks nodes in one of its partitions and waits in another has the reason of one of them
         first = min(queued, key=lambda job: (-self.tier(job), -job.priority, job.turn, job.job_id), default=None)
         if first is None or first.reason == Reason.LICENSES:
             return
+        assert not lacks_nodes(first.reason) or "," in first.partition, "nobody is before it"
         # In the queue of another of its partitions there may be others before it, and its reason is then of that one.
         assert first.reason == Reason.RESOURCES or "," in first.partition
         for name in first.partition.split(",") if first.het is None else ():
@@ -243,3 +245,8 @@ class Invariants(Machine):
                 continue
             assert records[job.job_id].state == job.state
             assert records[job.job_id].nodes == job.nodes
+
+
+def lacks_nodes(reason: str) -> bool:
+    """Whether the nodes that a job needs are not there, or are kept for others."""
+    return reason == messages.TOO_FEW_NODES or reason.startswith("ReqNodeNotAvail")
