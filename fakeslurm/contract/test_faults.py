@@ -194,7 +194,7 @@ def test_without_slurmdbd(slurm: SlurmUnderTest) -> None:
     assert [(call, host.sub("host:HOST:PORT", done.stderr), done.returncode) for call, done in seen] == expected
 
 
-@pytest.mark.slurm_conf("MessageTimeout=2", "FirstJobId=7")  # a cluster of its own, with which nobody has done anything yet
+@pytest.mark.slurm_conf("MessageTimeout=2", "FirstJobId=7")  # a cluster of its own, which nobody has used yet
 def test_a_lost_state(slurm: SlurmUnderTest) -> None:
     """Job ids start again, and sacct shows the latest job of an id, unless it is to show all of them."""
     first = slurm.sbatch("true", "-J", "old", "-o", "/dev/null")
