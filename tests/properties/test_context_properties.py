@@ -35,7 +35,10 @@ def test_the_batch_script_knows_the_step_of_a_bare_srun(processes: strategies.Jo
     assert (context.job_id, context.array_task_id) == (f"{processes.job_id}", processes.array_task_id)
     first = JobContext.from_env(processes.ranks[0])
     assert context.master_port == first.master_port
-    tasks_are_counted = any(name.startswith(("SLURM_NTASKS", "SLURM_NPROCS")) for name in processes.batch)
-    if processes.is_bare and (tasks_are_counted or context.cpus_per_task == 1):
+    # Without a number of tasks, srun may fill the CPUs of a job that says how many each task has, or of a component; slurmkit's own is told it.
+    names = ("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE")
+    tasks_are_counted = any(f"{name}{suffix}" in processes.batch for name in names for suffix in ("", "_HET_GROUP_0"))
+    says_cpus = any(name.startswith("SLURM_CPUS_PER_TASK") for name in processes.batch)
+    if processes.is_bare and (tasks_are_counted or not (says_cpus or processes.kind == "het")):
         assert (context.world_size, context.tasks_per_node) == (first.world_size, first.tasks_per_node)
         assert context.master_addr == first.master_addr
