@@ -55,9 +55,4 @@ def drive() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from helpers import run
-
-    try:
-        print(json.dumps(drive()))
-    finally:
-        run("mq", "daemon", "stop")  # a first `mq submit` has started it
+    print(json.dumps(drive()))
