@@ -380,6 +380,24 @@ def test_scontrol_is_asked_a_few_times_a_round_and_once_a_job() -> None:
     assert {snapshot.state for snapshot in status.snapshot(jobs, max_age=0).values()} == {LOST}
 
 
+def test_a_job_that_accounting_alone_holds_for_running_is_given_up() -> None:
+    """slurmctld has lost its state, and sacct is never told how the job ended: what sacctmgr calls a runaway job."""
+    slurm = Slurm({"1": "RUNNING"}, booked={"1": "RUNNING"})
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    status.snapshot(["1"], max_age=0)
+    del slurm.states["1"]
+    for _ in range(59):
+        assert status.snapshot(["1"], max_age=0)["1"].state == "RUNNING"
+        clock.now += 1
+    assert slurm.count("scontrol") == 0, "sacct may only be late"
+    for _ in range(300):
+        clock.now += 1
+        status.snapshot(["1"], max_age=0)
+    assert status.snapshot(["1"], max_age=0)["1"].state == LOST
+    assert slurm.count("scontrol") == 1
+
+
 def test_no_accounting_is_asked_about_once() -> None:
     slurm = Slurm({"1": "RUNNING"})
     clock = ManualClock()

@@ -18,7 +18,18 @@ from slurmkit.backends.parse import record
 from slurmkit.slurm.durations import DurationError, format_timestamp, parse_timestamp
 from slurmkit.slurm.states import TERMINAL_STATES
 
-__all__ = ["LOST", "UNASKED", "Answer", "Belief", "JournalEnd", "Round", "Rules", "Snapshot", "arbitrate", "is_booked"]
+__all__ = [
+    "LOST",
+    "UNASKED",
+    "Answer",
+    "Belief",
+    "JournalEnd",
+    "Round",
+    "Rules",
+    "Snapshot",
+    "arbitrate",
+    "is_scontrol_due",
+]
 
 LOST = "LOST"
 """The state of a job that every source has lost: the one word that is not Slurm's."""
@@ -123,6 +134,19 @@ def arbitrate(belief: Belief, answers: Round, now: float, rules: Rules = Rules()
     return _absent(belief, answers, now, rules)
 
 
+def is_scontrol_due(belief: Belief, accounting: Answer, now: float, rules: Rules = Rules()) -> bool:
+    """Whether scontrol is to be asked about a job that squeue does not know, after what sacct said of it: once, when sacct cannot tell the end.
+
+    A record that says RUNNING gets the grace to be corrected. It stays for ever where slurmctld has lost the job (sacctmgr's "runaway jobs").
+    """
+    if belief.denied:
+        return False
+    if accounting is None or accounting is UNASKED or not _is_booked(belief, accounting):
+        return True
+    is_corrected = accounting["JobState"] in TERMINAL_STATES
+    return not is_corrected and belief.lost_since is not None and now - belief.lost_since >= rules.grace
+
+
 def _controller(belief: Belief, found: Record, source: Source, now: float) -> Belief:
     attempt = _attempt(found)
     if attempt is None:
@@ -151,7 +175,7 @@ def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
         denied=belief.denied or answers.shown is not UNASKED,
     )
     booked = answers.accounting
-    if booked is not None and booked is not UNASKED and not is_booked(belief, booked):
+    if booked is not None and booked is not UNASKED and not _is_booked(belief, booked):
         booked = None
     if booked is not None and booked is not UNASKED and booked["JobState"] in TERMINAL_STATES:
         return _ended(belief, booked, "sacct", now)
@@ -220,7 +244,7 @@ def _is_shown(belief: Belief, found: Record) -> bool:
     return _is_ours(belief, found) and not (belief.labelled and not found["Comment"])
 
 
-def is_booked(belief: Belief, found: Record) -> bool:
+def _is_booked(belief: Belief, found: Record) -> bool:
     """Whether an accounting record is of this job, and of its latest attempt."""
     return _is_ours(belief, found) and _is_current(belief, found)
 

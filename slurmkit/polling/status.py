@@ -22,7 +22,7 @@ from slurmkit.polling.arbitration import (
     Snapshot,
     Unasked,
     arbitrate,
-    is_booked,
+    is_scontrol_due,
 )
 from slurmkit.polling.cadence import Budget, backoff
 
@@ -252,12 +252,7 @@ class StatusService:
         for job_id in lost:
             accounting: Answer = booked.get(job_id) if isinstance(booked, Mapping) and job_id in asked else UNASKED
             shown: Answer = UNASKED
-            belief = jobs[job_id].belief
-            if (
-                shows
-                and not belief.denied
-                and (accounting is None or accounting is UNASKED or not is_booked(belief, accounting))
-            ):
+            if shows and is_scontrol_due(jobs[job_id].belief, accounting, now, self._rules):
                 shows -= 1
                 shown = self._show(job_id)
             rounds[job_id] = Round(
