@@ -72,7 +72,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     tested = Counter(
         value
         for report in reports
-        if isinstance(report, pytest.TestReport) and report.when == "call"
+        if isinstance(report, pytest.TestReport) and report.when == "call" and report.outcome in ("passed", "failed")
         for name, value in report.user_properties
         if name == _TESTED
     )

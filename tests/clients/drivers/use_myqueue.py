@@ -55,4 +55,9 @@ def drive() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(drive()))
+    from helpers import run
+
+    try:
+        print(json.dumps(drive()))
+    finally:
+        run("mq", "daemon", "stop")

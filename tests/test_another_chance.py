@@ -1,0 +1,72 @@
+"""A test that only asks the real Slurm is run again when it fails, and the run says so: tried in a run of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = (Path(__file__).parent.parent / "conftest.py").read_text()
+
+
+def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
+    pytester.makeconftest(CONFTEST)
+    return pytester.runpytest_subprocess("-p", "no:fakeslurm", "-p", "no:cacheprovider", *options)
+
+
+ONCE = """
+    import pytest
+
+    tried = []
+
+    @pytest.fixture
+    def slurm_cluster(): ...
+
+    def fail_once(name):
+        tried.append(name)
+        assert tried.count(name) > 1, "the first time"
+
+    @pytest.mark.parametrize("slurm_kind", ["fake", "fake-cli", "real"])
+    def test_of_slurm(slurm_kind): fail_once(slurm_kind)
+
+    @pytest.mark.parametrize("slurm_kind", ["real"])
+    def test_of_slurmkit(slurm_kind, slurm_cluster): fail_once("slurmkit")
+
+    def test_of_nothing_else(): fail_once("nothing else")
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_who_gets_another_chance(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    pytester.makepyfile(test_one=ONCE)
+    result = run(pytester, *options)
+    outcomes = result.parseoutcomes()
+    assert (outcomes["passed"], outcomes["failed"], outcomes["rerun"]) == (1, 4, 1)
+    result.stdout.fnmatch_lines(
+        [
+            "*failed, and was run again: test_one.py::test_of_slurm[[]real]*",
+            "E*AssertionError: the first time",
+            "1 tests were run again on the real Slurm; 5 may be",
+        ]
+    )
+
+
+@pytest.mark.parametrize(("tests", "code"), [(5, 0), (6, 1)])
+def test_chance_has_a_limit(pytester: pytest.Pytester, tests: int, code: int) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        tried = []
+
+        @pytest.mark.parametrize("number", range({tests}))
+        @pytest.mark.parametrize("slurm_kind", ["real"])
+        def test_of_slurm(slurm_kind, number):
+            tried.append(number)
+            assert tried.count(number) > 1
+        """
+    )
+    result = run(pytester)
+    assert (result.ret, result.parseoutcomes()["passed"]) == (code, tests)
