@@ -120,7 +120,8 @@ class JobDescription:
     begin: float | None = None
     deadline: float | None = None
     dependency: str = ""
-    kill_on_invalid_dep: bool | None = None
+    kill_on_invalid_dep: frozenset[bool] = frozenset()
+    """What it said of itself, each time that it did: Slurm keeps both (measured)."""
     array: str = ""
     constraint: str = ""
     gres: str = ""

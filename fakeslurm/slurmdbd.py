@@ -9,7 +9,7 @@ from copy import copy
 from attrs import frozen
 
 from fakeslurm.jobarray import NO_TASK, TaskSet
-from fakeslurm.model import BATCH, Job, Settings, Step, StepId
+from fakeslurm.model import BATCH, NO_LIMIT, Job, Settings, Step, StepId
 from slurmkit.slurm.states import JobState
 
 __all__ = ["Accounting", "JobRecord", "StepRecord", "record_of"]
@@ -65,6 +65,7 @@ class JobRecord:
     gid: int
     account: str | None
     qos: str | None
+    """None where it asked for one that there is not."""
     wckey: str | None
     partition: str
     state: str
@@ -80,6 +81,9 @@ class JobRecord:
     suspended_since: float | None
     """While it is suspended."""
     time_limit: int | None
+    """Minutes; None: no limit, or that of the partition, which accounting hears of when it starts."""
+    unlimited: bool
+    """It was to have no limit."""
     nodes: tuple[str, ...]
     """Empty when it never started."""
     num_nodes: int
@@ -278,6 +282,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         suspended=job.suspended,
         suspended_since=job.suspend_time if job.state is JobState.SUSPENDED else None,
         time_limit=job.time_limit,
+        unlimited=description.time_limit == NO_LIMIT,
         nodes=job.nodes,
         num_nodes=len(job.nodes) if ran else job.requested_nodes,
         requested_nodes=job.requested_nodes,

@@ -53,7 +53,7 @@ class Arrays(Machine):
         wait=st.sampled_from([None, None, None, 5.0]),
         deadline=st.sampled_from([None, None, None, 150.0]),
         dependency=dependencies(),
-        kill=st.sampled_from([None, True]),
+        kill=st.sampled_from([frozenset(), frozenset({True})]),
         name=st.sampled_from(["a", "b"]),
     )
     def submit_array(
@@ -66,7 +66,7 @@ class Arrays(Machine):
         wait: float | None,
         deadline: float | None,
         dependency: str,
-        kill: bool | None,
+        kill: frozenset[bool],
         name: str,
     ) -> None:
         description = JobDescription(

@@ -75,6 +75,7 @@ class _Jobs(dict[int, Job]):
             place=job_id,
             description=description,
             partition="debug",
+            qos="normal",
             submit_time=T0 + submit,
             **{"eligible_time": T0 + submit} | defaults | started | became | times,
         )

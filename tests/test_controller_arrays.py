@@ -21,7 +21,9 @@ def test_elements_that_end_at_once_when_they_are_split_off() -> None:
     controller = small()
     first = submit(controller, "-H", array="1-3")
     controller.cancel(first.job_id, NOW, uid=0)
-    array = submit(controller, array="1-3", dependency=f"aftercorr:{first.job_id}", kill_on_invalid_dep=True).array
+    array = submit(
+        controller, array="1-3", dependency=f"aftercorr:{first.job_id}", kill_on_invalid_dep=frozenset({True})
+    ).array
     assert array is not None
     assert {controller.jobs[one].state for one in array.elements.values()} == {JobState.CANCELLED}
     assert sorted(array.elements) == [1, 2, 3]
@@ -32,7 +34,7 @@ def test_elements_that_end_at_once_and_are_singletons() -> None:
     controller = small()
     finish(controller, submit(controller), NOW, wait_status=1)
     text = "aftercorr:1,singleton"
-    array = submit(controller, array="1-3", dependency=text, kill_on_invalid_dep=True).array
+    array = submit(controller, array="1-3", dependency=text, kill_on_invalid_dep=frozenset({True})).array
     assert array is not None
     assert {controller.jobs[one].state for one in array.elements.values()} == {JobState.CANCELLED}
 

@@ -320,12 +320,15 @@ def test_the_same_twice_is_once() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "configured", "state"),
-    [(None, False, "PENDING"), (True, False, "CANCELLED"), (None, True, "CANCELLED"), (False, True, "PENDING")],
+    [
+        *(((), False, "PENDING"), ((), True, "CANCELLED"), ((True, False), False, "CANCELLED")),
+        *(((True,), False, "CANCELLED"), ((False,), True, "PENDING")),
+    ],
 )
-def test_kill_on_invalid_dependency(asked: bool | None, configured: bool, state: str) -> None:
+def test_kill_on_invalid_dependency(asked: tuple[bool, ...], configured: bool, state: str) -> None:
     controller = cluster(kill_invalid_dependency=configured)
     first = submit(controller)
-    job = depend(controller, "afterok:1,afterany:1", kill_on_invalid_dep=asked)
+    job = depend(controller, "afterok:1,afterany:1", kill_on_invalid_dep=frozenset(asked))
     finish(controller, first, NOW + 1, 256)
     assert (job.state, job.reason) == (state, "DependencyNeverSatisfied")
     assert job.dependency == "afterok:1(failed)"
@@ -334,8 +337,8 @@ def test_kill_on_invalid_dependency(asked: bool | None, configured: bool, state:
 def test_a_chain_of_cancellations() -> None:
     controller = cluster()
     first = submit(controller)
-    second = depend(controller, "afterok:1", kill_on_invalid_dep=True)
-    third = depend(controller, "afterok:2", kill_on_invalid_dep=True)
+    second = depend(controller, "afterok:1", kill_on_invalid_dep=frozenset({True}))
+    third = depend(controller, "afterok:2", kill_on_invalid_dep=frozenset({True}))
     fourth = depend(controller, "afterany:3")
     finish(controller, first, NOW + 1, 256)
     assert states(second, third, fourth) == ["CANCELLED", "CANCELLED", "RUNNING"]

@@ -345,7 +345,7 @@ def _filters(values: Mapping[str, str], controller: Controller) -> list[Test]:
                     f"{_PROGRAM}: error: You gave a bad qos '{word}'. Valid QOS's are normal\n"
                     f"{_PROGRAM}: fatal: problem processing qos list\n"
                 )
-        tests.append(lambda job: bool(associations.qos(job.qos, settings)))
+        tests.append(lambda job: bool(job.qos))
     if "associations" in values:
         root = "2" in words(values["associations"])
         tests.append(lambda job: root and job.uid == 0)

@@ -260,10 +260,10 @@ class AccountTexts:
         return "" if row.step is not None else f"{row.job.priority}"
 
     def _qos(self, row: Row) -> str:
-        return "" if row.step is not None else associations.qos(row.job.qos, self.settings) or "Unknown"
+        return "" if row.step is not None else row.job.qos or "Unknown"
 
     def _qosraw(self, row: Row) -> str:
-        return "" if row.step is not None else f"{bool(associations.qos(row.job.qos, self.settings)):d}"
+        return "" if row.step is not None else f"{bool(row.job.qos):d}"
 
     def _reason(self, row: Row) -> str:
         if row.step is not None:
@@ -379,7 +379,7 @@ class AccountTexts:
     def _limit(self, row: Row, text: Callable[[int | None], str]) -> str:
         if row.step is not None:
             return ""
-        if row.job.time_limit is None and self._started(row.job) is None:
+        if row.job.time_limit is None and not row.job.unlimited and self._started(row.job) is None:
             return "Partition_Limit"
         return text(row.job.time_limit)
 

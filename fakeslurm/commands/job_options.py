@@ -67,7 +67,8 @@ class Wishes:
     hold: bool = False
     input: str | None = None
     job_name: str | None = None
-    kill_on_invalid_dep: bool | None = None
+    kill_on_invalid_dep: frozenset[bool] = frozenset()
+    """What was said, each time: no later one replaces an earlier one."""
     licenses: str | None = None
     mail_type: tuple[str, ...] = ()
     mail_user: str | None = None

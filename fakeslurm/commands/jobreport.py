@@ -80,9 +80,9 @@ class Reporter:
         return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"
 
     def _flags(self, job: Job) -> list[str]:
-        """One line; nothing is between the two before 24.11."""
+        """One line; nothing is between them before 24.11."""
         kill = job.description.kill_on_invalid_dep
-        flags = [] if kill is None else [f"KillOInInvalidDependent={'Yes' if kill else 'No'}"]
+        flags = [f"KillOInInvalidDependent={'Yes' if said else 'No'}" for said in sorted(kill, reverse=True)]
         if job.description.spread_job:
             flags.append("SpreadJob=Yes")
         return [("," if self._new else "").join(flags)] if flags else []

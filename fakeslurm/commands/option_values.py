@@ -139,7 +139,7 @@ def _no_kill(wishes: Wishes, name: str, value: str | None) -> None:
 def _kill_on_invalid_dep(wishes: Wishes, name: str, value: str | None) -> None:
     if (value or "").lower() not in ("yes", "no"):
         raise wishes.specification(name)
-    wishes.kill_on_invalid_dep = (value or "").lower() == "yes"
+    wishes.kill_on_invalid_dep |= {(value or "").lower() == "yes"}
 
 
 def _signal(wishes: Wishes, name: str, value: str | None) -> None:

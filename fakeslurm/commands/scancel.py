@@ -380,7 +380,10 @@ def _cancel_step(request: _Request, job: Job, number: int, invocation: Invocatio
         if job.state is JobState.SUSPENDED:
             raise SlurmError(messages.STEP_NOT_RUNNING)
         controller.cancel_step(job.job_id, number, invocation.now, uid=invocation.uid, signal=signal)
+        # 22.05 sends it to all nodes of the job: those without the step answer that they do not know it (measured).
+        if signal is not None and controller.settings.profile.release != NEW and set(known.nodes) < set(job.nodes):
+            raise SlurmError(messages.NO_ERROR if signal == SIGKILL else messages.INVALID_JOB_ID)
     except SlurmError as error:
         request.say(f"error: Kill job error on job step id {job.job_id}: {error.message}")  # also with -Q (measured)
-        code = _STEP_NOT_RUNNING if error.message == messages.STEP_NOT_RUNNING else _UNKNOWN_STEP
-        request.returncode = max(request.returncode, code)
+        codes = {messages.STEP_NOT_RUNNING: _STEP_NOT_RUNNING, messages.NO_ERROR: 0}
+        request.returncode = max(request.returncode, codes.get(error.message, _UNKNOWN_STEP))

@@ -141,6 +141,24 @@ def test_a_signal(slurm: SlurmUnderTest, name: str, number: int, words: str, sta
     until(lambda: slurm.accounted(job_id, "State,ExitCode")[-1] == row, what=f"sacct shows {row}")
 
 
+def test_a_signal_to_a_step_of_some_nodes(slurm: SlurmUnderTest) -> None:
+    """22.05 sends it to all nodes of the job, and those without the step do not know it."""
+    job_id = slurm.sbatch(_SLEEPER.format(up=""), "-N2", "-n2")
+    _step_up(slurm, job_id, "0")
+    for words in ("-s CONT JOB.0", "-s KILL JOB.0"):
+        _says(slurm, job_id, words, 0, "")
+    slurm.run("scancel", job_id)
+    slurm.wait(job_id)
+    job_id = slurm.sbatch(_SLEEPER.replace("srun", "srun -N1 -n1").format(up="3"), "-N2", "-n2", "-o", "o.txt")
+    _step_up(slurm, job_id, "0", "up3")
+    new = slurm.at_least("24.11")
+    for words in ("-s CONT JOB.0", "-Q -s CONT JOB.0"):
+        _says(slurm, job_id, words, 0 if new else 225, "" if new else _UNKNOWN)
+    _says(slurm, job_id, "-s KILL JOB.0", 0, "" if new else _UNKNOWN.replace(_INVALID, "No error"))
+    slurm.wait(job_id)
+    assert "rc 137\n" in slurm.output("o.txt")
+
+
 def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
     """They are named by their own ids; the array's id means the one job that has it."""
     body = _SLEEPER.format(up="$SLURM_ARRAY_TASK_ID")

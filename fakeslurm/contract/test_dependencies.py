@@ -134,9 +134,11 @@ def test_on_an_array_that_fails(slurm: SlurmUnderTest) -> None:
     }
     jobs = {name: slurm.sbatch("true", "-d", text) for name, text in submit.items()}
     killed = slurm.sbatch("true", "-d", f"afterok:{array}_2", "--kill-on-invalid-dep=yes")
+    both = slurm.sbatch("true", "-d", f"afterok:{array}_2", "--kill-on-invalid-dep=yes", "--kill-on-invalid-dep=no")
     release(slurm, f"{array}_2")
     becomes(slurm, jobs["second"], f"PD|DependencyNeverSatisfied|afterok:{array}_2(failed)")
-    becomes(slurm, killed, f"CA|DependencyNeverSatisfied|afterok:{array}_2(failed)")
+    for job in (killed, both):
+        becomes(slurm, job, f"CA|DependencyNeverSatisfied|afterok:{array}_2(failed)")
     for name in ("afterok", "afternotok", "afterany"):
         becomes(slurm, jobs[name], f"PD|Dependency|{name}:{array}_*(unfulfilled)")
     release(slurm, array)

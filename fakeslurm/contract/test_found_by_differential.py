@@ -389,6 +389,10 @@ def test_the_directory_of_a_job_is_as_it_was_said(slurm: SlurmUnderTest, chdir: 
         (["--kill-on-invalid-dep=yes"], ["KillOInInvalidDependent=Yes"]),
         (["--kill-on-invalid-dep=no"], ["KillOInInvalidDependent=No"]),
         (
+            ["--kill-on-invalid-dep=no", "--kill-on-invalid-dep=yes"],
+            ["KillOInInvalidDependent=Yes{}KillOInInvalidDependent=No"],
+        ),
+        (
             ["--mail-type=END", "--mail-type=NONE", "--spread-job", "--mail-type=fail,,x", "--kill-on-invalid-dep=no"],
             ["KillOInInvalidDependent=No{}SpreadJob=Yes", "MailUser=root MailType=END,FAIL"],
         ),

@@ -133,6 +133,26 @@ def test_elements_that_accounting_is_not_told_of(slurm: SlurmUnderTest) -> None:
     slurm.run("scancel", job_id)
 
 
+@pytest.mark.parametrize("asked", ["--time=UNLIMITED", "--time=5", "--hold"])
+def test_a_limit_that_is_none_is_told_before_the_job_starts(slurm: SlurmUnderTest, asked: str) -> None:
+    """Of a job that says nothing accounting hears of the limit when it starts."""
+    job_id = slurm.sbatch("true", "--hold", asked)
+    if asked == "--time=5":
+        slurm.run("scontrol", "update", f"jobid={job_id}", "timelimit=UNLIMITED")
+    words = "Partition_Limit|Partition_Limit" if asked == "--hold" else "UNLIMITED|UNLIMITED"
+    argv = ("sacct", "-nXP", "-j", job_id, "-o", "timelimit,timelimitraw")
+    until(lambda: slurm.run(*argv).stdout == f"{words}\n", what=f"{words} in accounting", interval=0.1)
+    slurm.run("scancel", job_id)
+
+
+def test_a_qos_that_there_is_not(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "-q", "nope")
+    argv = ("sacct", "-nXP", "-j", job_id, "-o", "qos,qosraw")
+    until(lambda: slurm.run(*argv).stdout == "Unknown|0\n", what="the job in accounting", interval=0.1)
+    assert slurm.run(*argv, "-q", "normal").stdout == ""
+    slurm.run("scancel", job_id)
+
+
 def test_a_job_without_a_name(slurm: SlurmUnderTest) -> None:
     """Accounting gives it one."""
     job_id = slurm.sbatch("true", "--hold", "-J", "")

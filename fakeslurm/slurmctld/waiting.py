@@ -227,7 +227,7 @@ class Waiting:
         if verdict is Verdict.FAILED:
             self._wait(job, Reason.DEPENDENCY_NEVER_SATISFIED)
             kill = job.description.kill_on_invalid_dep
-            if self._state.settings.kill_invalid_dependency if kill is None else kill:
+            if any(kill) if kill else self._state.settings.kill_invalid_dependency:
                 self.end(job, JobState.CANCELLED)
             return False
         due = dependencies.due()
