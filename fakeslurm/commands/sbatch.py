@@ -29,6 +29,8 @@ __all__ = ["candidates", "run", "test_only", "unknown_cluster"]
 _PROGRAM = "sbatch"
 _OWN = frozenset({"help", "usage", "version"})
 _BAD_OPTION = 255
+_SEVERITIES = ("error", "fatal")
+"""What ``--quiet`` leaves; said twice and three times on the command line it takes these as well (measured)."""
 _SEPARATOR = ":"
 """Between the components of a heterogeneous job."""
 _PACKJOB = (
@@ -132,16 +134,26 @@ def _script_paths(line: _Line, invocation: Invocation) -> Mapping[str, str]:
 
 
 def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
+    silent: Sequence[str] = ()
     try:
-        return _run(argv, invocation, controller)
+        line = _read_line(argv, invocation)
+        silent = _SEVERITIES[: max(line.wishes.quiet - 1, 0)]
+        reply = _run(argv, line, invocation, controller)
     except UsageError as error:
-        return error.reply(_BAD_OPTION)
+        reply = error.reply(_BAD_OPTION)
     except Refused as refusal:
-        return Reply(stderr=refusal.stderr, returncode=refusal.returncode)
+        reply = Reply(stderr=refusal.stderr, returncode=refusal.returncode)
+    return evolve(reply, stderr=_without(reply.stderr, silent))
 
 
-def _run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> Reply:
-    line = _read_line(argv, invocation)
+def _without(text: str, severities: Sequence[str]) -> str:
+    """What is left where messages of these severities are not said; that the fake has something not always is."""
+    beginnings = tuple(f"{_PROGRAM}: {severity}: " for severity in severities)
+    kept = (one for one in text.splitlines(keepends=True) if "fakeslurm" in one or not one.startswith(beginnings))
+    return "".join(kept)
+
+
+def _run(argv: Sequence[str], line: _Line, invocation: Invocation, controller: Controller) -> Reply:
     for name in (name for given in line.given for name, _ in given):
         if name == "version":
             return Reply(f"slurm-wlm {PROFILES[invocation.version].version}\n")

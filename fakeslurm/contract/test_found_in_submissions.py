@@ -41,6 +41,31 @@ def test_what_is_wrong_first(slurm: SlurmUnderTest, options: list[str], found: s
     assert (done.returncode, last) == (1, f"sbatch: error: Batch job submission failed: {text}")
 
 
+@pytest.mark.parametrize("quiet", [["-Q"], ["-Q", "--quiet"], ["-QQQ"]])
+def test_quiet_twice_takes_errors_and_three_times_fatal_ones(slurm: SlurmUnderTest, quiet: list[str]) -> None:
+    """But for those that are found while the command line is read."""
+    loud = quiet == ["-Q"]
+    (slurm.workdir / "a.sh").write_text("#!/bin/sh\n#SBATCH --mem=foo\n")
+    submit = "Batch job submission failed: Invalid partition name specified"
+    both = "SLURM_MEM_PER_CPU, SLURM_MEM_PER_GPU, and SLURM_MEM_PER_NODE are mutually exclusive."
+    for options, text, returncode in (
+        (
+            ["-p", "nope", "--wrap=true"],
+            f"sbatch: error: invalid partition specified: nope\nsbatch: error: {submit}\n",
+            1,
+        ),
+        (["a.sh"], "sbatch: error: Invalid --mem specification\n", 255),
+        (["nosuchscript"], "sbatch: error: Unable to open file nosuchscript\n", 1),
+    ):
+        done = slurm.run("sbatch", "-H", *quiet, *options)
+        assert (done.returncode, done.stderr) == (returncode, text if loud else ""), options
+    done = slurm.run("sbatch", "-H", *quiet, "--mem=foo", "--wrap=true")
+    assert (done.returncode, done.stderr) == (255, "sbatch: error: Invalid --mem specification\n")
+    memory = {"SBATCH_MEM_PER_CPU": "50", "SBATCH_MEM_PER_NODE": "60"}
+    done = slurm.run("sbatch", "-H", *quiet, "--wrap=true", env=memory)
+    assert (done.returncode, done.stderr) == (1, "" if quiet == ["-QQQ"] else f"sbatch: fatal: {both}\n")
+
+
 @pytest.mark.parametrize(
     ("path", "options", "name", "command"),
     [
