@@ -33,6 +33,7 @@ __all__ = [
     "append_journal",
     "create",
     "first_failure",
+    "is_pre_submission_id",
     "new_pre_submission_id",
     "open_trusted",
     "read_job",
@@ -75,6 +76,13 @@ def new_pre_submission_id(now: float) -> str:
     fraction = int((now - seconds) * 4096)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
     return f"{stamp}-{fraction:03x}{os.urandom(5).hex()[:9]}"
+
+
+def is_pre_submission_id(text: str) -> bool:
+    """Whether `text` looks like one of `new_pre_submission_id`."""
+    digits = text[:8] + text[9:15]
+    is_dashed = len(text) == 28 and text[8] == text[15] == "-"
+    return is_dashed and digits.isdecimal() and all(char in "0123456789abcdef" for char in text[16:])
 
 
 def create(root: str | os.PathLike[str], pre_submission_id: str) -> str:

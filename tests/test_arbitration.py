@@ -99,6 +99,44 @@ def test_another_job_with_this_id_is_not_this_one() -> None:
     assert seen is None or not seen.is_terminal
 
 
+OTHERS = "20261123-204303-3f9a1c7e02b4"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "is_ours"),
+    [
+        ("billed to alps", "billed to alps", True),
+        ("billed to alps", "", False),
+        ("billed to alps", "mine", False),
+        ("billed to alps", "tok", True),
+        (OTHERS, OTHERS, False),
+        ("tok", "billed to alps", False),
+        ("", "billed to alps", False),
+    ],
+)
+def test_a_site_that_changes_comments(first: str, then: str, is_ours: bool) -> None:
+    """What it has made of the token is the job's comment from then on. Another submission's token is no such thing."""
+    seen = end_of(
+        of_job("RUNNING", WHEN, Comment=first),
+        of_job("COMPLETED", WHEN, Comment=then),
+        belief=Belief("7", token="tok", created=SUBMITTED),
+    )
+    assert (seen is not None and seen.is_terminal) == is_ours
+
+
+@pytest.mark.parametrize(("later", "is_ours"), [(3600.0, True), (3601.0, False), (-3600.0, True), (-3601.0, False)])
+def test_a_comment_of_nobody_is_ours_where_the_time_is(later: float, is_ours: bool) -> None:
+    other = of_job("RUNNING", format_timestamp(SUBMITTED + later), Comment="billed to alps")
+    belief = arbitrate(Belief("7", token="tok", created=SUBMITTED), other, 0.0)
+    assert (belief.snapshot is not None) == is_ours
+
+
+def test_a_comment_of_nobody_without_a_time_is_not_ours() -> None:
+    for when in ("Unknown", "yesterday"):
+        other = of_job("RUNNING", when, Comment="billed to alps")
+        assert arbitrate(Belief("7", token="tok", created=SUBMITTED), other, 0.0).snapshot is None
+
+
 def test_a_site_without_comments() -> None:
     seen = end_of(
         of_job("RUNNING", WHEN), of_job("COMPLETED", WHEN), belief=Belief("7", token="tok", created=SUBMITTED)

@@ -45,6 +45,25 @@ def test_pre_submission_ids_sort_by_time(times: list[float]) -> None:
     tokens = [jobdir.new_pre_submission_id(moment) for moment in times]
     assert [token[:19] for token in tokens] == sorted(token[:19] for token in tokens)
     assert all(re.fullmatch(r"[0-9a-f-]+", token) for token in tokens)
+    assert all(jobdir.is_pre_submission_id(token) for token in tokens)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tok",
+        "20261123-204303-3f9a1c7e02b",
+        "20261123-204303-3f9a1c7e02b41",
+        "20261123_204303-3f9a1c7e02b4",
+        "20261123-204303_3f9a1c7e02b4",
+        "2026112x-204303-3f9a1c7e02b4",
+        "20261123-20430x-3f9a1c7e02b4",
+        "20261123-204303-3f9a1c7e02bX",
+    ],
+)
+def test_what_is_no_pre_submission_id(text: str) -> None:
+    assert not jobdir.is_pre_submission_id(text)
 
 
 def test_create(tmp_path: Path) -> None:

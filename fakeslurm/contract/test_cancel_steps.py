@@ -189,9 +189,11 @@ def test_elements_that_wait(slurm: SlurmUnderTest) -> None:
 
 
 def test_of_a_job_that_is_suspended(slurm: SlurmUnderTest) -> None:
-    job_id = slurm.sbatch(_SLEEPER.format(up=""), "-n1")
+    job_id = slurm.sbatch("srun sh -c 'trap \"\" USR1; : > up; exec sleep 60'", "-n1")
     _step_up(slurm, job_id, "0")
     assert slurm.run("scontrol", "suspend", job_id).returncode == 0
+    signal = ("scancel", "-s", "USR1", f"{job_id}.0")
+    until(lambda: slurm.run(*signal).returncode != 0, what="slurmd has heard of it, too")
     _says(
         slurm,
         job_id,

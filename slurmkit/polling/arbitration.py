@@ -15,6 +15,7 @@ import attrs
 
 from slurmkit.backends.base import Record
 from slurmkit.backends.parse import record
+from slurmkit.jobdir import is_pre_submission_id
 from slurmkit.slurm.durations import DurationError, format_timestamp, parse_timestamp
 from slurmkit.slurm.states import TERMINAL_STATES
 
@@ -97,7 +98,7 @@ class Belief:
 
     `token` is its comment, `created` its submission by the client's clock (epoch seconds): they tell it from another job with a reused id.
     `lost_since` and `absences`: the controller has not known the job since then, in so many rounds. `denied`: scontrol has said so too.
-    `labelled`: the controller has shown the token as the job's comment, which it does not where a site changes comments.
+    `comment`: what the controller has shown as the job's comment, which is not the token where a site changes comments; None: nothing yet.
     """
 
     job_id: str
@@ -109,7 +110,7 @@ class Belief:
     lost_since: float | None = None
     absences: int = 0
     denied: bool = False
-    labelled: bool = False
+    comment: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -161,7 +162,7 @@ def _controller(belief: Belief, found: Record, source: Source, now: float) -> Be
         lost_since=None,
         absences=0,
         denied=False,
-        labelled=belief.labelled or (found["Comment"] != "" and found["Comment"] == belief.token),
+        comment=found["Comment"] if belief.comment is None or found["Comment"] == belief.token else belief.comment,
     )
 
 
@@ -234,19 +235,32 @@ def _attempt(found: Record) -> int | None:
     return int(found["Restarts"]) if found["Restarts"].isdecimal() else None
 
 
-def _is_ours(belief: Belief, found: Record) -> bool:
-    """Not another job under a reused id."""
-    return not belief.token or not found["Comment"] or found["Comment"] == belief.token
-
-
 def _is_shown(belief: Belief, found: Record) -> bool:
-    """`_is_ours` of what the controller says: a comment that was there does not vanish."""
-    return _is_ours(belief, found) and not (belief.labelled and not found["Comment"])
+    """Whether what the controller shows is this job, not another one under a reused id.
+
+    A comment that was there does not change. Before anything was seen, one that is nobody's token may be what the site has made of it.
+    """
+    said = found["Comment"]
+    if not belief.token or said == belief.token:
+        return True
+    if belief.comment is not None:
+        return said == belief.comment
+    return not said or (not is_pre_submission_id(said) and _is_recent(belief, found))
+
+
+def _is_recent(belief: Belief, found: Record) -> bool:
+    """Whether it was submitted when this job was, as far as two clocks tell."""
+    try:
+        when = parse_timestamp(found["SubmitTime"])
+    except DurationError:
+        return False
+    return when is not None and abs(when - belief.created) <= _CLOCKS_DIFFER
 
 
 def _is_booked(belief: Belief, found: Record) -> bool:
-    """Whether an accounting record is of this job, and of its latest attempt."""
-    return _is_ours(belief, found) and _is_current(belief, found)
+    """Whether an accounting record is of this job, going by its command line, and of its latest attempt."""
+    is_ours = not belief.token or found["Comment"] in ("", belief.token)
+    return is_ours and _is_current(belief, found)
 
 
 def _is_current(belief: Belief, found: Record) -> bool:
