@@ -121,6 +121,27 @@ def test_on_an_array_that_succeeds(slurm: SlurmUnderTest) -> None:
     becomes(slurm, never, f"PD|DependencyNeverSatisfied|afternotok:{array}_*(failed)")
 
 
+def test_after_an_array_that_is_cancelled_as_it_waits(slurm: SlurmUnderTest) -> None:
+    """Its elements count as if they waited, unless each was cancelled by itself."""
+    array, single = slurm.sbatch("true", "--hold", "-a", "1-2"), slurm.sbatch("true", "--hold", "-a", "1-2")
+    waiting = slurm.sbatch("true", "-d", f"after:{array}")
+    freed = {kind: slurm.sbatch("true", "-d", f"{kind}:{array}") for kind in (f"after:{array}_1?afterany", "afterany")}
+    after_single = slurm.sbatch("true", "-d", f"after:{single}")
+    slurm.run("scancel", array, f"{single}_[1-2]")
+    for job_id in (*freed.values(), after_single):
+        becomes(slurm, job_id, "CD|None|(null)")
+    becomes(slurm, waiting, f"PD|Dependency|after:{array}_*(unfulfilled)")
+    slurm.run("scancel", waiting)
+
+
+@pytest.mark.slurm_conf("MinJobAge=2")
+def test_after_an_array_that_is_forgotten(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("true", "--hold", "-a", "1-2")
+    waiting = slurm.sbatch("touch ran", "-d", f"after:{array}")
+    slurm.run("scancel", array)
+    until((slurm.workdir / "ran").exists, what=f"job {waiting} runs")
+
+
 def test_on_an_array_that_fails(slurm: SlurmUnderTest) -> None:
     """It has failed when one element has, but nobody knows before all of them have ended."""
     array = slurm.sbatch("exit $((SLURM_ARRAY_TASK_ID == 2))", "--hold", "-a", "1-3")

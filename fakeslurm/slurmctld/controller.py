@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
@@ -347,7 +347,8 @@ class Controller:
         """Forget what is over, and until `remember` each job as soon as it is; `on_forgotten` hears of it."""
         self._advance(now)
         self._state.on_forgotten.append(on_forgotten)
-        self._state.forget_now()
+        self._let_go(self._state.forget_now())
+        self._schedule()
 
     def remember(self, on_forgotten: Callable[[int, float], None]) -> None:
         """The end of a `forget_ended`; after the last one MinJobAge holds again."""
@@ -416,11 +417,16 @@ class Controller:
             self._waiting.left(job)
         self._waiting.tell_dependents(job)
 
+    def _let_go(self, arrays: Iterable[int]) -> None:
+        """These arrays are forgotten: nobody has to wait for them."""
+        for array_id in arrays:
+            self._waiting.tell_dependents_of_array(array_id)
+
     def _advance(self, now: float) -> None:
         """What was due until now happens first."""
         state = self._state
         state.advance(now)
-        state.forget()
+        self._let_go(state.forget())
         while (due := state.timers.pop_due(now)) is not None:
             what, job_id = due
             job = state.jobs[job_id]

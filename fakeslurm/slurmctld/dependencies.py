@@ -252,10 +252,13 @@ class Dependencies:
         return Verdict.SATISFIED if wanted else Verdict.FAILED
 
     def _begun(self, term: Term) -> float | None:
-        """When a job, or the last element of an array, started or was given up; None when it has not. Long ago for an unknown one."""
+        """When a job, or the last element of an array, started or was given up; None when it has not. Long ago for an unknown one.
+
+        Elements that were cancelled as one record count as if they waited, until the array is forgotten (measured).
+        """
         array = self._jobs.arrays.get(term.job_id) if term.task is None else None
         if array is not None:
-            return None if array.unstarted or array.waits else array.last_start
+            return None if array.unstarted or array.pending else array.last_start
         job = self._jobs.element((term.job_id, term.task))
         if job is None:
             return 0.0

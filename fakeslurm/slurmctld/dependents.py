@@ -92,6 +92,10 @@ class Dependents:
             keys += [(job.array.job_id, None), *((job.array.job_id, one) for one in tasks)]
         return sorted(self.namesakes(job).union(*(self._dependents.get(key, ()) for key in keys)))
 
+    def waiting_for_array(self, job_id: int) -> list[int]:
+        """The jobs that wait for a whole array."""
+        return sorted(self._dependents.get((job_id, None), ()))
+
     def namesakes(self, job: Job) -> set[int]:
         """The jobs that wait for all others of this one's name."""
         mine, jobs = job.description, self._state.jobs

@@ -157,20 +157,24 @@ class State:
         self._forgotten_at[job.job_id] = time
         heappush(self._purges, (time, job.array_job_id == job.job_id, job.job_id))
 
-    def forget_now(self) -> None:
-        """Forget every job that is over."""
+    def forget_now(self) -> list[int]:
+        """Forget every job that is over; the arrays of which nothing is left."""
         over = [self.jobs[job_id] for job_id in self._forgotten_at]
         over += [job for job in self.jobs.values() if job.job_id not in self._forgotten_at and _is_over(job)]
         for job in over:
             self._forget_at(job, self.now)
-        self.forget()
+        return self.forget()
 
     def keep(self, job: Job) -> None:
         """A job that was over is not: undo `forget_later`."""
         self._forgotten_at.pop(job.job_id, None)
 
-    def forget(self) -> None:
-        """Drop the jobs whose time has come; the one with an array's number when there is no other of the array (measured)."""
+    def forget(self) -> list[int]:
+        """Drop the jobs whose time has come; the one with an array's number when there is no other of the array (measured).
+
+        Returns the ids of the arrays of which nothing is left.
+        """
+        arrays = []
         while self._purges and self._purges[0][0] <= self.now:
             time, _, job_id = heappop(self._purges)
             if self._forgotten_at.get(job_id) != time:
@@ -187,8 +191,10 @@ class State:
                 job.array.forget(job.array_task_id)
                 if not job.array.known_jobs:
                     del self.arrays[job.array.job_id]
+                    arrays.append(job.array.job_id)
                 elif self.on_forgotten and job.array.job_id in self._forgotten_at:
                     self._forget_at(self.jobs[job.array.job_id], self.now)
+        return arrays
 
     def next_deadline(self) -> float | None:
         timer = self.timers.next()

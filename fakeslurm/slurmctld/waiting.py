@@ -251,6 +251,10 @@ class Waiting:
         """A job has started, or is over for good: look again at those that wait for it. `task`: of the record of an array this one."""
         self._look_again(self._dependents.waiting_for(job, task))
 
+    def tell_dependents_of_array(self, job_id: int) -> None:
+        """Nothing of an array is known any more: nobody has to wait for it."""
+        self._look_again(self._dependents.waiting_for_array(job_id))
+
     def tell_namesakes(self, job: Job) -> None:
         """A job has ended, though its processes may linger, or waits again: look at those of its name that wait for all others."""
         self._look_again(self._dependents.namesakes(job))
