@@ -116,6 +116,13 @@ def _accounted_gres(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _rate_limit(text: str) -> None:
+    if not re.fullmatch(r"rl_enable(,rl_(bucket_size|refill_rate|refill_period|table_size)=[0-9]+)*", text):
+        raise ValueError(
+            "rl_enable,rl_bucket_size=NUMBER,rl_refill_rate=NUMBER,rl_refill_period=NUMBER,rl_table_size=NUMBER"
+        )
+
+
 def _licenses(text: str) -> dict[str, int]:
     found = {}
     for item in text.split(","):
@@ -173,6 +180,7 @@ _PARAMETERS = _table(
     _Key("SchedulerType", None, _exactly("sched/backfill")),
     _Key("PriorityType", None, _exactly("priority/basic")),
     _Key("ReturnToService", None, _exactly("0", "1")),  # a node that was set down stays so
+    _Key("SlurmctldParameters", None, _rate_limit),  # users are limited when a fault says so
     _Key("SlurmdTimeout", None, _whole(1)),  # a node is lost when a fault says so
 )
 

@@ -6,9 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from fakeslurm.faults import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -48,3 +51,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_fault_is_in_the_tables() -> None:
+    """What it does, and by which tests of the contract a real Slurm is made to fail so."""
+    tables = re.findall(r"^\| fault \|.*\n(?:\|.*\n)+", (ROOT / "docs/testing.md").read_text(), re.MULTILINE)
+    named = [Counter(re.findall(r"`(\w+)`", "".join(re.findall(r"^(\|[^|]*)\|", one, re.MULTILINE)))) for one in tables]
+    assert named == [Counter(KINDS.keys())] * 2
+    tests = "".join(path.read_text() for path in (ROOT / "fakeslurm/contract").glob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", tables[1]):
+        assert f"def {name}(" in tests, name

@@ -244,12 +244,15 @@ def test_srun_and_slow(tmp_path: Path) -> None:
         assert slurm.clock.time() >= start + 30
 
 
-def test_a_rate_limit(tmp_path: Path) -> None:
-    """The command comes back by itself, and says nothing."""
-    with FakeSlurm(clock="virtual", version="24.11") as slurm, slurm.fault("rate_limited", seconds=6):
+@pytest.mark.parametrize(
+    ("seconds", "wait"), [(0, 0), (0.5, 1), (1, 1), (1.5, 3), (3, 3), (5, 6), (9, 10), (1000, 1035)]
+)
+def test_a_rate_limit(tmp_path: Path, seconds: float, wait: float) -> None:
+    """The command comes back by itself, ever later, and says nothing."""
+    with FakeSlurm(clock="virtual", version="24.11") as slurm, slurm.fault("rate_limited", seconds=seconds):
         start = slurm.clock.time()
         assert slurm.execute(["sbatch", "--hold", "--wrap=true"], cwd=tmp_path).stdout == "Submitted batch job 1\n"
-        assert slurm.jobs()[0].submit_time == start + 6
+        assert slurm.jobs()[0].submit_time == start + wait
         assert slurm.execute(["scontrol", "ping"]).returncode == 1
 
 

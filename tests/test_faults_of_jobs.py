@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -323,38 +321,6 @@ def test_no_space_for_a_result(slurm: FakeSlurm, cluster: Cluster) -> None:
     assert type(error) is slurmkit.JobFailed
     assert error.exit_code == "1:0"
     assert "has left no trace" in str(error)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a file system")
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a tmpfs")
-def test_no_space_where_the_runner_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process on a file system that is really full."""
-    monkeypatch.setattr("slurmkit.polling.watch.RESULT_GRACE", 0.5)
-    root = tmp_path / "jobs"
-    root.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", root], capture_output=True).returncode:
-        pytest.skip("this root may not mount")
-    try:
-        with FakeSlurm() as slurm, Cluster(slurm.backend(), job_root=root) as cluster:
-            job = cluster.submit(fill.with_options(time="5"), str(root / "rest"))
-            error = job.exception(timeout=60)
-            assert type(error) is slurmkit.JobFailed
-            assert error.exit_code == "1:0"
-            (root / "rest").unlink()
-            assert cluster.submit(work).result(timeout=60) == 2
-    finally:
-        subprocess.run(["umount", root], check=True)
-
-
-@slurmkit.task
-def fill(path: str) -> bytes:
-    with open(path, "wb", buffering=0) as file:  # noqa: PTH123 (the file system is full in the middle of it)
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
-    return bytes(100_000)
 
 
 @pytest.mark.parametrize("seconds", [-86400, -3000, 3000, 86400])

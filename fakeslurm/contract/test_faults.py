@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -192,6 +192,30 @@ def test_without_slurmdbd(slurm: SlurmUnderTest) -> None:
         slurm.wait_idle()
     host = re.compile(r"host:[^:]+:[0-9]+")
     assert [(call, host.sub("host:HOST:PORT", done.stderr), done.returncode) for call, done in seen] == expected
+
+
+def test_accounting_that_lags(slurm: SlurmUnderTest) -> None:
+    """slurmdbd was away when the job ended, and slurmctld has not told it yet."""
+    job_id = slurm.sbatch("until [ -e go ]; do sleep 0.1; done", "-o", "/dev/null")
+
+    def state() -> str:
+        return slurm.run("sacct", "-n", "-P", "-X", "-j", job_id, "-o", "State").stdout
+
+    until(lambda: state() == "RUNNING\n", what="a job that runs in accounting")
+    with ExitStack() as stack:
+        if slurm.fake is not None:
+            stack.enter_context(slurm.fake.fault("accounting_lag", seconds=600))
+        else:
+            assert slurm.real is not None
+            slurm.real.kill("slurmdbd")
+        (slurm.workdir / "go").touch()
+        assert slurm.wait(job_id)["JobState"] == "COMPLETED"
+        if slurm.real is not None:
+            slurm.real.pause("slurmctld")
+            stack.callback(slurm.real.resume, "slurmctld")
+            slurm.real.restart("slurmdbd")
+        assert state() == "RUNNING\n"
+    until(lambda: state() == "COMPLETED\n", what="the end of the job in accounting")
 
 
 @pytest.mark.slurm_conf("MessageTimeout=2", "FirstJobId=7")  # a cluster of its own, which nobody has used yet

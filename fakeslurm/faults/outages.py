@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,7 +82,9 @@ class ControllerTimeout(Kind):
 class RateLimited(Kind):
     """slurmctld tells users who ask too often to come back (``SlurmctldParameters=rl_enable``, which came with Slurm 23.02).
 
-    The commands say nothing, come back after 3 s or a multiple of that, `seconds`, and succeed then (measured); ``scontrol ping`` says DOWN.
+    The commands say nothing, and come back 1 s later, 2 s after that, then 3 s and so on, until they are let in, which is the first time that
+    is `seconds` or more after the first (measured); ``scontrol ping`` says DOWN at once. In Slurm each request of a command is counted, here
+    each command.
     """
 
     name: ClassVar[str] = "rate_limited"
@@ -98,7 +101,13 @@ class RateLimited(Kind):
     def disturb(self, call: Call, settings: Settings) -> Disturbance:
         if call.command == "scontrol" and "ping" in call.argv:
             return Disturbance(unanswered=_Unanswered(CONNECT_FAILURE))
-        return Disturbance(before=self.seconds)
+        return Disturbance(before=_comes_back(self.seconds))
+
+
+def _comes_back(seconds: float) -> float:
+    """When a command that waits 1, 2, 3, ... s before it asks again does so for the first time after `seconds`: 1, 3, 6, 10, ... s."""
+    waits = math.ceil((math.sqrt(8 * seconds + 1) - 1) / 2)
+    return waits * (waits + 1) / 2
 
 
 _LIMITS_RATES = "23.02"
