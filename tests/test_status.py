@@ -435,6 +435,31 @@ def test_a_failing_scheduler_is_left_alone_and_nothing_is_made_up(caplog: pytest
     assert status.error is None
 
 
+def test_what_is_said_of_a_scheduler_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    slurm = Slurm({"1": "RUNNING"})
+    clock = ManualClock()
+    status = service(slurm, "1", "2", clock=clock)
+    assert (status.error, status.last_round, status.retry_at < clock.now) == (None, None, True)
+    slurm.failure = SchedulerError("squeue failed")
+    assert status.snapshot(["1"], max_age=0) == {}
+    assert (status.retry_at, status.last_round) == (clock.now + 1.0, None)
+    assert caplog.messages == ["no news of 2 job(s), next try in 1.0 s: squeue failed"]
+    clock.now += 1.0
+    slurm.failure = SchedulerNotFound("no squeue")
+    with pytest.raises(SchedulerNotFound, match="no squeue"):
+        status.snapshot(["1"], max_age=0)
+    assert (status.retry_at, status.error) == (clock.now + 2.0, slurm.failure)
+    assert len(caplog.messages) == 1
+    clock.now += 2.0
+    slurm.failure = None
+    status.snapshot(["1"], max_age=0)
+    assert (status.last_round, status.error) == (clock.now, None)
+    slurm.failure = SchedulerError("squeue failed")
+    clock.now += 1.0
+    status.snapshot(["1"], max_age=0)
+    assert status.retry_at == clock.now + 1.0, "failures are forgotten with the first answer"
+
+
 def test_a_failing_sacct_does_not_stop_squeue() -> None:
     slurm = Slurm({"1": "RUNNING"}, booked={})
     slurm.accounting_failure = SchedulerError("sacct failed")
