@@ -11,6 +11,25 @@ pytestmark = pytest.mark.slurm_conf(
 )
 BUSY = [f"--exclusive -w n{number}" for number in range(1, 5)]
 TOO_FEW = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+NAMED = [
+    (BUSY[:1], ["-w n1: Resources", "-N1: n2", f"-N4: {TOO_FEW}", "-w n1: Priority"]),
+    (BUSY[:1], ["-w n1: Resources", "-n12: n[2-4]", "-n13: kept n1", "-n16: kept n1", "-x n[2-4]: kept n1"]),
+    (BUSY[:2], ["-w n1: Resources", "-n13: Resources"]),
+    (BUSY[:1], ["-w n1 -N1-2: Resources", "-w n1: kept n1", "-N3: n[2-4]"]),
+    (BUSY[:1], ["-w n1: Resources", "--exclusive -N3: n[2-4]", "--exclusive -n13: Resources"]),
+    (BUSY, ["-w n1: Resources", "-w n1: kept n1", "-w n2: Resources", "-N1: Resources", "-N1: Priority"]),
+    (BUSY, ["-w n1: Resources", f"-N4: {TOO_FEW}", "-N3: Priority", "-w n1: Priority"]),
+    (BUSY, ["-w n1: Resources", "-N3: Resources", "-N4: Priority"]),
+    (BUSY, ["-w n1: Resources", "-w n2: Resources", "-w n[1-2]: kept n[1-2]", "-w n[2-3]: kept n2", "-N2: Resources"]),
+    (BUSY, ["-N4: Resources", f"-p two -N1: {TOO_FEW}", "-p two -w n2: Priority", "-w n1: Priority"]),
+    (BUSY, ["-p three -N1: Resources", f"-N4: {TOO_FEW}", "-N2: Priority", f"-p two -N1: {TOO_FEW}"]),
+    (BUSY, ["-p three -N1: Resources", "-w n4: kept n4", "-w n1: Resources", f"-w n[1-4]: {TOO_FEW}"]),
+    (BUSY, ["-p three -N1: Resources", "-N1: Resources", "-N2: Priority"]),
+    (BUSY, [f"-N1: {TOO_FEW}", "-p top -N1: Resources", f"-p two -N1: {TOO_FEW}", "-N4: Priority"]),
+    (BUSY, ["-w n1: kept n1", "-p top -w n1: Resources", "-p two -w n1: kept n1", f"-N4: {TOO_FEW}"]),
+    (BUSY[:1], ["-p two,debug -w n1: kept n1", "-w n1: kept n1", "-N1: n2"]),
+]  # fmt: skip
+"""Options of jobs that run, and of those behind them: each with its nodes, or why it waits (see `kept`)."""
 
 
 def rows(slurm: SlurmUnderTest, jobs: list[str]) -> list[str]:
@@ -39,27 +58,7 @@ def compare(slurm: SlurmUnderTest, jobs: list[str], expected: list[str]) -> None
     until(lambda: rows(slurm, jobs) == expected, what=f"{expected}", timeout=20)
 
 
-@pytest.mark.parametrize(
-    ("busy", "waiting"),
-    [
-        (BUSY[:1], ["-w n1: Resources", "-N1: n2", f"-N4: {TOO_FEW}", "-w n1: Priority"]),
-        (BUSY[:1], ["-w n1: Resources", "-n12: n[2-4]", "-n13: kept n1", "-n16: kept n1", "-x n[2-4]: kept n1"]),
-        (BUSY[:2], ["-w n1: Resources", "-n13: Resources"]),
-        (BUSY[:1], ["-w n1 -N1-2: Resources", "-w n1: kept n1", "-N3: n[2-4]"]),
-        (BUSY[:1], ["-w n1: Resources", "--exclusive -N3: n[2-4]", "--exclusive -n13: Resources"]),
-        (BUSY, ["-w n1: Resources", "-w n1: kept n1", "-w n2: Resources", "-N1: Resources", "-N1: Priority"]),
-        (BUSY, ["-w n1: Resources", f"-N4: {TOO_FEW}", "-N3: Priority", "-w n1: Priority"]),
-        (BUSY, ["-w n1: Resources", "-N3: Resources", "-N4: Priority"]),
-        (BUSY, ["-w n1: Resources", "-w n2: Resources", "-w n[1-2]: kept n[1-2]", "-w n[2-3]: kept n2", "-N2: Resources"]),
-        (BUSY, ["-N4: Resources", f"-p two -N1: {TOO_FEW}", "-p two -w n2: Priority", "-w n1: Priority"]),
-        (BUSY, ["-p three -N1: Resources", f"-N4: {TOO_FEW}", "-N2: Priority", f"-p two -N1: {TOO_FEW}"]),
-        (BUSY, ["-p three -N1: Resources", "-w n4: kept n4", "-w n1: Resources", f"-w n[1-4]: {TOO_FEW}"]),
-        (BUSY, ["-p three -N1: Resources", "-N1: Resources", "-N2: Priority"]),
-        (BUSY, [f"-N1: {TOO_FEW}", "-p top -N1: Resources", f"-p two -N1: {TOO_FEW}", "-N4: Priority"]),
-        (BUSY, ["-w n1: kept n1", "-p top -w n1: Resources", "-p two -w n1: kept n1", f"-N4: {TOO_FEW}"]),
-        (BUSY[:1], ["-p two,debug -w n1: kept n1", "-w n1: kept n1", "-N1: n2"]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("busy", "waiting"), NAMED)
 def test_jobs_that_name_their_nodes_keep_only_these(slurm: SlurmUnderTest, busy: list[str], waiting: list[str]) -> None:
     words = [line.split(": ") for line in waiting]
     jobs = queued(slurm, busy, [options for options, _ in words])
