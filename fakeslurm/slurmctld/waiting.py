@@ -225,10 +225,12 @@ class Waiting:
             self._explain_hold(job)  # a held job is looked at when it is released (measured)
             return False
         if verdict is Verdict.FAILED:
-            self._wait(job, Reason.DEPENDENCY_NEVER_SATISFIED)
             kill = job.description.kill_on_invalid_dep
             if any(kill) if kill else self._state.settings.kill_invalid_dependency:
+                job.reason = Reason.DEPENDENCY_NEVER_SATISFIED  # sacct keeps what it waited for (measured)
                 self.end(job, JobState.CANCELLED)
+            else:
+                self._wait(job, Reason.DEPENDENCY_NEVER_SATISFIED)
             return False
         due = dependencies.due()
         if due is not None:
