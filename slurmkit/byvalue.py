@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import types
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cloudpickle  # type: ignore[import-untyped]
 
 from slurmkit.serialize import PROTOCOL, is_importable, reference
+
+if TYPE_CHECKING:
+    from slurmkit.serialize import Replace
 
 __all__ = ["pickle_by_value"]
 
@@ -17,13 +20,15 @@ _registry = threading.RLock()
 """Guards cloudpickle's list of modules that are pickled by value, which is global."""
 
 
-def pickle_by_value(value: object, file: BinaryIO) -> None:
-    """Pickle `value` to `file` with cloudpickle. Raises what a pickler raises."""
+def pickle_by_value(value: object, file: BinaryIO, replace: Replace | None = None) -> None:
+    """Pickle `value` to `file` with cloudpickle; what `replace` knows, in its way. Raises what a pickler raises."""
     importable: dict[str, bool] = {}
     registered: list[types.ModuleType] = []
 
     class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
+            if replace is not None and (reduced := replace(obj)) is not None:
+                return reduced
             kind = type(obj)
             if kind is types.FunctionType or issubclass(kind, type):
                 name = reference(obj, importable)

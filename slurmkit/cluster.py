@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
 
-from slurmkit import jobdir, script, serialize
+from slurmkit import jobdir, jobroot, script, serialize
 from slurmkit.backends.base import SchedulerBackend, Submission
 from slurmkit.backends.submission import is_certain, submit_once
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
@@ -25,12 +25,12 @@ from slurmkit.callbacks.contexts import (
 )
 from slurmkit.callbacks.dispatch import fire, merge, plan
 from slurmkit.clock import Clock
+from slurmkit.dependencies import Argument, Dependency, References, outstanding
 from slurmkit.engine import Engine
-from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SchedulerNotFound, SlurmkitError, UnknownJob
+from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SchedulerNotFound, UnknownJob
 from slurmkit.job import Job
-from slurmkit.outcome import id_in_journal
 from slurmkit.packaging.base import PackagingResult, PackagingStrategy
-from slurmkit.prepare import Options, check_call, job_record, strategy, with_defaults, with_own
+from slurmkit.prepare import Options, check_call, job_record, strategy, with_defaults, with_dependencies, with_own
 from slurmkit.slurm.options import normalize
 from slurmkit.task import Task, as_task
 
@@ -40,6 +40,10 @@ log = logging.getLogger("slurmkit.cluster")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 BACKEND_VARIABLE = "SLURMKIT_BACKEND"
 JOB_ROOT_VARIABLE = "SLURMKIT_JOB_ROOT"
@@ -153,17 +157,60 @@ class Cluster:
         with self._lock:
             return list(self._jobs.values())
 
-    def submit(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    @overload
+    def submit(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    def submit(
+        self, task: Callable[Concatenate[A, P], R], a: Argument[A], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    def submit(
+        self,
+        task: Callable[Concatenate[A, B, P], R],
+        a: A | Argument[A],
+        b: Argument[B],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Job[R]: ...
+    @overload
+    def submit(
+        self,
+        task: Callable[Concatenate[A, B, C, P], R],
+        a: A | Argument[A],
+        b: B | Argument[B],
+        c: Argument[C],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Job[R]: ...
+    @overload
+    def submit(
+        self,
+        task: Callable[Concatenate[A, B, C, D, P], R],
+        a: A | Argument[A],
+        b: B | Argument[B],
+        c: C | Argument[C],
+        d: Argument[D],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Job[R]: ...
+    def submit(self, task: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Submit a job that calls `task` (a `Task`, or any function) with these arguments, and return at once.
 
         A JobContext parameter is left out. Whatever is wrong with the task, its arguments, options or callbacks, and with the job root, is
         found before sbatch is called, and leaves nothing behind: TypeError for arguments that do not fit, `OptionError`, `CallbackError`,
         `NotPicklable`, `JobDirectoryError`. `SubmissionError` when Slurm refuses the job; `SchedulerTimeout` when its answer was lost and
         the job was not found again.
+
+        A Job anywhere in the arguments stands for its result: Slurm starts the new job once that one has completed, and the new job reads
+        the result where the argument is wanted. `JobDependencyFailed` when what the new job waits for is over, and is not as it should be.
+        (A static checker sees a Job for what it is among the first four positional arguments; elsewhere `Job.as_argument` tells it.)
         """
         self._engine.check_open("nothing can be submitted")
         cwd = _working_directory()
-        chosen: Task[..., R] = as_task(task)
+        chosen: Task[..., Any] = as_task(task)
         inject = check_call(chosen.func, args, kwargs)
         planned = plan(merge(self._callbacks, chosen.callbacks))
         callbacks = planned.callbacks
@@ -173,7 +220,10 @@ class Cluster:
             pickled[jobdir.CALLBACKS] = serialize.dump_callbacks(planned.shipped)
         packaged = self._package(chosen, callbacks)
         pickled[jobdir.FUNCTION] = serialize.dump_function(chosen.func)
-        pickled[jobdir.ARGS], pickled[jobdir.KWARGS] = serialize.dump_arguments(args, kwargs)
+        references = References()
+        pickled[jobdir.ARGS], pickled[jobdir.KWARGS] = serialize.dump_arguments(args, kwargs, references)
+        waits = self._outstanding((*chosen.waits, *references.waits), chosen)
+        options = with_dependencies(options, waits, chosen.__qualname__)
 
         clock = self._engine.clock
         created = clock.time()
@@ -181,7 +231,7 @@ class Cluster:
         job_dir = Path(jobdir.create(self._job_root, token))
         try:
             options = with_own(options, job_dir, token)
-            record = job_record(chosen, packaged, options, token, created, self.name, inject, planned.shipped)
+            record = job_record(chosen, packaged, options, token, created, self.name, inject, planned.shipped, waits)
             text = script.render(options=options, job_dir=str(job_dir), packaging=packaged)
             for name, content in pickled.items():
                 jobdir.write(job_dir, name, content)
@@ -202,8 +252,8 @@ class Cluster:
         began = clock.monotonic()
         submission = self._submit(job_dir, token, cwd)
         duration = clock.monotonic() - began
-        self._note(job_dir, {**record, "job_id": submission.job_id})
-        job: Job[R] = Job(
+        jobroot.note(job_dir, {**record, "job_id": submission.job_id})
+        job: Job[Any] = Job(
             engine=self._engine,
             job_id=submission.job_id,
             job_dir=job_dir,
@@ -218,6 +268,16 @@ class Cluster:
         fire(callbacks, "on_end_submit_job_ctx", ended, _CLIENT)
         job._follow()
         return job
+
+    def _outstanding(self, waits: tuple[Dependency, ...], task: Task[..., Any]) -> list[Dependency]:
+        """Those of `waits` that Slurm has to be told of. Raises `OptionError` for jobs of another Slurm, and as `outstanding` does."""
+        where = f"a job of {task.__qualname__}"
+        for wait in waits:
+            if not isinstance(wait.job, str) and not wait.job._is_on(self._engine.backend):
+                raise OptionError(
+                    f"{where} cannot wait for {wait.job!r}: it was submitted to another Slurm than {self!r}"
+                )
+        return outstanding(waits, where)
 
     def _package(self, task: Task[..., Any], callbacks: Iterable[BaseCallback]) -> PackagingResult:
         clock = self._engine.clock
@@ -243,13 +303,6 @@ class Cluster:
                 error.add_note(f"The job directory is kept for a job that may turn up: {str(job_dir)!r}")
             raise
 
-    def _note(self, job_dir: Path, record: Mapping[str, Any]) -> None:
-        """Write the job's id into its directory. The job is submitted: that this fails is no reason to lose it."""
-        try:
-            jobdir.write_job(job_dir, record)
-        except JobDirectoryError as error:
-            log.error("job %s cannot be attached to by its id later: %s", record["job_id"], error)
-
     def attach(self, job: str | int | os.PathLike[str]) -> Job[Any]:
         """The job with this id, or with this job directory, that this or another process has submitted.
 
@@ -257,13 +310,14 @@ class Cluster:
         `JobDirectoryError`, `SchedulerError`.
         """
         self._engine.check_open(f"nothing can be attached to {job!r}")
-        job_dir, record = self._look_up(job)
+        backend = self._engine.backend
+        job_dir, record = jobroot.look_up(self._job_root, job, backend)
         token = str(record["pre_submission_id"])
         with self._lock:
             known = self._jobs.get(token)
         if known is not None:
             return known
-        job_id = record.get("job_id") or self._find_again(job_dir, record)
+        job_id = record.get("job_id") or jobroot.find_again(job_dir, record, backend)
         if job_id is None:
             raise UnknownJob(f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with its token")
         planned = plan(self._callbacks)
@@ -280,38 +334,6 @@ class Cluster:
             attached = self._jobs.setdefault(token, attached)
         attached._follow()
         return attached
-
-    def _find_again(self, job_dir: Path, record: Mapping[str, Any]) -> str | None:
-        """The id of a job whose client did not live to write it down: from the job itself, or from Slurm, which knows its token.
-
-        Writes it down, for the time when Slurm knows it no longer.
-        """
-        job_id = id_in_journal(job_dir) or self._engine.backend.find(str(record["pre_submission_id"]))
-        if job_id is not None:
-            self._note(job_dir, {**record, "job_id": job_id})
-        return job_id
-
-    def _look_up(self, job: str | int | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
-        text = str(job) if isinstance(job, str | int) else os.fspath(job)
-        if not text.isdecimal():
-            path = Path(text).expanduser().absolute()
-            return path, jobdir.read_job(path)
-        found, open_ends = [], []
-        for path in self._job_root.iterdir() if self._job_root.is_dir() else ():
-            try:
-                record = jobdir.read_job(path)
-            except SlurmkitError:
-                continue  # being written, or none of ours
-            if record.get("job_id") is None:
-                open_ends.append((float(record["created"]), path, record))
-            elif str(record["job_id"]) == text:
-                found.append((float(record["created"]), path, record))
-        if not found:
-            found = [one for one in open_ends if self._find_again(one[1], one[2]) == text]
-        if not found:
-            raise UnknownJob(f"there is no job {text} in {str(self._job_root)!r}")
-        _, path, record = max(found, key=lambda one: one[0])  # ids are used again
-        return path, record
 
     def refresh(self) -> None:
         """Ask Slurm about everything that is outstanding, now: one request. Callbacks that follow the status hear of transitions."""

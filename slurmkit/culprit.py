@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slurmkit.byvalue import pickle_by_value
 from slurmkit.serialize import PROTOCOL
+
+if TYPE_CHECKING:
+    from slurmkit.serialize import Replace
 
 __all__ = ["explain"]
 
@@ -16,13 +19,13 @@ _DEPTH = 20
 """How deep the search goes."""
 
 
-def explain(value: object, what: str, error: BaseException) -> str:
-    """What cannot be pickled, where in `value` it is, and what to do about it."""
+def explain(value: object, what: str, error: BaseException, replace: Replace | None = None) -> str:
+    """What cannot be pickled, where in `value` it is, and what to do about it. `replace` is the pickler's."""
     if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
         return (
             f"{what} cannot be pickled: it is nested too deeply. Flatten it, or write it to a file and pass the path."
         )
-    path, culprit, reason = _find(value, what, error)
+    path, culprit, reason = _find(value, what, error, replace)
     kind = f"{type(culprit).__module__}.{type(culprit).__qualname__}".removeprefix("builtins.")
     return (
         f"{path} cannot be pickled: it is a {kind} ({type(reason).__name__}: {reason}). "
@@ -30,7 +33,7 @@ def explain(value: object, what: str, error: BaseException) -> str:
     )
 
 
-def _find(value: object, path: str, error: BaseException) -> tuple[str, object, BaseException]:
+def _find(value: object, path: str, error: BaseException, replace: Replace | None) -> tuple[str, object, BaseException]:
     """The innermost part of `value` that cannot be pickled: how to get to it, itself, and the pickler's words."""
     seen = {id(value)}
     for _ in range(_DEPTH):
@@ -38,7 +41,7 @@ def _find(value: object, path: str, error: BaseException) -> tuple[str, object, 
             if id(child) in seen:
                 continue
             try:
-                pickle_by_value(child, _Nowhere())
+                pickle_by_value(child, _Nowhere(), replace)
             except Exception as found:  # noqa: BLE001  (this is what is looked for)
                 path, value, error = child_path, child, found
                 seen.add(id(child))

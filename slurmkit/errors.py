@@ -23,6 +23,7 @@
         ├── JobPreempted                        PREEMPTED
         ├── JobNodeFailed                       NODE_FAIL, BOOT_FAIL
         ├── JobCancelled (CancelledError)       CANCELLED
+        │   └── JobDependencyFailed             it never started: a job that it waited for did not end as it should
         └── JobLost                             every source has lost the job for the grace period
 
 An exception raised by the user's function is none of these: it is re-raised as its own type, with a `RemoteTraceback` as its cause.
@@ -38,6 +39,7 @@ __all__ = [
     "CallbackError",
     "ClusterClosed",
     "JobCancelled",
+    "JobDependencyFailed",
     "JobDirectoryError",
     "JobFailed",
     "JobLost",
@@ -187,6 +189,13 @@ class JobNodeFailed(JobFailed):
 
 class JobCancelled(JobFailed, CancelledError):
     """The job was cancelled (CANCELLED)."""
+
+
+class JobDependencyFailed(JobCancelled):
+    """A job that this one waits for has not ended as it should have, so that Slurm never starts it; the message names both.
+
+    Slurm ends such a job (CANCELLED). Raised by `Cluster.submit`, too, when it is known before: there is no job then, and no `job_id`.
+    """
 
 
 class JobLost(JobFailed):

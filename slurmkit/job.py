@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from slurmkit import jobdir
 from slurmkit.callbacks.base import BaseCallback
@@ -19,16 +19,17 @@ from slurmkit.polling.arbitration import Snapshot
 from slurmkit.polling.watch import LOOK_AGAIN, RESULT_GRACE, Watch
 
 if TYPE_CHECKING:
+    from slurmkit.backends.base import SchedulerBackend
     from slurmkit.engine import Engine
 
 __all__ = ["Job"]
 
 log = logging.getLogger("slurmkit.job")
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Job(Generic[R]):
+class Job(Generic[R_co]):
     """A job and, when it is over, its result. Made by `Cluster.submit` and `Cluster.attach`; thread-safe.
 
     Follows the conventions of `concurrent.futures.Future`, with these differences: `cancel` works on a running job, the exception of a job that
@@ -53,7 +54,7 @@ class Job(Generic[R]):
         self._is_read = False
         self._was_late = False
         """Whether the result has not come in all of its grace."""
-        self._values: list[R] = []
+        self._values: list[R_co] = []
         self._error: BaseException | None = None
         self._watch = Watch(engine, self, token=token, created=created, callbacks=callbacks, subscribers=subscribers)
 
@@ -62,7 +63,10 @@ class Job(Generic[R]):
         return f"<Job {self._job_id} {'submitted' if latest is None else latest.state} {str(self._job_dir)!r}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} cannot be pickled: it is a handle of this process; pass its job_id, or its result")
+        raise TypeError(
+            f"{self!r} cannot be pickled: it is a handle of this process; pass its job_id, or its result. "
+            "Only as an argument of a task that is submitted it can be given as it is"
+        )
 
     @property
     def job_id(self) -> str:
@@ -107,7 +111,7 @@ class Job(Generic[R]):
         final = self._watch.final if self.done() else None
         return final is not None and final.state == "CANCELLED"
 
-    def wait(self, timeout: float | None = None) -> Job[R]:
+    def wait(self, timeout: float | None = None) -> Job[R_co]:
         """Wait until the job is `done`, however it ended. Raises `WaitTimeout` after `timeout` seconds; the job goes on then."""
         clock = self._engine.clock
         deadline = None if timeout is None else clock.monotonic() + timeout
@@ -127,7 +131,7 @@ class Job(Generic[R]):
                 pause = min(pause, left)
             self._watch.wait(pause)
 
-    def result(self, timeout: float | None = None) -> R:
+    def result(self, timeout: float | None = None) -> R_co:
         """What the function returned, on rank 0. Waits as `wait` does.
 
         Raises what the function raised, as its own type, with the remote traceback as its cause; `JobFailed` or one of its children when
@@ -135,7 +139,7 @@ class Job(Generic[R]):
         """
         return self._outcome(timeout)[0]
 
-    def results(self, timeout: float | None = None) -> list[R]:
+    def results(self, timeout: float | None = None) -> list[R_co]:
         """What the function returned on each rank, in the order of ranks. When any rank failed, raises (as `result` does) for the one that
         failed first."""
         return list(self._outcome(timeout))
@@ -158,6 +162,13 @@ class Job(Generic[R]):
         self._watch.hurry()
         return True
 
+    def as_argument(self) -> R_co:
+        """This job, as a static checker is to see it where its result is wanted: as an argument by keyword, or in a list.
+
+        ``cluster.submit(total, [one.as_argument(), two.as_argument()])``. It is the job itself all the same.
+        """
+        return cast(R_co, self)
+
     def stdout(self) -> str:
         """What the job has written to its standard output so far: the batch step's and all ranks'. Raises `JobDirectoryError`."""
         return self._text(jobdir.STDOUT)
@@ -166,7 +177,7 @@ class Job(Generic[R]):
         """The same for standard error."""
         return self._text(jobdir.STDERR)
 
-    def add_done_callback(self, fn: Callable[[Job[R]], object]) -> None:
+    def add_done_callback(self, fn: Callable[[Job[R_co]], object]) -> None:
         """Call ``fn(job)`` once the job is `done`, in whichever thread sees it; here and now when it is done already.
 
         What `fn` raises is logged. A job that nobody waits for is followed in the background from then on, by one thread per Cluster.
@@ -185,10 +196,10 @@ class Job(Generic[R]):
         elif self._watch.poller is None:
             self._engine.follower.follow(self._watch)
 
-    def __await__(self) -> Generator[Any, None, R]:
+    def __await__(self) -> Generator[Any, None, R_co]:
         return self._awaited().__await__()
 
-    async def _awaited(self) -> R:
+    async def _awaited(self) -> R_co:
         import asyncio  # half of what this module would cost to import
 
         loop = asyncio.get_running_loop()
@@ -210,6 +221,13 @@ class Job(Generic[R]):
         return self.result()
 
     # For the Cluster alone.
+
+    def _final_by_now(self) -> Snapshot | None:
+        """The job's end, None while it goes on, going by what Slurm said within the last second. Raises `ClusterClosed`."""
+        return self._watch.final_by_now()
+
+    def _is_on(self, backend: SchedulerBackend) -> bool:
+        return self._engine.backend == backend
 
     def _follow(self) -> None:
         """Start the poller, if a callback asks for one."""
@@ -244,7 +262,7 @@ class Job(Generic[R]):
         if self._watch.is_done:
             self._read(grace=0.0)
 
-    def _outcome(self, timeout: float | None) -> list[R]:
+    def _outcome(self, timeout: float | None) -> list[R_co]:
         self.wait(timeout)
         self._read()
         if self._error is not None:

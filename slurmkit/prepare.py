@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from slurmkit import __version__, jobdir
 from slurmkit.callbacks.base import BaseCallback
+from slurmkit.dependencies import Dependency, combined
 from slurmkit.errors import OptionError
 from slurmkit.injection import unfilled_parameters
 from slurmkit.packaging.base import PackagingResult, PackagingStrategy
@@ -16,7 +17,7 @@ from slurmkit.packaging.inherit import Inherit
 from slurmkit.slurm.options import OPTIONS, filename_pattern
 from slurmkit.task import Task
 
-__all__ = ["Options", "check_call", "job_record", "strategy", "with_defaults", "with_own"]
+__all__ = ["Options", "check_call", "job_record", "strategy", "with_defaults", "with_dependencies", "with_own"]
 
 Options = Mapping[str, str | Literal[True]]
 
@@ -54,6 +55,18 @@ def with_defaults(task: Task[..., Any], defaults: Options) -> dict[str, str | Li
     return {"job_name": task.__name__, **kept, **task.options}
 
 
+def with_dependencies(options: Options, waits: Iterable[Dependency], where: str) -> dict[str, str | Literal[True]]:
+    """The options of a job that waits for `waits`, too. Slurm ends a job that waits in vain, unless the user has said otherwise.
+
+    Raises `OptionError`.
+    """
+    dependency = combined(options.get("dependency"), waits, where)
+    if dependency is None:
+        return dict(options)
+    kill = options.get("kill_on_invalid_dep", "yes")
+    return {**options, "dependency": dependency, "kill_on_invalid_dep": kill}
+
+
 def with_own(options: Options, job_dir: Path, token: str) -> dict[str, str | Literal[True]]:
     """The options with slurmkit's own: where the output goes, and the token by which the job is found again."""
     return {
@@ -73,6 +86,7 @@ def job_record(
     cluster: str,
     inject: Iterable[str],
     shipped: Iterable[BaseCallback],
+    waits: Iterable[Dependency],
 ) -> dict[str, Any]:
     """``job.json``, before there is a job id."""
     return {
@@ -85,6 +99,10 @@ def job_record(
         "function": task.__qualname__,
         "inject": list(inject),
         "options": dict(options),
+        "after": [
+            {"when": wait.when, "job_id": wait.job_id, "job_dir": None if wait.job_dir is None else str(wait.job_dir)}
+            for wait in waits
+        ],
         "packaging": packaged.strategy,
         "python": packaged.python,
         "python_version": packaged.python_version,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from slurmkit.callbacks.base import BaseCallback
 
+    Replace = Callable[[object], tuple[Any, ...] | None]
+    """Says what a value is pickled as, in the form of ``__reduce__``; None: as it says itself."""
+
 __all__ = ["dump_arguments", "dump_callbacks", "dump_exception", "dump_function", "dump_value"]
 
 PROTOCOL = 5
@@ -29,9 +32,11 @@ def dump_function(func: Callable[..., Any]) -> bytes:
     return _dump(func, f"the function {getattr(func, '__qualname__', repr(func))}")
 
 
-def dump_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[bytes, bytes]:
+def dump_arguments(
+    args: Sequence[Any], kwargs: Mapping[str, Any], replace: Replace | None = None
+) -> tuple[bytes, bytes]:
     """Content of ``args.pkl`` (a tuple) and ``kwargs.pkl`` (a dict). Raises `NotPicklable`, naming the argument."""
-    return _dump(tuple(args), "args"), _dump(dict(kwargs), "kwargs")
+    return _dump(tuple(args), "args", replace), _dump(dict(kwargs), "kwargs", replace)
 
 
 def dump_callbacks(callbacks: Sequence[BaseCallback]) -> bytes:
@@ -67,17 +72,17 @@ def _dump_callback(callback: BaseCallback, name: str) -> bytes:
         ) from error.__cause__
 
 
-def dump_value(value: Any, file: BinaryIO, *, what: str) -> None:
+def dump_value(value: Any, file: BinaryIO, *, what: str, replace: Replace | None = None) -> None:
     """Append the pickle of `value` to `file`, without holding it in memory. Raises `NotPicklable`, and may leave half of it then."""
     start = file.tell()
     try:
-        _ReferencePickler(file).dump(value)
+        _ReferencePickler(file, replace).dump(value)
     except OSError:
         raise
     except Exception:  # noqa: BLE001  (whatever a __reduce__ raises: the pickler by value decides)
         file.seek(start)
         file.truncate()
-        _dump_by_value(value, file, what)
+        _dump_by_value(value, file, what, replace)
 
 
 def dump_exception(error: BaseException) -> bytes | None:
@@ -130,24 +135,24 @@ def _can(value: object) -> bool:
     return True
 
 
-def _dump(value: object, what: str) -> bytes:
+def _dump(value: object, what: str, replace: Replace | None = None) -> bytes:
     file = io.BytesIO()
-    dump_value(value, file, what=what)
+    dump_value(value, file, what=what, replace=replace)
     return file.getvalue()
 
 
-def _dump_by_value(value: object, file: BinaryIO, what: str) -> None:
+def _dump_by_value(value: object, file: BinaryIO, what: str, replace: Replace | None) -> None:
     from slurmkit.byvalue import pickle_by_value
 
     try:
-        pickle_by_value(value, file)
+        pickle_by_value(value, file, replace)
     except OSError:
         raise
     except Exception as error:
         from slurmkit.culprit import explain
         from slurmkit.errors import NotPicklable
 
-        raise NotPicklable(explain(value, what, error)) from error
+        raise NotPicklable(explain(value, what, error, replace)) from error
 
 
 class _ByValueNeededError(Exception):
@@ -157,11 +162,14 @@ class _ByValueNeededError(Exception):
 class _ReferencePickler(pickle.Pickler):
     """Plain pickle, but it finds functions behind their `Task`, and refuses references that the other side could not follow."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, replace: Replace | None) -> None:
         super().__init__(file, protocol=PROTOCOL)
         self.importable: dict[str, bool] = {}
+        self.replace = replace
 
     def reducer_override(self, obj: Any) -> Any:
+        if self.replace is not None and (reduced := self.replace(obj)) is not None:
+            return reduced
         kind = type(obj)
         if kind is types.FunctionType or issubclass(kind, type):
             name = reference(obj, self.importable)

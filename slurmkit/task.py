@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from slurmkit.callbacks.base import BaseCallback
-from slurmkit.errors import OptionError
+from slurmkit.dependencies import Dependency, When, combined, dependencies
 
 if TYPE_CHECKING:
     from slurmkit.job import Job
     from slurmkit.runtime import JobContext
 
-__all__ = ["Task", "When", "as_task", "task"]
+__all__ = ["Task", "as_task", "task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-
-When = Literal["ok", "any", "not_ok", "start"]
-
-_DEPENDENCY: Mapping[str, str] = {"ok": "afterok", "any": "afterany", "not_ok": "afternotok", "start": "after"}
-_JOB_ID = re.compile(r"[0-9]+(?:_[0-9]+)?", re.ASCII)
 
 
 class Task(Generic[P, R]):
@@ -47,6 +41,7 @@ class Task(Generic[P, R]):
         *,
         options: Mapping[str, str | Literal[True]],
         callbacks: tuple[BaseCallback, ...] = (),
+        waits: tuple[Dependency, ...] = (),
     ) -> None:
         functools.update_wrapper(cast(Any, self), func)
         self.func = func
@@ -55,6 +50,9 @@ class Task(Generic[P, R]):
         """sbatch's options under their long names, with underscores: text, or True for a flag. Read-only."""
         self.callbacks = callbacks
         """The callbacks of this task's jobs, in addition to those of the Cluster."""
+        self.waits = waits
+        """What `after` was given, in addition to an option ``dependency``."""
+        self._all_options()  # refuses what cannot be combined
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         from slurmkit.injection import call_with_context
@@ -65,10 +63,10 @@ class Task(Generic[P, R]):
         if instance is None:
             return self
         bound = types.MethodType(self.func, instance)
-        return Task(bound, options=self.options, callbacks=self.callbacks)
+        return Task(bound, options=self.options, callbacks=self.callbacks, waits=self.waits)
 
     def __repr__(self) -> str:
-        options = "".join(f" {name}={value}" for name, value in self.options.items())
+        options = "".join(f" {name}={value}" for name, value in self._all_options().items())
         return f"<Task {self.__module__}.{self.__qualname__}{options}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -76,7 +74,7 @@ class Task(Generic[P, R]):
         found = _importable(self)
         if found is self:
             return self.__qualname__
-        options = dict(self.options)
+        options = self._all_options()
         if isinstance(found, Task) and found.func is self.func:
             return _variant, (found, options, self.callbacks)
         return _rebuilt, (self.func, options, self.callbacks)
@@ -88,39 +86,31 @@ class Task(Generic[P, R]):
         changed = normalize(options, where=f"{self.__qualname__}.with_options")
         gone = {*options, *changed, *(OPTIONS[name].opposite for name in (*options, *changed))}
         kept = {name: value for name, value in self.options.items() if name not in gone}
-        return Task(self.func, options={**kept, **changed}, callbacks=self.callbacks)
+        return Task(self.func, options={**kept, **changed}, callbacks=self.callbacks, waits=self.waits)
 
     def with_callbacks(self, *callbacks: BaseCallback) -> Task[P, R]:
         """The same task with these callbacks after its own. Raises `CallbackError`."""
         from slurmkit.callbacks.dispatch import merge
 
-        return Task(self.func, options=self.options, callbacks=merge(self.callbacks, callbacks))
+        return Task(self.func, options=self.options, callbacks=merge(self.callbacks, callbacks), waits=self.waits)
 
     def after(self, *jobs: Job[Any] | str | int, when: When = "ok") -> Task[P, R]:
         """The same task, whose job Slurm starts when all of `jobs` have completed (``"ok"``), have ended somehow (``"any"``), have ended
         without success (``"not_ok"``), or have started or been cancelled (``"start"``).
 
-        Comes on top of the dependencies that the task has already. Raises `OptionError`.
+        Comes on top of what the task waits for already. Whether a Job is over is looked at when the task is submitted; about an id Slurm
+        alone decides. Raises `OptionError`.
         """
         where = f"{self.__qualname__}.after"
-        if when not in _DEPENDENCY:
-            valid = ", ".join(repr(word) for word in get_args(When))
-            raise OptionError(f"{where}: when is {when!r}; valid: {valid}")
-        if not jobs:
-            raise OptionError(f"{where}: no job is given; pass the jobs to wait for, or their ids")
-        ids = []
-        for job in jobs:
-            job_id = str(getattr(job, "job_id", job))
-            if not _JOB_ID.fullmatch(job_id):
-                raise OptionError(f"{where}: {job!r} is neither a Job nor a job id such as 123 or 123_4")
-            ids.append(job_id)
-        before = self.options.get("dependency")
-        if isinstance(before, str) and "?" in before:
-            raise OptionError(
-                f"{where}: the dependency {before!r} is an alternative ('?'), which Slurm does not combine with others"
-            )
-        new = f"{_DEPENDENCY[when]}:{':'.join(ids)}"
-        return self.with_options(dependency=new if before is None else f"{before},{new}")
+        waits = (*self.waits, *dependencies(jobs, when, where))
+        return Task(self.func, options=self.options, callbacks=self.callbacks, waits=waits)
+
+    def _all_options(self) -> dict[str, str | Literal[True]]:
+        """The options as they are without a look at the jobs that this task waits for."""
+        options = dict(self.options)
+        if (dependency := combined(options.get("dependency"), self.waits, self.__qualname__)) is not None:
+            options["dependency"] = dependency
+        return options
 
 
 def _importable(wanted: Task[..., Any]) -> object:

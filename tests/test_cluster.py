@@ -89,6 +89,7 @@ def test_the_job_directory(cluster: Cluster, slurm: StubSlurm, root: Path) -> No
         "function": "train",
         "inject": ["job"],
         "options": options,
+        "after": [],
         "packaging": "inherit",
         "python": str(Path(sys.executable).absolute()),
         "python_version": ".".join(map(str, sys.version_info[:3])),
@@ -219,7 +220,7 @@ class Impossible(BaseCallback):
     ("error", "words", "wrong"),
     [
         (slurmkit.NotPicklable, "lock", lambda c: c.submit(double, threading.Lock())),
-        (slurmkit.NotPicklable, "handle of this process", lambda c: c.submit(double, c.submit(double, 1))),
+        (slurmkit.NotPicklable, "handle of this process", lambda c: c.submit(double, c)),
         (slurmkit.NotPicklable, "Unpicklable.lock", lambda c: c.submit(train.with_callbacks(Unpicklable()), 1)),
         (slurmkit.CallbackError, "Impossible", lambda c: c.submit(train.with_callbacks(Impossible()), 1)),
         (slurmkit.OptionError, "tiem", lambda c: c.submit(task(tiem=1)(double), 1)),

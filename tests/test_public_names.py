@@ -28,6 +28,7 @@ NAMES = [
     "Job",
     "JobCancelled",
     "JobContext",
+    "JobDependencyFailed",
     "JobDirectoryError",
     "JobEnvironmentError",
     "JobFailed",

@@ -11,14 +11,11 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 import pytest
 
-import slurmkit
 from slurmkit import BaseCallback, CallbackError, JobContext, OptionError, Task, task
 from slurmkit.task import as_task
 
@@ -130,30 +127,6 @@ def test_callbacks_of_a_task() -> None:
         task(callbacks=[Quiet])(lambda: None)  # type: ignore[list-item]
 
 
-def test_after() -> None:
-    jobs: Any = [SimpleNamespace(job_id="11"), SimpleNamespace(job_id="12")]
-    assert bare.after(*jobs).options == {"dependency": "afterok:11:12"}
-    assert bare.after(13, when="any").options == {"dependency": "afterany:13"}
-    assert bare.after("14_2", when="not_ok").options == {"dependency": "afternotok:14_2"}
-    assert bare.after(*jobs, when="start").options == {"dependency": "after:11:12"}
-    both = bare.with_options(dependency="singleton").after(jobs[0]).after(15, when="any")
-    assert both.options == {"dependency": "singleton,afterok:11,afterany:15"}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        (lambda: bare.after(), "no job is given"),
-        (lambda: bare.after("abc"), "'abc' is neither a Job nor a job id"),
-        (lambda: bare.after(1, when="corr"), "when is 'corr'; valid: 'ok', 'any', 'not_ok', 'start'"),  # type: ignore[arg-type]
-        (lambda: bare.with_options(dependency="afterok:1?afterok:2").after(3), "alternative"),
-    ],
-)
-def test_after_what(wrong: Any, words: str) -> None:
-    with pytest.raises(OptionError, match=words):
-        wrong()
-
-
 async def coroutine() -> None: ...
 
 
@@ -229,75 +202,3 @@ def test_pickling_a_recursive_task_of_main() -> None:
     again = pickle.loads(made.stdout)
     assert isinstance(again, Task)
     assert (again(5), again.options) == (0, {"time": "1"})
-
-
-SAMPLE = """
-from __future__ import annotations
-from slurmkit import Cluster, Job, JobContext, Task, task
-
-@task
-def add(a: int, b: int = 0) -> int:
-    return a + b
-
-@task(time=3)
-def train(cfg: dict[str, float], *, job: JobContext) -> float:
-    return job.rank
-
-@task
-def where(job: JobContext) -> str:
-    return job.hostname
-
-def plain(text: str) -> bytes:
-    return text.encode()
-
-def good(cluster: Cluster) -> None:
-    one: Job[int] = cluster.submit(add, 1, b=2)
-    two: Job[float] = cluster.submit(train, {"lr": 1.0})
-    three: Job[str] = cluster.submit(where.with_options(nodes=2).after(one))
-    four: Job[bytes] = cluster.submit(plain, "x")
-    number: int = one.result(timeout=3) + add(1)
-    numbers: list[float] = two.results()
-    again: Task[[str], bytes] = task(plain)
-    text: str = train({"lr": 1.0}).hex() + where()
-
-async def awaited(job: Job[int]) -> int:
-    return await job
-
-def bad(cluster: Cluster) -> None:
-    cluster.submit(add, "x")                            # E
-    cluster.submit(add, 1, c=2)                         # E
-    cluster.submit(plain, 3)                            # E
-    wrong: Job[str] = cluster.submit(add, 1)            # E
-    text: str = cluster.submit(add, 1).result()         # E
-    add("x")                                            # E
-    add.after(1, when="sometimes")                      # E
-    Cluster("slrum")                                    # E
-    task(callbacks=[3])                                 # E
-"""
-
-
-def test_types_flow(tmp_path: Path) -> None:
-    """mypy --strict accepts the right use, and refuses each wrong one."""
-    sample = tmp_path / "sample.py"
-    sample.write_text(SAMPLE)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--no-error-summary",
-            "--cache-dir",
-            str(tmp_path / "cache"),
-            str(sample),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-        cwd=tmp_path,
-        env={"MYPYPATH": str(Path(slurmkit.__file__).parents[1]), "PATH": "/usr/bin:/bin"},
-    )
-    wanted = {number for number, line in enumerate(SAMPLE.splitlines(), start=1) if line.endswith("# E")}
-    found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
-    assert found == wanted, done.stdout + done.stderr

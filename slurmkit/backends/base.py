@@ -26,6 +26,7 @@ class SchedulerBackend(Protocol):
     """A way to reach a Slurm. Implementations are thread-safe and hold no state about jobs.
 
     Every method raises `SchedulerError` (or its children) when Slurm refuses or does not answer: a failed query is never an empty answer.
+    Backends that reach the same Slurm are equal: jobs can wait for each other then.
     A backend whose Slurm does not outlive it may have an attribute `job_root`, the directory that a `Cluster` uses when it is not told another.
     """
 

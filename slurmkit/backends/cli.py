@@ -73,6 +73,15 @@ class CliBackend:
     def __repr__(self) -> str:
         return f"<CliBackend {self.name!r}>"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other one reaches the same Slurm, in the same way."""
+        if not isinstance(other, CliBackend):
+            return NotImplemented
+        return self._execute == other._execute and self._environ == other._environ
+
+    def __hash__(self) -> int:
+        return hash(self._execute)
+
     def submit(self, script: Path, *, cwd: Path) -> Submission:
         """``sbatch --parsable``. Raises `SubmissionError`, or `SchedulerTimeout` when the outcome is unknown."""
         text = script.read_text(encoding="utf-8", errors="surrogateescape")

@@ -63,6 +63,7 @@ class Watch:
         self._job = job
         self._job_id: str = job.job_id
         self._job_dir: Path = job.job_dir
+        self._created = created
         self._callbacks = tuple(callbacks)
         self._changed = condition(self._clock)
         self._latest: Snapshot | None = None
@@ -120,6 +121,16 @@ class Watch:
         final = self.final
         assert final is not None
         return final
+
+    def final_by_now(self) -> Snapshot | None:
+        """The job's end, None while it goes on, going by what Slurm said within the last second, or by the last that it did say.
+
+        A job that was submitted within that second is not asked about. Delivers nothing. Raises `ClusterClosed`, `SchedulerNotFound`.
+        """
+        if self.final is None and self._clock.time() - self._created >= STATUS_AGE:
+            self._engine.check_open(f"the status of job {self._job_id} cannot be asked for")
+            self._engine.status.snapshot([self._job_id], STATUS_AGE)
+        return self.final
 
     def advance(self) -> float | None:
         """One step on behalf of somebody who waits: look for a sign of the end, ask Slurm when that is due, deliver the end.

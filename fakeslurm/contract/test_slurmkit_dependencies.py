@@ -1,0 +1,116 @@
+"""slurmkit's jobs that wait for jobs: values handed on, what starts when, and what can never start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fakeslurm.contract import recorder
+from fakeslurm.contract.harness import SlurmUnderTest, until
+from slurmkit import Cluster, Job, JobDependencyFailed, task
+
+SECONDS = 60
+NEVER = "DependencyNeverSatisfied"
+
+
+@task
+def total(numbers: dict[str, int]) -> int:
+    return sum(numbers.values())
+
+
+def released(slurm: SlurmUnderTest, *jobs: Job[Any]) -> None:
+    assert slurm.run("scontrol", "release", *(job.job_id for job in jobs)).returncode == 0
+
+
+def test_results_are_handed_on(slurm_cluster: Cluster) -> None:
+    """Submitted all at once: each waits for what it takes, and reads it, on every rank."""
+    one = slurm_cluster.submit(recorder.add, 1, 1)
+    two = slurm_cluster.submit(recorder.add, one, b=one.as_argument())
+    both = slurm_cluster.submit(total.with_options(ntasks=2), {"one": one.as_argument(), "two": two.as_argument()})
+    assert both.results(timeout=SECONDS) == [6, 6]
+
+
+@pytest.mark.parametrize("when", ["ok", "any", "not_ok", "start"])
+def test_what_waits_starts_afterwards(slurm: SlurmUnderTest, slurm_cluster: Cluster, when: Any) -> None:
+    first = slurm_cluster.submit(recorder.fail_on_rank.with_options(hold=True), 0 if when == "not_ok" else 1)
+    job = slurm_cluster.submit(recorder.add.after(first, when=when), 1, 2)
+    until(lambda: job.status()["Reason"] == "Dependency", what="the job waits", interval=0.1)
+    released(slurm, first)
+    assert job.result(timeout=SECONDS) == 3
+    assert first.wait(timeout=SECONDS).state == ("FAILED" if when == "not_ok" else "COMPLETED")
+
+
+def test_what_can_never_start_is_told_at_once(slurm: SlurmUnderTest, slurm_cluster: Cluster) -> None:
+    """Slurm ends it, and what waits for it: nothing stays in the queue. Each is reported once, by whoever follows it."""
+    path = slurm.workdir / "events"
+    callback = recorder.Recorder(path, poll_interval_secs=0.2)
+    first = slurm_cluster.submit(recorder.fail_on_rank.with_options(hold=True), 0)
+    second = slurm_cluster.submit(recorder.add.with_callbacks(callback), first)
+    third = slurm_cluster.submit(recorder.add.with_callbacks(callback), second)
+    released(slurm, first)
+    with pytest.raises(JobDependencyFailed) as caught:
+        second.result(timeout=SECONDS)
+    assert (caught.value.job_id, caught.value.state, caught.value.reason) == (second.job_id, "CANCELLED", NEVER)
+    assert f"it waited for job {first.job_id} " in str(caught.value)
+    assert "which ended FAILED: ValueError: rank 0 of 1 does not want to" in str(caught.value)
+    error = third.exception(timeout=SECONDS)
+    assert isinstance(error, JobDependencyFailed)
+    assert f"job {second.job_id} ({str(second.job_dir)!r}), which never started" in str(error)
+    completed = recorder.events(path, "on_completed_ctx")
+    assert sorted((event["job_id"], event["job_state"], event["reason"], event.side) for event in completed) == sorted(
+        (job.job_id, "CANCELLED", NEVER, "client") for job in (second, third)
+    )
+    assert recorder.events(path, side="runner") == []
+    until(
+        lambda: slurm.accounted(second.job_id, "State") == [{"State": "CANCELLED"}], what="sacct has it", interval=0.1
+    )
+    (booked,) = slurm.accounted(second.job_id, "Reason")
+    assert booked["Reason"] in ("None", "Dependency"), "why it was ended is not in sacct"
+
+
+def test_a_failure_that_is_known_is_told_before_sbatch(slurm_cluster: Cluster) -> None:
+    first = slurm_cluster.submit(recorder.fail_on_rank, 0)
+    first.wait(timeout=SECONDS)
+    with pytest.raises(JobDependencyFailed, match=rf"<Job {first.job_id} FAILED .*it would never start"):
+        slurm_cluster.submit(recorder.add, first)
+    assert slurm_cluster.submit(recorder.add.after(first, when="not_ok"), 1).result(timeout=SECONDS) == 1
+
+
+def test_with_the_option_it_stays_in_the_queue(slurm: SlurmUnderTest, slurm_cluster: Cluster) -> None:
+    first = slurm_cluster.submit(recorder.fail_on_rank.with_options(hold=True), 0)
+    patient = recorder.add.with_options(kill_on_invalid_dep=False)
+    job = slurm_cluster.submit(patient, first)
+    released(slurm, first)
+    until(lambda: job.status()["Reason"] == NEVER, what="Slurm gives it up", interval=0.1)
+    assert (job.state, job.done()) == ("PENDING", False)
+    assert slurm.run("scontrol", "update", f"jobid={job.job_id}", "dependency=").returncode == 0
+    error = job.exception(timeout=SECONDS)
+    assert "rank 0 has returned no value: ValueError" in str(error), "it runs, and there is no value for it"
+
+
+def forgotten(slurm: SlurmUnderTest, job_id: str, state: str) -> None:
+    """Wait until the controller does not know the job any more, and accounting has its end."""
+    until(lambda: slurm.show(job_id) is None, what=f"job {job_id} is forgotten", interval=0.1)
+    until(
+        lambda: {row["State"] for row in slurm.accounted(job_id, "State")} == {state}, what="sacct has it", interval=0.1
+    )
+
+
+@pytest.mark.slurm_conf("MinJobAge=2")
+def test_jobs_that_slurm_has_forgotten(slurm: SlurmUnderTest, slurm_cluster: Cluster) -> None:
+    """By its id the one that failed is taken for satisfied by 22.05, and refused by 24.11. slurmkit's Job knows better."""
+    good, bad = slurm_cluster.submit(recorder.add, 1), slurm_cluster.submit(recorder.fail_on_rank, 0)
+    for job, state in ((good, "COMPLETED"), (bad, "FAILED")):
+        forgotten(slurm, job.job_id, state)
+    assert slurm_cluster.submit(recorder.add.after(good), good, 1).result(timeout=SECONDS) == 2
+    with pytest.raises(JobDependencyFailed, match="which has ended FAILED"):
+        slurm_cluster.submit(recorder.add.after(bad), 1)
+    raw = slurm.run("sbatch", "-d", f"afterok:{bad.job_id}", "--wrap", "touch started")
+    if slurm.at_least("24.11"):
+        assert (raw.returncode, raw.stderr) == (
+            1,
+            "sbatch: error: Batch job submission failed: Job dependency problem\n",
+        )
+    else:
+        until((slurm.workdir / "started").exists, what="it runs, though what it waits for has failed")
