@@ -124,7 +124,7 @@ def test_a_site_that_changes_comments(first: str, then: str, is_ours: bool) -> N
     assert (seen is not None and seen.is_terminal) == is_ours
 
 
-@pytest.mark.parametrize(("later", "is_ours"), [(3600.0, True), (3601.0, False), (-3600.0, True), (-3601.0, False)])
+@pytest.mark.parametrize(("later", "is_ours"), [(60.0, True), (61.0, False), (-60.0, True), (-61.0, False)])
 def test_a_comment_of_nobody_is_ours_where_the_time_is(later: float, is_ours: bool) -> None:
     other = of_job("RUNNING", format_timestamp(SUBMITTED + later), Comment="billed to alps")
     belief = arbitrate(Belief("7", token="tok", created=SUBMITTED), other, 0.0)

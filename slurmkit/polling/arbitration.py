@@ -249,12 +249,12 @@ def _is_shown(belief: Belief, found: Record) -> bool:
 
 
 def _is_recent(belief: Belief, found: Record) -> bool:
-    """Whether it was submitted when this job was, as far as two clocks tell."""
+    """Whether it was submitted when this job was."""
     try:
         when = parse_timestamp(found["SubmitTime"])
     except DurationError:
         return False
-    return when is not None and abs(when - belief.created) <= _CLOCKS_DIFFER
+    return when is not None and abs(when - belief.created) <= _SUBMITTING
 
 
 def _is_booked(belief: Belief, found: Record) -> bool:
@@ -279,6 +279,9 @@ def _is_current(belief: Belief, found: Record) -> bool:
         return when >= known - 1
     return when >= belief.created - _CLOCKS_DIFFER
 
+
+_SUBMITTING = 60.0
+"""Seconds between the client's beginning and Slurm's time of submission, where the clocks of a site agree."""
 
 _CLOCKS_DIFFER = 3600.0
 """Seconds by which the clocks of client and cluster may disagree. A reused id is older than that."""
