@@ -123,7 +123,8 @@ class JobDescription:
     kill_on_invalid_dep: frozenset[bool] = frozenset()
     """What it said of itself, each time that it did: Slurm keeps both (measured)."""
     array: str = ""
-    constraint: str = ""
+    constraint: str | None = None
+    """An empty one is shown as such."""
     gres: str = ""
     gpus: str = ""
     gpus_per_node: str = ""

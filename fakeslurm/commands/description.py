@@ -60,7 +60,7 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         dependency=wishes.dependency or "",
         kill_on_invalid_dep=wishes.kill_on_invalid_dep,
         array=wishes.array or "",
-        constraint=wishes.constraint or "",
+        constraint=wishes.constraint,
         gres=wishes.gres or "",
         gpus=wishes.gpus or "",
         gpus_per_node=wishes.gpus_per_node or "",

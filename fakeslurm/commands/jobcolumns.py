@@ -313,7 +313,7 @@ class JobColumns:
         return allocated_tres(job, self.settings) or requested_tres(job, self.settings)
 
     def features(self, job: Job) -> str:
-        return job.description.constraint or NULL
+        return NULL if job.description.constraint is None else job.description.constraint
 
     def licenses(self, job: Job) -> str:
         return jobtexts.licenses(job.description)

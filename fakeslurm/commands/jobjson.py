@@ -152,7 +152,7 @@ class _Values:
             "contiguous": asked.contiguous,
             "cores_per_socket": asked.cores_per_socket,
             "cpus": job.num_cpus if self._new or number is not None else None,
-            "features": asked.constraint,
+            "features": asked.constraint or "",
             "gres_detail": [grestexts.held_detail(job, index, self.settings) for index in self._nodes_with_gres()],
             "licenses": asked.licenses,
             "tres_per_job": grestexts.tres_per_job(asked, self.settings),

@@ -157,7 +157,7 @@ class Reporter:
             *(self._allocation(job) if self.detail and job.nodes else []),
             f"MinCPUsNode={min_cpus_per_node(job)} {self._memory(job)} "
             f"MinTmpDiskNode={memory_text(asked.tmp_disk or 0)}",
-            f"Features={asked.constraint or NULL} DelayBoot=00:00:00",
+            f"Features={NULL if asked.constraint is None else asked.constraint} DelayBoot=00:00:00",
             f"OverSubscribe={jobtexts.over_subscribe(job)} Contiguous={asked.contiguous:d} "
             f"Licenses={jobtexts.licenses(asked)} Network=(null)",
         ]

@@ -377,8 +377,6 @@ def _cancel_step(request: _Request, job: Job, number: int, invocation: Invocatio
             request.say(_FORWARDS[controller.settings.profile.release == NEW])
         if job.state is JobState.SUSPENDED and signal == SIGKILL:
             raise messages.unsupported("killing a step of a suspended job")  # squeue shows it until the job is resumed
-        if job.state is JobState.SUSPENDED:
-            raise SlurmError(messages.STEP_NOT_RUNNING)
         controller.cancel_step(job.job_id, number, invocation.now, uid=invocation.uid, signal=signal)
         # 22.05 sends it to all nodes of the job: those without the step answer that they do not know it (measured).
         if signal is not None and controller.settings.profile.release != NEW and set(known.nodes) < set(job.nodes):

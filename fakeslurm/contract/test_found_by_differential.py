@@ -415,6 +415,15 @@ def test_types_of_mail_that_there_are_not(slurm: SlurmUnderTest, text: str) -> N
     assert (done.returncode, done.stderr) == (255, "sbatch: error: Invalid --mail-type specification\n")
 
 
+def test_an_empty_constraint_is_shown_as_such(slurm: SlurmUnderTest) -> None:
+    for options, text in ((["-C", ""], ""), ([], "(null)")):
+        job_id = held(slurm, *options)
+        for _ in range(2):
+            assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%f").stdout == f"{text}\n"
+            assert f"Features={text} DelayBoot" in slurm.run("scontrol", "show", "job", job_id).stdout
+            slurm.run("scontrol", "update", f"jobid={job_id}", "features=")
+
+
 def test_account_and_qos_that_there_are_not(slurm: SlurmUnderTest) -> None:
     """slurmdbd gives root its own account, and no QOS instead of one that does not exist."""
     job_id = slurm.sbatch('echo "$SLURM_JOB_ACCOUNT ${SLURM_JOB_QOS-unset}"', "-Anope", "-qnope", "--output=out.txt")

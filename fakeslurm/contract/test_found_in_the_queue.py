@@ -84,3 +84,25 @@ def test_what_is_told_to_those_who_are_overtaken(slurm: SlurmUnderTest) -> None:
 def test_elements_of_an_array_that_name_their_node(slurm: SlurmUnderTest) -> None:
     array, other, free = queued(slurm, BUSY[:1], ["--array=1-3 -w n1", "-w n1", "-N1"])
     compare(slurm, [f"{array}_[1-3]", other, free], ["Resources", "kept n1", "n2"])
+
+
+def test_elements_by_themselves_have_the_reason_of_the_first(slurm: SlurmUnderTest) -> None:
+    """Slurm looks at one of an array alone, and has for the others its reason without the text."""
+    ahead, array = queued(slurm, BUSY[:1], ["-w n1", "-w n1 --hold --array=1-3"])
+    for task in (1, 2):
+        slurm.run("scontrol", "hold", f"{array}_{task}")
+    slurm.run("scontrol", "release", array)
+    elements = [f"{array}_{task}" for task in (3, 2, 1)]
+    others = ["ReqNodeNotAvail", "ReqNodeNotAvail"]
+    compare(slurm, [ahead, *elements], ["Resources", "kept n1", *others])
+    slurm.run("scancel", ahead)
+    compare(slurm, elements, ["Resources", "Resources", "Resources"])
+
+
+def test_elements_by_themselves_behind_a_full_cluster(slurm: SlurmUnderTest) -> None:
+    array, last = queued(slurm, BUSY, ["--hold --array=1-3", "--hold"])
+    for task in (1, 2):
+        slurm.run("scontrol", "hold", f"{array}_{task}")
+    slurm.run("scontrol", "release", array, last)
+    elements = [f"{array}_{task}" for task in (3, 2, 1)]
+    compare(slurm, [*elements, last], ["Resources", "Resources", "Resources", "Priority"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -199,6 +200,36 @@ def test_shell_cancelled_while_suspended(slurm: SlurmUnderTest) -> None:
     slurm.run("scancel", "--batch", job_id)
     fields = slurm.wait(job_id)
     assert (fields["JobState"], fields["ExitCode"]) in [("CANCELLED", "0:9"), *[("CANCELLED", "0:0")] * slurm.is_real]
+
+
+def test_signals_just_after_it_was_suspended(slurm: SlurmUnderTest) -> None:
+    """slurmstepd takes two seconds to stop a job, and until then a signal is lost, though the job was resumed at once."""
+    body = "trap 'touch heard' TERM; trap 'touch usr' USR1; : > up; while :; do sleep 0.05; done"
+    step = "srun sh -c ': > step; exec sleep 60' &"
+    job_id = slurm.sbatch(f"{step}\n{body}", "-o", "o.txt")
+    for name in ("up", "step"):
+        until((slurm.workdir / name).exists, what=f"{name} is there")
+    until(lambda: f"{job_id}.0" in slurm.run("squeue", "-h", "-s", "-o", "%i").stdout.split(), what="its step is known")
+    suspended = time.monotonic()
+    assert scontrol(slurm, "suspend", job_id) == ""
+    assert scontrol(slurm, "resume", job_id) == ""
+    lost = slurm.run("scancel", "-b", "-s", "TERM", job_id)
+    of_step = slurm.run("scancel", "-s", "CONT", f"{job_id}.0")
+    in_time = time.monotonic() < suspended + 1.5
+    said = "CANCELLED AT"
+    until(lambda: said in slurm.output("o.txt"), what="slurmstepd says so nevertheless")
+
+    def hears() -> bool:
+        slurm.run("scancel", "-b", "-s", "USR1", job_id)
+        return (slurm.workdir / "usr").exists()
+
+    until(hears, what="it hears signals again", interval=0.2)
+    assert lost.returncode == 0
+    if in_time:  # on a busy machine it may be later
+        assert not (slurm.workdir / "heard").exists()
+        text = f"scancel: error: Kill job error on job step id {job_id}: Job step not running\n"
+        assert (of_step.returncode, of_step.stderr) == (187, text)
+    slurm.run("scancel", "-f", "-s", "KILL", job_id)
 
 
 def test_held_while_suspended(slurm: SlurmUnderTest) -> None:

@@ -92,11 +92,14 @@ EXCLUSIONS: Sequence[Exclusion] = (
         _pairs((r"srun: (Job \d+ step creation (temporarily|still) disabled, retrying.*|Step created for .*)\n", "")),
     ),
     Exclusion(
-        "what srun and its step say when they or their job are cancelled",
+        "what srun and its step say when they or their job are cancelled or requeued",
         "how far the step has come decides which of these lines there are: two real Slurms differ",
         (FILES,),
         _pairs(
-            (r"^(\d+: )?slurmstepd-\S+: error: \*\*\* STEP \S+ ON \S+ CANCELLED AT \S+ \*\*\*\n", ""),
+            (
+                r"^(\d+: )?slurmstepd-\S+: error: \*\*\* STEP \S+ ON \S+ CANCELLED AT \S+ (DUE TO JOB REQUEUE )?\*\*\*\n",
+                "",
+            ),
             (r"^srun: (Job step aborted: .*|forcing job termination|got SIGCONT)\n", ""),
             (r"^srun: (launch/slurm: launch_p_step_launch: )?StepId=\S+ aborted before .*\n", ""),
             (r"^srun: error: IO: Hey, you told me node \d+ was down!\n", ""),

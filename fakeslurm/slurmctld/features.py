@@ -15,21 +15,21 @@ _PLAIN = re.compile(r"[^&|\[\]()*]+(?:&[^&|\[\]()*]+)*|[^&|\[\]()*]+(?:\|[^&|\[\
 """Features joined by ``&`` or by ``|``."""
 
 
-def check_supported(constraint: str) -> None:
+def check_supported(constraint: str | None) -> None:
     """Raises SlurmError for counts, brackets, parentheses, and ``&`` together with ``|``, which only Slurm knows."""
-    simple = constraint.strip("&|")
+    simple = constraint.strip("&|") if constraint else ""
     if constraint and not _PLAIN.fullmatch(simple):
         raise unsupported(f"--constraint={constraint}")
 
 
-def check_known(constraint: str, nodes: Sequence[Node]) -> None:
+def check_known(constraint: str | None, nodes: Sequence[Node]) -> None:
     """Raises SlurmError for a feature that no node has."""
     known = {feature for node in nodes for feature in node.features}
     if constraint and not set(_features(constraint)) <= known:
         raise SlurmError(messages.INVALID_FEATURE)
 
 
-def satisfies(constraint: str, node: Node) -> bool:
+def satisfies(constraint: str | None, node: Node) -> bool:
     """Whether a job with this constraint may run on the node."""
     if not constraint:
         return True

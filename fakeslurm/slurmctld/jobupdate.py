@@ -360,7 +360,8 @@ class JobUpdates:
         self._must_wait(job)
         check_supported(text)
         check_known(text, self._state.settings.nodes)
-        self._describe(job, constraint=text)
+        empty_before = job.description.constraint == ""
+        self._describe(job, constraint="" if not text and empty_before else text or None)
 
     def _write_elsewhere(self, job: Job, update: JobUpdate) -> None:
         files = {"work_dir": update.work_dir, "output": update.output, "error": update.error, "input": update.input}

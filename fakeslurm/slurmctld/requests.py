@@ -77,6 +77,8 @@ class Requests:
             raise SlurmError(messages.INVALID_JOB_ID)
         if not step.running:
             raise SlurmError(messages.ALREADY_DONE)
+        if self._running.is_stopped(job) and signal not in (None, SIGKILL):
+            raise SlurmError(messages.STEP_NOT_RUNNING)
         if signal is None:
             step.cancelled_by = uid
         self._running.signal_step(job, step, SIGKILL if signal is None else signal, cancelled=signal is None)

@@ -165,9 +165,14 @@ class Running:
     def signal_step(
         self, job: Job, step: Step, signal: int, *, only_tasks: bool = False, cancelled: bool = False
     ) -> None:
-        """Send a signal. slurmstepd says on the step's stderr that it is CANCELLED, also for a SIGTERM that is no more (measured)."""
+        """Send a signal. slurmstepd says on the step's stderr that it is CANCELLED, also for a SIGTERM that is no more (measured).
+
+        One that stands still, or has just stood still, gets none but SIGKILL.
+        """
         if cancelled or signal == SIGTERM:
             self._say(job, step, messages.CANCELLED_AT)
+        if self.is_stopped(job) and signal != SIGKILL:
+            return
         self._state.effects.append(SignalStep(job.job_id, step.step_id, signal, "tasks" if only_tasks else "all"))
 
     def notify(self, job: Job, step: Step, text: str) -> None:
@@ -207,7 +212,7 @@ class Running:
 
         `reason`: where the end has none of its own, the present one, which is that of a hold.
         """
-        stopped = self._is_stopped(job)
+        stopped = self.is_stopped(job)
         job.end_time = job.suspend_time if job.state is JobState.SUSPENDED else self._state.now
         job.state = state
         job.reason = reason
@@ -228,7 +233,7 @@ class Running:
 
         In accounting the attempt that is over is `accounted`.
         """
-        stopped = self._is_stopped(job)
+        stopped = self.is_stopped(job)
         suspended = job.state is JobState.SUSPENDED
         end = self._state.now if job.suspend_time is None or not suspended else job.suspend_time
         self._state.accounting.requeued(job, end, accounted)
@@ -237,14 +242,13 @@ class Running:
         job.restart_count += 1
         if job.array is not None:
             job.array.again(job.job_id)
-        if stopped and text:
-            for step in self.alive(job):
-                self._say(job, step, text)
+        if stopped and text and job.batch is not None and job.batch.running:  # steps do so seldom (measured)
+            self._say(job, job.batch, text)
         self._wind_down(job, text, kill=stopped or not text)
         for other in self._led_by(job):
             self.requeue(other, reason, text, accounted)
 
-    def _is_stopped(self, job: Job) -> bool:
+    def is_stopped(self, job: Job) -> bool:
         """Whether it stands still, or does so until slurmstepd has stopped it, though it was resumed meanwhile (measured)."""
         return job.state is JobState.SUSPENDED or self._state.timers.is_set("stop", job.job_id)
 

@@ -75,6 +75,14 @@ class _Pass:
     """The partitions in which a heterogeneous job was met."""
     closed: set[str] = Factory(set)
     """The partitions of which the first job holds up all others: nobody else was looked at, but by backfill."""
+    rejected: tuple[str, int, str] | None = None
+    """Of the array that was last told why it waits: partition, id and reason, which is that of all its other elements."""
+
+    def rejects(self, job: Job, partition: str) -> bool:
+        """Whether an element of this job's array was looked at in vain just before."""
+        return (
+            self.rejected is not None and job.array is not None and self.rejected[:2] == (partition, job.array.job_id)
+        )
 
 
 class Scheduler:
@@ -136,6 +144,7 @@ class Scheduler:
         # Those ahead may all lack nodes, and then it is as if it were the first.
         ahead = behind and self._resources.available == self._resources.all and not self._preempts
         ahead = ahead and self._closed.issuperset(request.partitions)
+        ahead = ahead and (job.array is None or job.is_unsplit)  # whose reason may be that of others of its array
         self._changed |= not ahead or request.demand.min_cpus <= self._resources.free_cpus
 
     def remove(self, job_id: int) -> None:
@@ -168,13 +177,14 @@ class Scheduler:
         """Look at the first jobs of each partition once. A job that starts may let others into the queue: `_changed`."""
         look = _Pass(self._resources.all)
         for name, job_id in self._in_order(look.looked_at):
-            if name in look.reservations and not self._resources.free_cpus and not self._preempts:
-                look.looked_at[name] = _DEPTH
-                continue
             request = self._requests.get(job_id)
             if request is None:
                 continue  # it was in another partition's queue, and has started
             job = self._jobs[job_id]
+            full = name in look.reservations and not self._resources.free_cpus and not self._preempts
+            if full and not look.rejects(job, name):
+                look.looked_at[name] = _DEPTH
+                continue
             if now < job.elsewhere_at and name != job.preempts_in:
                 look.told.add(job_id)
                 continue  # it has just preempted others, and may have their nodes soon
@@ -211,11 +221,17 @@ class Scheduler:
             free = mask & ~self._reserved(job, look.reservations.values(), now)
             select_without = self._select_without(request.demand, free, Released.add)
             self._preemption.make_room(job, name, select_without, first=name not in look.reservations)
+        if look.rejected is not None and look.rejects(job, name):
+            look.told.add(job.job_id)
+            self._tell(job, request, name, look.rejected[2])
+            return
         if name in look.reservations:
             return
         found = verdict(request.demand, name, look.left, self._resources, self._exclusive, self._names_kept)
         look.told.add(job.job_id)
         self._tell(job, request, name, Reason.PRIORITY if name in look.behind_het else found.reason)
+        if job.array is not None:  # the reason alone, not its text (measured)
+            look.rejected = name, job.array.job_id, job.reason.partition(",")[0]
         look.left &= ~found.keeps
         if found.closes and look.looked_at[name] == 1:
             look.closed.add(name)
