@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from slurmkit.job import Job
+    from slurmkit.lifecycle import Checkpoint, Requeue
     from slurmkit.runtime import JobContext, JobEnvironmentError, current_job_context
     from slurmkit.task import Task, task
 
@@ -96,6 +97,7 @@ _HOME = {
         "WaitTimeout",
     ),
     "slurmkit.job": ("Job",),
+    "slurmkit.lifecycle": ("Checkpoint", "Requeue"),
     "slurmkit.runtime": ("JobContext", "JobEnvironmentError", "current_job_context"),
     "slurmkit.task": ("Task", "task"),
 }
@@ -105,6 +107,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "BaseCallback",
     "CallbackError",
+    "Checkpoint",
     "Clock",
     "Cluster",
     "ClusterClosed",
@@ -132,6 +135,7 @@ __all__ = [
     "PackagingError",
     "ProgressCallback",
     "RemoteTraceback",
+    "Requeue",
     "ResultError",
     "RunBeginContext",
     "RunEndContext",

@@ -14,7 +14,7 @@ from slurmkit.callbacks.base import BaseCallback
 from slurmkit.callbacks.dispatch import Subscriber
 from slurmkit.clock import sleep
 from slurmkit.errors import JobDirectoryError, SlurmkitError, WaitTimeout
-from slurmkit.outcome import Ending, error_of, has_values, read_ending, read_values, state_words
+from slurmkit.outcome import Ending, error_of, has_values, part_of_output, read_ending, read_values, state_words
 from slurmkit.polling.arbitration import Snapshot
 from slurmkit.polling.watch import LOOK_AGAIN, RESULT_GRACE, Watch
 
@@ -169,13 +169,16 @@ class Job(Generic[R_co]):
         """
         return cast(R_co, self)
 
-    def stdout(self) -> str:
-        """What the job has written to its standard output so far: the batch step's and all ranks'. Raises `JobDirectoryError`."""
-        return self._text(jobdir.STDOUT)
+    def stdout(self, attempt: int | None = None) -> str:
+        """What the job has written to its standard output so far: the batch step's and all ranks', of all attempts, or of that one (from 0).
 
-    def stderr(self) -> str:
+        Empty for an attempt that has not started. Raises `JobDirectoryError`.
+        """
+        return self._text(jobdir.STDOUT, attempt)
+
+    def stderr(self, attempt: int | None = None) -> str:
         """The same for standard error."""
-        return self._text(jobdir.STDERR)
+        return self._text(jobdir.STDERR, attempt)
 
     def add_done_callback(self, fn: Callable[[Job[R_co]], object]) -> None:
         """Call ``fn(job)`` once the job is `done`, in whichever thread sees it; here and now when it is done already.
@@ -301,10 +304,14 @@ class Job(Generic[R_co]):
             ending = read_ending(self._job_dir, final.attempt)
         return ending
 
-    def _text(self, name: str) -> str:
+    def _text(self, name: str, attempt: int | None) -> str:
         path = self._job_dir / name
         try:
-            return path.read_text(encoding="utf-8", errors="replace")
+            data = path.read_bytes()
+            if attempt is not None:
+                start, end = part_of_output(jobdir.read_journal(self._job_dir), name, attempt)
+                data = data[start:end]
+            return data.decode("utf-8", "replace")
         except FileNotFoundError:
             if self._job_dir.is_dir():
                 return ""  # the job has not started

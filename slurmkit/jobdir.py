@@ -42,6 +42,7 @@ __all__ = [
     "read_trusted",
     "read_value",
     "remove",
+    "replace",
     "result_attempt",
     "result_name",
     "result_ranks",
@@ -138,10 +139,16 @@ def remove(job_dir: str | os.PathLike[str]) -> None:
 def write(job_dir: str | os.PathLike[str], name: str, data: bytes | str) -> None:
     """Write ``<job_dir>/<name>``, mode 0600, so that a reader sees all of it or nothing. Raises `JobDirectoryError`."""
     raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
-    _replace(job_dir, name, lambda file: file.write(raw))
+    replace(job_dir, name, lambda file: file.write(raw))
 
 
-def _replace(job_dir: str | os.PathLike[str], name: str, fill: Callable[[BinaryIO], object]) -> None:
+def replace(
+    job_dir: str | os.PathLike[str], name: str, fill: Callable[[BinaryIO], object], *, durable: bool = False
+) -> None:
+    """Write ``<job_dir>/<name>`` by ``fill(file)``, mode 0600, so that a reader sees all of it or what was there before.
+
+    Raises `JobDirectoryError`. `durable`: what is there after the return is there after a crash of this node, too.
+    """
     directory = os.fspath(job_dir)
     path = os.path.join(directory, name)
     temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
@@ -152,6 +159,9 @@ def _replace(job_dir: str | os.PathLike[str], name: str, fill: Callable[[BinaryI
     try:
         with open(descriptor, "wb") as file:
             fill(file)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.rename(temporary, path)
     except BaseException as error:
         os.unlink(temporary)
@@ -278,7 +288,7 @@ def write_result(
         if dump_value is not None:
             dump_value(file)
 
-    _replace(job_dir, result_name(rank), fill)
+    replace(job_dir, result_name(rank), fill)
 
 
 def read_result(job_dir: str | os.PathLike[str], rank: int) -> dict[str, Any] | None:
@@ -341,13 +351,14 @@ def _read_header(file: BinaryIO, path: str) -> dict[str, Any]:
 
 
 def first_failure(results: Mapping[int, Mapping[str, Any]]) -> int | None:
-    """The rank whose failure is the job's: the first in time that raised or exited, those that were terminated last; None: all are "ok"."""
+    """The rank whose end is the job's: the first in time that raised or exited, then those that ask to be requeued, those that were terminated
+    last; None: all are "ok"."""
     failed = [
-        (header["error_type"] == "Terminated", header["end_time"], rank)
+        (header["error_type"] == "Terminated", header["status"] == "requeue", header["end_time"], rank)
         for rank, header in results.items()
         if header["status"] != "ok"
     ]
-    return min(failed)[2] if failed else None
+    return min(failed)[3] if failed else None
 
 
 def _error(message: str) -> Exception:

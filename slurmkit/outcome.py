@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ from slurmkit.polling.arbitration import LOST, JournalEnd, Snapshot
 
 __all__ = [
     "Ending",
+    "cause_of",
     "end_of_journal",
     "error_of",
     "has_values",
     "id_in_journal",
+    "part_of_output",
     "read_ending",
     "read_values",
     "state_words",
@@ -114,6 +116,21 @@ def read_ending(job_dir: Path, attempt: int) -> Ending:
     return Ending(started=started, completed=completed, failed_rank=rank, failure=header)
 
 
+def part_of_output(events: Sequence[Mapping[str, Any]], name: str, attempt: int) -> tuple[int, int | None]:
+    """Where in the file `name` an attempt's output begins and ends, in bytes, by the journal's `events`; the end is None for the latest one.
+
+    Slurm appends what an attempt writes to what those before have written.
+    """
+    starts = {
+        int(event["attempt"]): int(event.get("written", {}).get(name, 0))
+        for event in events
+        if event.get("event") == "started"
+    }
+    if attempt not in starts:
+        return 0, 0
+    return starts[attempt], min((start for other, start in starts.items() if other > attempt), default=None)
+
+
 def _journal(job_dir: Path) -> list[dict[str, Any]]:
     try:
         return jobdir.read_journal(job_dir)
@@ -145,6 +162,13 @@ def _header(job_dir: Path, rank: int, attempt: int) -> Mapping[str, Any] | None:
     except SlurmkitError:
         return None  # damaged or not to be trusted: read_values says so where it matters
     return header if header is not None and header.get("attempt", attempt) >= attempt else None
+
+
+def cause_of(snapshot: Snapshot, ending: Ending) -> str | None:
+    """Why Slurm ended a job that is over: by its state, or what the job itself has heard. None: nobody ended it, or nobody has said so."""
+    if snapshot.state in _BY_STATE:
+        return None if snapshot.state == LOST else snapshot.state
+    return None if ending.completed is None else ending.completed.get("cause")
 
 
 def error_of(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException | None:
@@ -220,7 +244,9 @@ def _raised(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException 
     elif header["error"] is not None:
         error = _loaded(header["error"])
     if error is None:
-        words = f"rank {ending.failed_rank} raised {header['error_type']}: {header['error_message']}"
+        # A rank that asked to be requeued does not know what became of it: the leader does.
+        told = ending.completed if header["status"] == "requeue" and ending.completed is not None else header
+        words = f"rank {ending.failed_rank} raised {header['error_type']}: {told['error_message']}"
         error = JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
     if cause is not None:
         error.__cause__ = cause

@@ -21,6 +21,10 @@ __all__ = ["Options", "check_call", "job_record", "strategy", "with_defaults", "
 
 Options = Mapping[str, str | Literal[True]]
 
+WARNING = "B:USR2@60"
+"""How a task is warned of its time limit unless it says otherwise. NCCL takes SIGUSR1 for itself, Python SIGINT, torchrun SIGTERM, SIGINT and
+SIGHUP; nothing that is usual in a job takes SIGUSR2. ``B:``, as a job of one task has no step; the runner hands it on to all ranks."""
+
 
 def strategy(packaging: object) -> PackagingStrategy:
     """The packaging strategy of that name, or the strategy itself. Raises `OptionError`."""
@@ -41,18 +45,29 @@ def check_call(func: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
     try:
         signature.bind(*args, **kwargs, **dict.fromkeys(inject))
     except TypeError as error:
-        raise TypeError(f"{func.__qualname__}{signature} cannot be called so: {error}") from None
+        name = getattr(func, "__qualname__", type(func).__qualname__)
+        raise TypeError(f"{name}{signature} cannot be called so: {error}") from None
     return inject
 
 
 def with_defaults(task: Task[..., Any], defaults: Options) -> dict[str, str | Literal[True]]:
-    """The task's options on top of the Cluster's. A flag and its opposite (``requeue``, ``no_requeue``) are one option."""
+    """The task's options on top of the Cluster's. A flag and its opposite (``requeue``, ``no_requeue``) are one option.
+
+    A task with `max_requeues` may be requeued and is warned of its end, unless its options say how. Raises `OptionError`.
+    """
     kept = {
         name: value
         for name, value in defaults.items()
         if name not in task.options and OPTIONS[name].opposite not in task.options
     }
-    return {"job_name": task.__name__, **kept, **task.options}
+    chosen: dict[str, str | Literal[True]] = {"job_name": task.__name__, **kept, **task.options}
+    if task.max_requeues:
+        if "no_requeue" in chosen:
+            raise OptionError(
+                f"{task.__qualname__}: max_requeues is {task.max_requeues}, which contradicts 'no_requeue'"
+            )
+        chosen = {"signal": WARNING, "requeue": True, **chosen}
+    return chosen
 
 
 def with_dependencies(options: Options, waits: Iterable[Dependency], where: str) -> dict[str, str | Literal[True]]:
@@ -72,6 +87,8 @@ def with_own(options: Options, job_dir: Path, token: str) -> dict[str, str | Lit
     return {
         **options,
         "comment": token,
+        # A requeued job would write over the output of the attempt before.
+        "open_mode": options.get("open_mode", "append"),
         "output": filename_pattern(str(job_dir / jobdir.STDOUT)),
         "error": filename_pattern(str(job_dir / jobdir.STDERR)),
     }
@@ -98,6 +115,7 @@ def job_record(
         "module": task.__module__,
         "function": task.__qualname__,
         "inject": list(inject),
+        "max_requeues": task.max_requeues,
         "options": dict(options),
         "after": [
             {"when": wait.when, "job_id": wait.job_id, "job_dir": None if wait.job_dir is None else str(wait.job_dir)}

@@ -153,14 +153,15 @@ class JobContext:
         """The context of one rank of a job that does not exist, for tests: made from an environment such as Slurm would make, with
         block distribution, on hosts ``n1``, ``n2``, ...
 
-        `overrides` are fields of JobContext, but not those that follow from `tasks_per_node` and `rank`. Raises ValueError for an
-        impossible layout or rank, TypeError for an unknown field.
+        `overrides` are `deadline` and fields of JobContext, but not those that follow from `tasks_per_node` and `rank`. Raises ValueError
+        for an impossible layout or rank, TypeError for an unknown field.
         """
         counts = tuple(tasks_per_node)
         if not counts or min(counts) < 1:
             raise ValueError(f"tasks_per_node is {tasks_per_node!r}: valid is one count of 1 or more per node")
         if not 0 <= rank < sum(counts):
             raise ValueError(f"rank is {rank!r}: valid are 0 to {sum(counts) - 1} with tasks_per_node {list(counts)}")
+        deadline = overrides.pop("deadline", None)
         known = {field.name for field in attrs.fields(cls)}
         for name in overrides:
             if name not in known or name in _FOLLOWING:
@@ -178,7 +179,74 @@ class JobContext:
             elif name in overrides:
                 env.pop(variable, None)
             overrides.pop(name, None)
+        if deadline is not None:
+            env["SLURM_JOB_END_TIME"] = str(int(deadline))
         return attrs.evolve(cls.from_env(env), **overrides)
+
+    @property
+    def attempt(self) -> int:
+        """The number of this run of the job, from 0: Slurm's restart count."""
+        return self.restart_count
+
+    @property
+    def deadline(self) -> float | None:
+        """Epoch seconds (whole ones) at which Slurm will end the job, as it was when the job started (before Slurm 23.02: when this is used
+        first, which asks Slurm once). None where there is no limit, or nobody knows: outside of a job, and when Slurm does not answer."""
+        from slurmkit.lifecycle import deadline
+
+        return deadline(self.job_id, self.environment)
+
+    def remaining(self) -> float | None:
+        """Seconds until the `deadline`, 0.0 when it is over; None where there is none."""
+        end = self.deadline
+        if end is None:
+            return None
+        from slurmkit.runner.leader import job_time
+
+        return max(0.0, end - job_time(os.environ))
+
+    def should_stop(self, margin: float = 60.0) -> bool:
+        """Whether the task had better save what it has and end: the warning signal or SIGTERM has come, or less than `margin` seconds remain.
+
+        Every rank is told. A task that has asked is not interrupted by SIGTERM any more: it has to ask again every few seconds, since Slurm
+        kills the job KillWait seconds (30, if the site has not changed it) after SIGTERM.
+        """
+        from slurmkit import stopping
+
+        stopping.asked = True
+        if stopping.told:
+            return True
+        remaining = self.remaining()
+        return remaining is not None and remaining <= margin
+
+    def save_checkpoint(self, value: object) -> None:
+        """Write `value` to the job directory, for `load_checkpoint` in this and in later attempts; it replaces what this rank saved before.
+
+        However the job ends, all of this value or all of the one before is there then. Outside of a job nothing is kept. Raises
+        `NotPicklable`, `JobDirectoryError`, and `JobEnvironmentError` in a job that slurmkit has not submitted.
+        """
+        if (job_dir := self._directory_of_checkpoints()) is not None:
+            from slurmkit import checkpoints
+
+            checkpoints.save(job_dir, self.rank, self.restart_count, value)
+
+    def load_checkpoint(self, default: Any = None, *, rank: int | None = None) -> Any:
+        """What this rank, or `rank`, saved last, in this attempt or an earlier one; `default` when it has saved nothing.
+
+        Raises `JobDirectoryError`, `JobEnvironmentError`, and what unpickling raises.
+        """
+        if (job_dir := self._directory_of_checkpoints()) is None:
+            return default
+        from slurmkit import checkpoints
+
+        return checkpoints.load(job_dir, self.rank if rank is None else rank, default)
+
+    def _directory_of_checkpoints(self) -> Path | None:
+        if self.job_dir is None and self.environment:
+            raise JobEnvironmentError(
+                "JOB_DIR is not set: slurmkit has not submitted this job, and keeps no checkpoints"
+            )
+        return self.job_dir
 
     def torch_distributed_env(self) -> dict[str, str]:
         """The variables that ``torch.distributed`` reads with ``init_method="env://"``, and torchrun's NODE_RANK and GROUP_RANK."""

@@ -7,6 +7,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from slurmkit.callbacks.base import BaseCallback
@@ -42,8 +43,13 @@ class Task(Generic[P, R]):
         options: Mapping[str, str | Literal[True]],
         callbacks: tuple[BaseCallback, ...] = (),
         waits: tuple[Dependency, ...] = (),
+        max_requeues: int | None = None,
     ) -> None:
-        functools.update_wrapper(cast(Any, self), func)
+        if hasattr(func, "__qualname__"):
+            functools.update_wrapper(cast(Any, self), func)
+        else:  # an object: it is called as its class is, and its attributes are its own
+            functools.update_wrapper(cast(Any, self), type(func), updated=())
+            self.__wrapped__ = func
         self.func = func
         """The function itself."""
         self.options: Mapping[str, str | Literal[True]] = types.MappingProxyType(dict(options))
@@ -52,6 +58,8 @@ class Task(Generic[P, R]):
         """The callbacks of this task's jobs, in addition to those of the Cluster."""
         self.waits = waits
         """What `after` was given, in addition to an option ``dependency``."""
+        self.max_requeues = max_requeues
+        """How often its job may be started again, for whatever reason; None: as often as Slurm likes, and never because the task asks."""
         self._all_options()  # refuses what cannot be combined
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -63,7 +71,13 @@ class Task(Generic[P, R]):
         if instance is None:
             return self
         bound = types.MethodType(self.func, instance)
-        return Task(bound, options=self.options, callbacks=self.callbacks, waits=self.waits)
+        return Task(
+            bound,
+            options=self.options,
+            callbacks=self.callbacks,
+            waits=self.waits,
+            max_requeues=self.max_requeues,
+        )
 
     def __repr__(self) -> str:
         options = "".join(f" {name}={value}" for name, value in self._all_options().items())
@@ -76,23 +90,38 @@ class Task(Generic[P, R]):
             return self.__qualname__
         options = self._all_options()
         if isinstance(found, Task) and found.func is self.func:
-            return _variant, (found, options, self.callbacks)
-        return _rebuilt, (self.func, options, self.callbacks)
+            return _variant, (found, options, self.callbacks, self.max_requeues)
+        return _rebuilt, (self.func, options, self.callbacks, self.max_requeues)
 
-    def with_options(self, **options: object) -> Task[P, R]:
-        """The same task with other sbatch options; None takes an option away. Raises `OptionError`."""
+    def with_options(self, *, max_requeues: int | EllipsisType | None = ..., **options: object) -> Task[P, R]:
+        """The same task with other sbatch options, or another `max_requeues`; None takes an option away. Raises `OptionError`."""
         from slurmkit.slurm.options import OPTIONS, normalize
 
-        changed = normalize(options, where=f"{self.__qualname__}.with_options")
+        where = f"{self.__qualname__}.with_options"
+        requeues = self.max_requeues if max_requeues is ... else _checked_requeues(max_requeues, where)
+        changed = normalize(options, where=where)
         gone = {*options, *changed, *(OPTIONS[name].opposite for name in (*options, *changed))}
         kept = {name: value for name, value in self.options.items() if name not in gone}
-        return Task(self.func, options={**kept, **changed}, callbacks=self.callbacks, waits=self.waits)
+        return Task(
+            self.func,
+            options={**kept, **changed},
+            callbacks=self.callbacks,
+            waits=self.waits,
+            max_requeues=requeues,
+        )
 
     def with_callbacks(self, *callbacks: BaseCallback) -> Task[P, R]:
         """The same task with these callbacks after its own. Raises `CallbackError`."""
         from slurmkit.callbacks.dispatch import merge
 
-        return Task(self.func, options=self.options, callbacks=merge(self.callbacks, callbacks), waits=self.waits)
+        merged = merge(self.callbacks, callbacks)
+        return Task(
+            self.func,
+            options=self.options,
+            callbacks=merged,
+            waits=self.waits,
+            max_requeues=self.max_requeues,
+        )
 
     def after(self, *jobs: Job[Any] | str | int, when: When = "ok") -> Task[P, R]:
         """The same task, whose job Slurm starts when all of `jobs` have completed (``"ok"``), have ended somehow (``"any"``), have ended
@@ -103,7 +132,13 @@ class Task(Generic[P, R]):
         """
         where = f"{self.__qualname__}.after"
         waits = (*self.waits, *dependencies(jobs, when, where))
-        return Task(self.func, options=self.options, callbacks=self.callbacks, waits=waits)
+        return Task(
+            self.func,
+            options=self.options,
+            callbacks=self.callbacks,
+            waits=waits,
+            max_requeues=self.max_requeues,
+        )
 
     def _all_options(self) -> dict[str, str | Literal[True]]:
         """The options as they are without a look at the jobs that this task waits for."""
@@ -124,15 +159,27 @@ def _importable(wanted: Task[..., Any]) -> object:
 
 
 def _variant(
-    base: Task[P, R], options: dict[str, str | Literal[True]], callbacks: tuple[BaseCallback, ...]
+    base: Task[P, R],
+    options: dict[str, str | Literal[True]],
+    callbacks: tuple[BaseCallback, ...],
+    max_requeues: int | None,
 ) -> Task[P, R]:
-    return Task(base.func, options=options, callbacks=callbacks)
+    return _rebuilt(base.func, options, callbacks, max_requeues)
 
 
 def _rebuilt(
-    func: Callable[P, R], options: dict[str, str | Literal[True]], callbacks: tuple[BaseCallback, ...]
+    func: Callable[P, R],
+    options: dict[str, str | Literal[True]],
+    callbacks: tuple[BaseCallback, ...],
+    max_requeues: int | None,
 ) -> Task[P, R]:
-    return Task(func, options=options, callbacks=callbacks)
+    return Task(func, options=options, callbacks=callbacks, max_requeues=max_requeues)
+
+
+def _checked_requeues(value: object, where: str) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise OptionError(f"{where}: max_requeues is {value!r}; valid: a whole number of 0 or more, or None")
 
 
 class _Job0(Protocol[R_co]):
@@ -186,19 +233,35 @@ def task(func: _Job4[R], /) -> Task[..., R]: ...
 @overload
 def task(func: Callable[P, R], /) -> Task[P, R]: ...
 @overload
-def task(*, callbacks: Iterable[BaseCallback] = (), **options: object) -> _Decorator: ...
+def task(
+    *, callbacks: Iterable[BaseCallback] = (), max_requeues: int | None = None, **options: object
+) -> _Decorator: ...
 
 
-def task(func: Any = None, /, *, callbacks: Iterable[BaseCallback] = (), **options: object) -> Any:
+def task(
+    func: Any = None,
+    /,
+    *,
+    callbacks: Iterable[BaseCallback] = (),
+    max_requeues: int | None = None,
+    **options: object,
+) -> Any:
     """Make a function a `Task`: ``@task``, or ``@task(time="00:10:00", nodes=2)`` with sbatch's long option names, underscores for dashes.
 
-    `callbacks` follow the jobs of this task, in addition to the Cluster's. Raises `OptionError` for an option that is unknown, ill-typed or
-    slurmkit's own, `CallbackError` for what is no callback, and `TypeError` for what cannot run in a job.
+    `func` may be an object that is a `slurmkit.Checkpoint`, too. `callbacks` follow the jobs of this task, in addition to the Cluster's.
+
+    `max_requeues` is how often a job may be started again, for whatever reason: the task asks for it (`slurmkit.Requeue`), preemption, a node
+    that fails, ``scontrol requeue``. An attempt beyond fails at once. Unless its options say otherwise, such a job has ``requeue`` and
+    ``signal="B:USR2@60"``. None: Slurm requeues as it likes, and the task cannot ask for it.
+
+    Raises `OptionError` for an option that is unknown, ill-typed or slurmkit's own, `CallbackError` for what is no callback, and `TypeError`
+    for what cannot run in a job.
     """
 
     def decorate(function: Callable[..., Any]) -> Task[..., Any]:
         _check_function(function)
-        named = getattr(function, "__qualname__", repr(function))
+        named = getattr(function, "__qualname__", type(function).__qualname__)
+        requeues = _checked_requeues(max_requeues, f"@task {named}")
         normal: Mapping[str, str | Literal[True]] = {}
         merged: tuple[BaseCallback, ...] = ()
         if options:
@@ -209,7 +272,7 @@ def task(func: Any = None, /, *, callbacks: Iterable[BaseCallback] = (), **optio
             from slurmkit.callbacks.dispatch import merge
 
             merged = merge(callbacks)
-        return Task(function, options=normal, callbacks=merged)
+        return Task(function, options=normal, callbacks=merged, max_requeues=requeues)
 
     return decorate if func is None else decorate(func)
 
@@ -228,7 +291,9 @@ def _check_function(function: object) -> None:
     if isinstance(function, type):
         raise TypeError(f"{name} is a class: a task is a function; write one that makes the object and returns it")
     if not isinstance(function, types.FunctionType | types.MethodType | types.BuiltinFunctionType):
-        raise TypeError(f"{function!r} is no function: a task is a function; wrap it in one")
+        if callable(function) and callable(getattr(type(function), "checkpoint", None)):
+            return
+        raise TypeError(f"{function!r} is no function: a task is a function, or a slurmkit.Checkpoint; wrap it in one")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{name} is asynchronous, and a job has no event loop: call asyncio.run in a plain function")
     if inspect.isgeneratorfunction(function):

@@ -26,9 +26,11 @@ def make_job(
     func: Callable[..., Any],
     *args: Any,
     callbacks: Sequence[BaseCallback] = (),
+    max_requeues: int | None = None,
+    warning: str | None = None,
     **kwargs: Any,
 ) -> Path:
-    """A job directory that is ready to be submitted."""
+    """A job directory that is ready to be submitted. `warning`: the option ``signal``."""
     packaged = Inherit().package(func)  # type: ignore[arg-type]
     job_dir = Path(jobdir.create(root, jobdir.new_pre_submission_id(time.time())))
     args_pickle, kwargs_pickle = serialize.dump_arguments(args, kwargs)
@@ -46,8 +48,10 @@ def make_job(
         job_dir,
         {
             "module": func.__module__,
-            "function": func.__qualname__,
+            "function": getattr(func, "__qualname__", type(func).__qualname__),
             "inject": list(unfilled_parameters(func, args, kwargs)),
+            "max_requeues": max_requeues,
+            "options": {} if warning is None else {"signal": warning},
             "python": packaged.python,
             "python_version": platform.python_version(),
             "sys_path": list(packaged.sys_path),
@@ -133,8 +137,8 @@ def install_srun(directory: Path) -> dict[str, str]:
 
 
 def start(job_dir: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """The batch script, started as slurmstepd starts it: output to files, in a session of its own."""
-    with (job_dir / jobdir.STDOUT).open("wb") as out, (job_dir / jobdir.STDERR).open("wb") as err:
+    """The batch script, started as slurmstepd starts it: output to files, behind that of earlier attempts, in a session of its own."""
+    with (job_dir / jobdir.STDOUT).open("ab") as out, (job_dir / jobdir.STDERR).open("ab") as err:
         return subprocess.Popen(
             ["/bin/sh", str(job_dir / jobdir.SCRIPT)],
             env=dict(env),

@@ -62,6 +62,8 @@ FIELDS = {
         "working_directory": "str",
         "environment_snapshot": "Mapping[str, str]",
         "start_time": "float",
+        "attempt": "int",
+        "restart_count": "int",
         "job_context": "JobContext",
     },
     "RunEndContext": {
@@ -79,6 +81,9 @@ FIELDS = {
         "start_time": "float",
         "end_time": "float",
         "duration": "float",
+        "attempt": "int",
+        "restart_count": "int",
+        "cause": "str | None",
         "job_context": "JobContext",
     },
     "JobStatusUpdatedContext": {
@@ -87,6 +92,8 @@ FIELDS = {
         "status": "Mapping[str, str]",
         "previous_state": "str | None",
         "is_terminal": "bool",
+        "attempt": "int",
+        "restart_count": "int",
         "timestamp": "float",
     },
     "CompletedContext": {
@@ -106,6 +113,9 @@ FIELDS = {
         "error_type": "str | None",
         "error_message": "str | None",
         "traceback": "str | None",
+        "attempt": "int",
+        "restart_count": "int",
+        "cause": "str | None",
         "job_context": "JobContext | None",
     },
 }

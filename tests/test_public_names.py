@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = [
     "BaseCallback",
     "CallbackError",
+    "Checkpoint",
     "Clock",
     "Cluster",
     "ClusterClosed",
@@ -47,6 +48,7 @@ NAMES = [
     "PackagingError",
     "ProgressCallback",
     "RemoteTraceback",
+    "Requeue",
     "ResultError",
     "RunBeginContext",
     "RunEndContext",

@@ -48,6 +48,8 @@ RUN: dict[str, Any] = {
     "function": "f",
     "hostname": "n1",
     "start_time": 1.0,
+    "attempt": 0,
+    "restart_count": 0,
     "job_context": JobContext.fake([2], rank=1),
 }
 BEGIN = RunBeginContext(
@@ -69,6 +71,7 @@ END = RunEndContext(
     stderr_path="/jobs/x/stderr",
     end_time=3.5,
     duration=2.5,
+    cause=None,
 )
 FAILED = attrs.evolve(END, status="failure", error_type="ValueError", error_message="no", traceback="Traceback ...")
 COMPLETED = CompletedContext(
@@ -88,6 +91,9 @@ COMPLETED = CompletedContext(
     error_type="ValueError",
     error_message="no",
     traceback="Traceback ...",
+    attempt=0,
+    restart_count=0,
+    cause=None,
     job_context=None,
 )
 

@@ -112,7 +112,14 @@ def test_a_value(run: Run, function: Callable[..., int]) -> None:
     started, completed = ran.journal
     times = [started.pop("time"), completed.pop("time")]
     assert times == sorted(times)
-    assert started == {"event": "started", "job_id": "77", "attempt": 0, "hostname": "n1", "world_size": 1}
+    assert started == {
+        "event": "started",
+        "job_id": "77",
+        "attempt": 0,
+        "hostname": "n1",
+        "world_size": 1,
+        "written": {"stdout": 0, "stderr": 0},
+    }
     assert completed == {
         "event": "completed",
         "attempt": 0,
@@ -121,6 +128,7 @@ def test_a_value(run: Run, function: Callable[..., int]) -> None:
         "failed_rank": None,
         "error_type": None,
         "error_message": None,
+        "cause": None,
     }
 
 
@@ -224,6 +232,7 @@ def test_imports_of_a_rank(run: Run, tmp_path: Path) -> None:
         "slurmkit.runner",
         "slurmkit.runner.leader",
         "slurmkit.runner.worker",
+        "slurmkit.stopping",
     }
     assert imported - ours - STANDARD_LIBRARY == set()
 

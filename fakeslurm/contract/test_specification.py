@@ -518,6 +518,8 @@ FIELDS: Mapping[type, Mapping[str, str]] = {
         "working_directory": "str",
         "environment_snapshot": "Mapping[str, str]",
         "start_time": "float",
+        "attempt": "int",
+        "restart_count": "int",
         "job_context": "JobContext",
     },
     slurmkit.RunEndContext: {
@@ -530,6 +532,9 @@ FIELDS: Mapping[type, Mapping[str, str]] = {
         "start_time": "float",
         "end_time": "float",
         "duration": "float",
+        "attempt": "int",
+        "restart_count": "int",
+        "cause": "str | None",
         "job_context": "JobContext",
     },
     JobStatusUpdatedContext: {
@@ -538,6 +543,8 @@ FIELDS: Mapping[type, Mapping[str, str]] = {
         "status": "Mapping[str, str]",
         "previous_state": "str | None",
         "is_terminal": "bool",
+        "attempt": "int",
+        "restart_count": "int",
         "timestamp": "float",
     },
     CompletedContext: {
@@ -555,6 +562,9 @@ FIELDS: Mapping[type, Mapping[str, str]] = {
         "start_time": "float | None",
         "end_time": "float | None",
         "duration": "float | None",
+        "attempt": "int",
+        "restart_count": "int",
+        "cause": "str | None",
         "job_context": "JobContext | None",
     },
 }

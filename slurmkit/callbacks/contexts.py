@@ -1,6 +1,7 @@
 """What each hook is handed: frozen, keyword-only values. Field names and types are stable and pinned by a test.
 
 Times are seconds since the epoch, durations are seconds, paths are absolute strings, job ids and states are Slurm's own words as strings.
+`attempt` is the number of the run of the job, from 0, and `restart_count` how often Slurm has requeued it: the same number.
 """
 
 from __future__ import annotations
@@ -98,12 +99,18 @@ class RunBeginContext:
     working_directory: str
     environment_snapshot: Mapping[str, str]
     start_time: float
+    attempt: int
+    restart_count: int
     job_context: JobContext
 
 
 @attrs.frozen(kw_only=True)
 class RunEndContext:
-    """In the job, on one rank, after the function ended. The error fields are None on success."""
+    """In the job, on one rank, after the function ended. The error fields are None on success.
+
+    `cause`: why Slurm ends this attempt: ``TIMEOUT``, ``PREEMPTED``, ``NODE_FAIL``, ``REQUEUED`` (also where the task has asked for it).
+    None where Slurm does not end it, or has not said why.
+    """
 
     job_id: str
     job_dir: str
@@ -119,6 +126,9 @@ class RunEndContext:
     start_time: float
     end_time: float
     duration: float
+    attempt: int
+    restart_count: int
+    cause: str | None
     job_context: JobContext
 
 
@@ -131,15 +141,23 @@ class JobStatusUpdatedContext:
     status: Mapping[str, str]
     previous_state: str | None
     is_terminal: bool
+    attempt: int
+    restart_count: int
     timestamp: float
 
 
 @attrs.frozen(kw_only=True)
 class CompletedContext:
-    """The job is over. `emitted_by` is RUNNER (the job script is still running) or CLIENT (Slurm reports a terminal state), never BOTH.
+    """The job is over; for RUNNER an attempt is, which may be followed by another one.
+
+    `emitted_by` is RUNNER (the job script is still running) or CLIENT (Slurm reports a terminal state), never BOTH.
 
     `exit_code` is Slurm's ``"code:signal"``. `job` is None on the runner; `status` is the final snapshot on the client and empty on the runner.
     The error fields are those of the first failing rank, None when the function did not fail or left no trace.
+
+    `cause`: why Slurm ended it. On the client that is a state such as ``TIMEOUT``, ``PREEMPTED``, ``NODE_FAIL``, ``OUT_OF_MEMORY`` or
+    ``CANCELLED``, else what the job has heard; on the runner what it has heard so far, as in `RunEndContext`. None where nobody ended it, or
+    nobody has said why.
     """
 
     job: Job[Any] | None
@@ -158,4 +176,7 @@ class CompletedContext:
     error_type: str | None
     error_message: str | None
     traceback: str | None
+    attempt: int
+    restart_count: int
+    cause: str | None
     job_context: JobContext | None

@@ -152,6 +152,8 @@ class Poller:
                 status=snapshot.status,
                 previous_state=update.previous_state,
                 is_terminal=update.is_terminal,
+                attempt=snapshot.attempt,
+                restart_count=snapshot.attempt,
                 timestamp=self._clock.time(),
             )
             callback = self._subscribers[update.subscriber].callback

@@ -14,7 +14,7 @@ from slurmkit.callbacks.contexts import CompletedContext
 from slurmkit.callbacks.dispatch import Subscriber, fire
 from slurmkit.clock import condition, sleep
 from slurmkit.errors import UnknownJob
-from slurmkit.outcome import Ending, end_of_journal, read_ending, tail
+from slurmkit.outcome import Ending, cause_of, end_of_journal, read_ending, tail
 from slurmkit.polling.arbitration import JournalEnd, Snapshot
 from slurmkit.polling.cadence import Pace
 from slurmkit.polling.poller import Poller
@@ -323,6 +323,9 @@ def _completed_context(job: Job[Any], final: Snapshot, ending: Ending, job_dir: 
         error_type=ending.error_type,
         error_message=ending.error_message,
         traceback=ending.traceback,
+        attempt=final.attempt,
+        restart_count=final.attempt,
+        cause=cause_of(final, ending),
         job_context=None,
     )
 

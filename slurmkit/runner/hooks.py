@@ -12,17 +12,22 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from slurmkit import jobdir
+from slurmkit import jobdir, stopping
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
 from slurmkit.callbacks.contexts import CompletedContext, RunBeginContext, RunEndContext
 from slurmkit.callbacks.dispatch import fire
 from slurmkit.errors import SlurmkitError
+from slurmkit.runner.leader import STDERR_VARIABLE
 from slurmkit.runtime import JobContext, current_job_context
 
 log = logging.getLogger("slurmkit.callbacks")
 
 _BESIDES = ("JOB_DIR", "HOSTNAME", "CUDA_VISIBLE_DEVICES")
 """What `RunBeginContext.environment_snapshot` has besides SLURM*."""
+
+
+NOTICE_PATIENCE = 1.0
+"""Seconds that a rank which was sent SIGTERM waits for Slurm's notice, before its end hooks."""
 
 
 class RunHooks:
@@ -32,6 +37,7 @@ class RunHooks:
         self.job_dir = job_dir
         self.job = job
         self.start_time = start_time
+        self.stderr_start = int(os.environ.get(STDERR_VARIABLE, "0"))
         wanted = {"all"} | ({"node"} if local_rank == 0 else set()) | ({"first"} if rank == 0 else set())
         self.callbacks = _load(job_dir, lambda entry: entry["run"] in wanted)
         # Before the function may change the environment.
@@ -58,6 +64,8 @@ class RunHooks:
                     {name: value for name, value in os.environ.items() if name.startswith("SLURM") or name in _BESIDES}
                 ),
                 start_time=self.start_time,
+                attempt=context.attempt,
+                restart_count=context.restart_count,
                 job_context=context,
             ),
         )
@@ -84,9 +92,23 @@ class RunHooks:
                 start_time=self.start_time,
                 end_time=outcome["end_time"],
                 duration=outcome["end_time"] - self.start_time,
+                attempt=context.attempt,
+                restart_count=context.restart_count,
+                cause=self._cause(context, outcome),
                 job_context=context,
             ),
         )
+
+    def _cause(self, context: JobContext, outcome: Mapping[str, Any]) -> str | None:
+        """Why Slurm ends the attempt. A rank of srun may hear of it a moment before srun has written it down."""
+        wants = outcome["status"] == "requeue"
+        if not (stopping.told or wants):
+            return None
+        from slurmkit.runner.ending import cause_of_end
+
+        patience = NOTICE_PATIENCE if context.step_id is not None and outcome["exit_code"] else 0.0
+        cause = cause_of_end(os.path.join(self.job_dir, jobdir.STDERR), context.job_id, self.stderr_start, patience)
+        return "REQUEUED" if cause is None and wants else cause
 
     def _fire(self, hook: str, ctx: object) -> None:
         fire(self.callbacks, hook, ctx, ExecutionLocus.RUNNER)
@@ -118,6 +140,9 @@ def completed(job_dir: str, event: Mapping[str, Any], start_time: float, traceba
             error_type=event["error_type"],
             error_message=event["error_message"],
             traceback=traceback,
+            attempt=event["attempt"],
+            restart_count=event["attempt"],
+            cause=event["cause"],
             job_context=context,
         ),
         ExecutionLocus.RUNNER,

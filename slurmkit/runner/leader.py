@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from slurmkit import jobdir
+from slurmkit import jobdir, stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ SRUN_HANDS_ON = (signal.SIGUSR1, signal.SIGUSR2)
 """What srun passes to its tasks. SIGTERM and SIGHUP make it kill them with SIGKILL at once (measured on 22.05.8), so that no end hook would
 run; when Slurm ends a job it sends SIGTERM to the tasks itself."""
 
+CALL_VARIABLE = "SLURMKIT_CALL"
+"""For the ranks: the attempt whose `slurmkit.checkpoints.write_call` is to be called."""
+
+
+STDERR_VARIABLE = "SLURMKIT_STDERR"
+"""For the ranks: how many bytes of the job's stderr are of earlier attempts."""
+
 
 def lead(job_dir: str) -> int:
     """Run the job; the batch script's exit code. Returns a second time, in the worker's own process, when the job has one task."""
@@ -35,12 +42,18 @@ def lead(job_dir: str) -> int:
     try:
         job = jobdir.read_job(job_dir)
         sys.path[:] = job["sys_path"] or sys.path
-        _remove_stale_results(job_dir)
+        world_size = task_count(os.environ)
+        written = _written()
+        _take_over(job_dir, world_size)
     except OSError as error:
         return fail(str(error))
-    world_size = task_count(os.environ)
+    os.environ[STDERR_VARIABLE] = str(written[jobdir.STDERR])
+    limit = job.get("max_requeues")
+    if limit is not None and attempt(os.environ) > limit:
+        return _refuse(job_dir, job, start_time, world_size, written, limit)
+    handed_on = handled(job)
     # From here on signals wait until somebody is there to be told, or, in the worker, able to take them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
+    signal.pthread_sigmask(signal.SIG_BLOCK, handed_on)
     if world_size == 1:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -50,24 +63,15 @@ def lead(job_dir: str) -> int:
 
             return worker.run(job_dir, job, rank=0, local_rank=0)
     else:
+        _find_out_deadline()
         pid = _start_srun(job_dir, world_size)
     if pid:
-        _hand_signals_on(pid, HANDED_ON if world_size == 1 else SRUN_HANDS_ON)
-    _journal(
-        job_dir,
-        {
-            "event": "started",
-            "time": start_time,
-            "job_id": os.environ.get("SLURM_JOB_ID"),
-            "attempt": attempt(os.environ),
-            "hostname": hostname(os.environ),
-            "world_size": world_size,
-        },
-    )
+        _hand_signals_on(pid, handed_on, handed_on if world_size == 1 else SRUN_HANDS_ON)
+    _journal(job_dir, _started(start_time, world_size, written))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else RUNNER_FAILED
-    for number in HANDED_ON:
+    for number in handed_on:
         signal.signal(number, do_nothing)
-    return _report(job_dir, job, start_time, world_size, code)
+    return _report(job_dir, job, start_time, world_size, code, written[jobdir.STDERR])
 
 
 def rank(job_dir: str) -> int:
@@ -80,6 +84,21 @@ def rank(job_dir: str) -> int:
     from slurmkit.runner import worker
 
     return worker.run(job_dir, job, rank=int(os.environ["SLURM_PROCID"]), local_rank=int(os.environ["SLURM_LOCALID"]))
+
+
+def warning_signal(job: Mapping[str, Any]) -> int | None:
+    """The signal that warns the task of its end: that of the option ``signal`` (``B:USR2@60``). None: there is none, or none to be heard."""
+    text = job.get("options", {}).get("signal", "")
+    name = text.rpartition(":")[2].partition("@")[0].upper()
+    number = int(name) if name.isdecimal() else signal.Signals.__members__.get(f"SIG{name.removeprefix('SIG')}", 0)
+    usable = number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM}
+    return int(number) if usable else None
+
+
+def handled(job: Mapping[str, Any]) -> tuple[int, ...]:
+    """`HANDED_ON`, and the warning signal."""
+    warning = warning_signal(job)
+    return HANDED_ON if warning is None or warning in HANDED_ON else (*HANDED_ON, warning)
 
 
 def task_count(env: Mapping[str, str]) -> int:
@@ -116,11 +135,57 @@ def fail(message: str) -> int:
     return RUNNER_FAILED
 
 
-def _remove_stale_results(job_dir: str) -> None:
-    """What an earlier attempt of a requeued job has left must not be taken for this one's."""
-    for name in os.listdir(job_dir):
-        if name.startswith(("result.", ".result.")):
+def _take_over(job_dir: str, world_size: int) -> None:
+    """What an earlier attempt of a requeued job has left must not be taken for this one's: but for the call that it goes on with."""
+    names = os.listdir(job_dir)
+    os.environ.pop(CALL_VARIABLE, None)
+    for name in names:
+        if name.startswith(("result.", ".result.", ".call.", ".checkpoint.")):
             os.unlink(os.path.join(job_dir, name))
+    if any(name.startswith("call.") for name in names):
+        from slurmkit import checkpoints
+
+        chosen = checkpoints.chosen_call(names, world_size)
+        if chosen is not None:
+            checkpoints.remove_calls(job_dir, names, chosen)
+            os.environ[CALL_VARIABLE] = str(chosen)
+
+
+def _written() -> dict[str, int]:
+    """How much earlier attempts have written to the job's stdout and stderr, in bytes."""
+    return {jobdir.STDOUT: os.fstat(1).st_size, jobdir.STDERR: os.fstat(2).st_size}
+
+
+def _started(start_time: float, world_size: int, written: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "event": "started",
+        "time": start_time,
+        "job_id": os.environ.get("SLURM_JOB_ID"),
+        "attempt": attempt(os.environ),
+        "hostname": hostname(os.environ),
+        "world_size": world_size,
+        "written": dict(written),
+    }
+
+
+def _refuse(
+    job_dir: str, job: Mapping[str, Any], start_time: float, world_size: int, written: Mapping[str, int], limit: int
+) -> int:
+    """The job was requeued more often than its task wants."""
+    number = attempt(os.environ)
+    _journal(job_dir, _started(start_time, world_size, written))
+    words = f"the job has been requeued {number} times, and max_requeues is {limit}"
+    return _complete(job_dir, job, start_time, RUNNER_FAILED, 0, _failure(words), None)
+
+
+def _find_out_deadline() -> None:
+    """Ask once for all ranks, where Slurm (before 23.02) does not tell in the environment; they find it as those of later releases do."""
+    if "SLURM_JOB_END_TIME" in os.environ or "SLURM_JOB_ID" not in os.environ:
+        return
+    from slurmkit.lifecycle import deadline
+
+    end = deadline(os.environ["SLURM_JOB_ID"], os.environ)
+    os.environ["SLURM_JOB_END_TIME"] = "" if end is None else str(int(end))
 
 
 def _start_srun(job_dir: str, world_size: int) -> int:
@@ -152,41 +217,73 @@ def deaf() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _hand_signals_on(pid: int, numbers: tuple[signal.Signals, ...]) -> None:
-    terminated = False
-
+def _hand_signals_on(pid: int, handled: tuple[int, ...], numbers: tuple[int, ...]) -> None:
     def hand_on(number: int, frame: object) -> None:
-        nonlocal terminated
         if number == signal.SIGTERM:
-            if terminated:
+            if stopping.told:
                 return
-            terminated = True
+            stopping.told = True
         try:
             os.kill(pid, number)
         except ProcessLookupError:
             return  # it has just ended, which is what the leader is waiting for
 
-    for number in HANDED_ON:
-        signal.signal(number, hand_on if number in numbers else do_nothing)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
+    def note(number: int, frame: object) -> None:
+        stopping.told = stopping.told or number == signal.SIGTERM
+
+    for number in handled:
+        signal.signal(number, hand_on if number in numbers else note)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
 
 
-def _report(job_dir: str, job: Mapping[str, Any], start_time: float, world_size: int, code: int) -> int:
-    """Every rank has ended: journal, completed hooks; the exit code of the batch script."""
+def _report(job_dir: str, job: Mapping[str, Any], start_time: float, world_size: int, code: int, stderr: int) -> int:
+    """Every rank has ended: have the job requeued if they want it; journal, completed hooks; the exit code of the batch script."""
     exit_code = code if code >= 0 else 128 - code
     failed_rank, failure = _first_failure(job_dir, world_size)
     if failure is None and failed_rank is not None:
-        failure = {"error_type": None, "error_message": _last_words(code, world_size), "traceback": None}
+        failure = _failure(_last_words(code, world_size))
         print(f"slurmkit: rank {failed_rank} left no result: {failure['error_message']}", file=sys.stderr, flush=True)
+    cause = None
+    if failed_rank is not None or stopping.told:
+        from slurmkit.runner import ending
+
+        job_id = os.environ.get("SLURM_JOB_ID", "")
+        cause = ending.cause_of_end(os.path.join(job_dir, jobdir.STDERR), job_id, stderr)
+        if cause is None and failure is not None and failure.get("status") == "requeue":
+            problem = ending.requeue(job_id, os.environ)
+            if problem is None:
+                cause = "REQUEUED"
+            else:
+                failure = _failure(f"the task asked to be requeued: {problem}", "Requeue")
+                exit_code = exit_code or 1
+                fail(str(failure["error_message"]))
+    return _complete(job_dir, job, start_time, exit_code, failed_rank, failure, cause)
+
+
+def _failure(message: str, error_type: str | None = None) -> dict[str, Any]:
+    return {"error_type": error_type, "error_message": message, "traceback": None}
+
+
+def _complete(
+    job_dir: str,
+    job: Mapping[str, Any],
+    start_time: float,
+    exit_code: int,
+    failed_rank: int | None,
+    failure: Mapping[str, Any] | None,
+    cause: str | None,
+) -> int:
+    state = "FAILED" if exit_code else "COMPLETED"
     completed = {
         "event": "completed",
         "time": job_time(os.environ),
         "attempt": attempt(os.environ),
-        "job_state": "FAILED" if exit_code else "COMPLETED",
+        "job_state": "REQUEUED" if cause == "REQUEUED" else state,
         "exit_code": f"{exit_code}:0",
         "failed_rank": failed_rank,
         "error_type": failure["error_type"] if failure else None,
         "error_message": failure["error_message"] if failure else None,
+        "cause": cause,
     }
     _journal(job_dir, completed)
     if job["callbacks"]:
@@ -201,7 +298,10 @@ def _report(job_dir: str, job: Mapping[str, Any], start_time: float, world_size:
 
 
 def _first_failure(job_dir: str, world_size: int) -> tuple[int | None, dict[str, Any] | None]:
-    """The rank whose failure is the job's, and the header of its result (None: it has left none)."""
+    """The rank whose end is the job's, and the header of its result (None: it has left none).
+
+    One that has failed comes before those that ask to be requeued, and these before those that were terminated.
+    """
     headers: dict[int, dict[str, Any]] = {}
     missing: list[int] = []
     mine = attempt(os.environ)
@@ -219,7 +319,9 @@ def _first_failure(job_dir: str, world_size: int) -> tuple[int | None, dict[str,
             headers[number] = header
     first = jobdir.first_failure(headers)
     # A rank that was terminated may have been so because another had died.
-    if first is None or (missing and headers[first]["error_type"] == "Terminated"):
+    if first is None or (
+        missing and (headers[first]["error_type"] == "Terminated" or headers[first]["status"] == "requeue")
+    ):
         return (missing[0] if missing else None), None
     return first, headers[first]
 

@@ -11,8 +11,17 @@ import pickle
 import signal
 import sys
 
-from slurmkit import jobdir
-from slurmkit.runner.leader import HANDED_ON, attempt, deaf, do_nothing, hostname, job_time
+from slurmkit import jobdir, stopping
+from slurmkit.runner.leader import (
+    CALL_VARIABLE,
+    attempt,
+    deaf,
+    do_nothing,
+    handled,
+    hostname,
+    job_time,
+    warning_signal,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,17 +38,43 @@ class Terminated(SystemExit):
     """SIGTERM, as an exception, so that ``finally`` and the end hook run. A SystemExit: event loops and pools let it pass."""
 
 
-class _Signals:
-    """Turns the first SIGTERM into `Terminated`, at once or, while hooks are called, after them."""
+class Warned(SystemExit):
+    """The warning signal, as an exception, for a `slurmkit.Checkpoint` that can be requeued."""
 
-    def __init__(self) -> None:
+
+class _Signals:
+    """Turns the first SIGTERM into `Terminated`, at once or, while hooks are called, after them; not in a function that asks `should_stop`.
+
+    The warning signal is there for who asks; it interrupts what `interrupts` by it, once.
+    """
+
+    def __init__(self, job: Mapping[str, Any]) -> None:
         self.deferring = False
         self.pending = False
+        self.interrupts = False
         self.pid = os.getpid()
+        self.warning = warning_signal(job)
+        self.handled = handled(job)
 
     def install(self) -> None:
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
+        if self.warning is not None:
+            signal.signal(self.warning, self._on_warning)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self.handled)
+
+    def _on_warning(self, number: int, frame: object) -> None:
+        if os.getpid() != self.pid:  # a process that the function has forked: it is not told, and lives on
+            return
+        stopping.told = True
+        if self.interrupts and not stopping.asked:
+            self.interrupts = False
+            raise Warned(0)
+
+    def expect(self) -> None:
+        """The function is one that the warning interrupts: now, if it has come already."""
+        if stopping.told:
+            raise Warned(0)
+        self.interrupts = True
 
     def _on_sigterm(self, number: int, frame: object) -> None:
         if os.getpid() != self.pid:  # a process that the function has forked, and that a pool ends: it just dies
@@ -49,7 +84,9 @@ class _Signals:
         # Slurm signals all processes of the job, and the leader hands its own signal on: this is one and the same.
         signal.signal(signal.SIGTERM, do_nothing)
         self.pending = True
-        if not self.deferring:
+        self.interrupts = False
+        stopping.told = True
+        if not self.deferring and not stopping.asked:
             raise Terminated(TERMINATED)
 
     def defer(self) -> None:
@@ -62,6 +99,7 @@ class _Signals:
 
     def ignore(self) -> None:
         """The function has ended: its result is written, whatever comes. What the function has set up itself stays."""
+        self.interrupts = False
         for number, ours in ((signal.SIGTERM, self._on_sigterm), (signal.SIGINT, signal.default_int_handler)):
             if signal.getsignal(number) == ours:
                 signal.signal(number, do_nothing)
@@ -72,10 +110,12 @@ def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int) -> 
     start_time = job_time(os.environ)
     pid = os.getpid()
     # Now: the function may change the environment.
-    place = {"hostname": hostname(os.environ), "attempt": attempt(os.environ)}
-    signals = _Signals()
+    mine = attempt(os.environ)
+    place = {"hostname": hostname(os.environ), "attempt": mine}
+    signals = _Signals(job)
     hooks: RunHooks | None = None
     value: Any = None
+    call: _Call | None = None
     outcome: dict[str, Any]
     try:
         try:
@@ -87,17 +127,14 @@ def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int) -> 
                 hooks = RunHooks(job_dir, job, start_time, rank, local_rank)
                 hooks.begin()
                 signals.resume()
-            function = _load(job_dir, jobdir.FUNCTION)
-            args, kwargs = _load(job_dir, jobdir.ARGS), _load(job_dir, jobdir.KWARGS)
-            if job["inject"]:
-                from slurmkit.runtime import current_job_context
-
-                kwargs.update(dict.fromkeys(job["inject"], current_job_context()))
-            value = function(*args, **kwargs)
+            call = _Call(job_dir, job, rank, mine)
+            if call.is_checkpoint and call.may_go_on:
+                signals.expect()
+            value = call()
         finally:
             signals.ignore()
     except BaseException as error:  # noqa: BLE001  (the job's end, whatever it is, is what has to be reported)
-        outcome = _outcome_of(error)
+        outcome, error = _how_to_go_on(call, error)
         _tell(rank, outcome, error)
     else:
         outcome = _outcome("ok", 0)
@@ -114,9 +151,86 @@ def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int) -> 
     return int(outcome["exit_code"])
 
 
+class _Call:
+    """What this attempt calls: what the job was submitted with, or what an earlier attempt has left to go on with."""
+
+    def __init__(self, job_dir: str, job: Mapping[str, Any], rank: int, attempt: int) -> None:
+        self.job_dir, self.rank, self.attempt = job_dir, rank, attempt
+        self.limit: int | None = job.get("max_requeues")
+        left = os.environ.get(CALL_VARIABLE)
+        if left is None:
+            self.function = _load(job_dir, jobdir.FUNCTION)
+            self.args, self.kwargs = _load(job_dir, jobdir.ARGS), _load(job_dir, jobdir.KWARGS)
+        else:
+            from slurmkit import checkpoints
+
+            parts = checkpoints.read_call(job_dir, rank, int(left))
+            written = parts["function"]
+            self.function = _load(job_dir, jobdir.FUNCTION) if written is None else pickle.loads(written)
+            self.args, self.kwargs = (pickle.loads(parts[name] or b"") for name in ("args", "kwargs"))
+        self.injected: dict[str, Any] = {}
+        if job["inject"]:
+            from slurmkit.runtime import current_job_context
+
+            self.injected = dict.fromkeys(job["inject"], current_job_context())
+        self.is_checkpoint = hasattr(type(self.function), "checkpoint")
+
+    def __call__(self) -> Any:
+        return self.function(*self.args, **{**self.kwargs, **self.injected})
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the task may have the job started again."""
+        return self.limit is not None and self.attempt < self.limit
+
+    def checkpoint(self) -> Any:
+        return self.function.checkpoint(*self.args, **{**self.kwargs, **self.injected})
+
+    def leave(self, requeue: Any) -> None:
+        """Write what the next attempt calls. Raises `NotPicklable`, `JobDirectoryError`."""
+        from slurmkit import checkpoints, serialize
+
+        same = not requeue.args and not requeue.kwargs
+        args, kwargs = serialize.dump_arguments(*((self.args, self.kwargs) if same else (requeue.args, requeue.kwargs)))
+        function = serialize.dump_function(self.function) if self.is_checkpoint else None
+        checkpoints.write_call(self.job_dir, self.rank, self.attempt, function, args, kwargs)
+
+
 def _load(job_dir: str, name: str) -> Any:
     with jobdir.open_trusted(os.path.join(job_dir, name)) as file:
         return pickle.load(file)
+
+
+def _how_to_go_on(call: _Call | None, error: BaseException) -> tuple[dict[str, Any], BaseException]:
+    """The outcome of a function that has raised `error`, once what the next attempt needs is written; and the error to be told."""
+    interrupted = isinstance(error, Terminated | Warned)
+    lifecycle = sys.modules.get("slurmkit.lifecycle")
+    asks = lifecycle is not None and isinstance(error, lifecycle.Requeue)
+    if call is None or not (asks or (interrupted and call.is_checkpoint)):
+        return _outcome_of(error), error
+    from slurmkit.lifecycle import Requeue
+
+    try:
+        wanted = error if asks else call.checkpoint()
+        if not isinstance(wanted, Requeue):
+            raise TypeError(f"checkpoint() returned {wanted!r}; valid: a slurmkit.Requeue")
+        call.leave(wanted)
+    except BaseException as second:  # noqa: BLE001  (the user's own checkpoint(), or what cannot be pickled)
+        return _outcome_of(second), second
+    if call.may_go_on:
+        code = TERMINATED if isinstance(error, Terminated) else 0
+        message = "the task asked to be requeued"
+        return _outcome(
+            "requeue", code, error_type="Requeue", error_message=message, traceback=_traceback(error)
+        ), wanted
+    if interrupted:
+        return _outcome_of(error), error
+    if call.limit is None:
+        reason = "max_requeues is not set: say how often with @task(max_requeues=N)"
+    else:
+        reason = f"this was attempt {call.attempt}, and max_requeues is {call.limit}"
+    outcome = _outcome_of(error)
+    return outcome | {"error": None, "error_message": f"the task asked to be requeued, but {reason}"}, error
 
 
 def _outcome(status: str, exit_code: int, **error: Any) -> dict[str, Any]:
@@ -178,7 +292,9 @@ def _traceback(error: BaseException) -> str:
 
 def _tell(rank: int, outcome: Mapping[str, Any], error: BaseException) -> None:
     """What Python itself would print of the exception, on the job's stderr; in one write, since all ranks share it."""
-    if isinstance(error, Terminated):
+    if outcome["status"] == "requeue":
+        text = f"slurmkit: rank {rank} on {hostname(os.environ)} asked to be requeued\n"
+    elif isinstance(error, Terminated):
         text = f"slurmkit: rank {rank} on {hostname(os.environ)} was sent SIGTERM\n"
     elif isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
