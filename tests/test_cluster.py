@@ -74,6 +74,7 @@ def test_the_job_directory(cluster: Cluster, slurm: StubSlurm, root: Path) -> No
         "time": "5",
         "nodes": "2",
         "comment": token,
+        "open_mode": "append",
         "output": str(job.job_dir / "stdout"),
         "error": str(job.job_dir / "stderr"),
     }
@@ -88,6 +89,7 @@ def test_the_job_directory(cluster: Cluster, slurm: StubSlurm, root: Path) -> No
         "module": __name__,
         "function": "train",
         "inject": ["job"],
+        "max_requeues": None,
         "options": options,
         "after": [],
         "packaging": "inherit",
