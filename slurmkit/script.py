@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Mapping
 from typing import Literal
 
 from slurmkit.errors import PackagingError
 from slurmkit.packaging.base import PackagingResult
+from slurmkit.runner.leader import warning_signal
 from slurmkit.slurm.options import render_directives
 
 __all__ = ["render"]
@@ -30,6 +32,7 @@ def render(*, options: Mapping[str, str | Literal[True]], job_dir: str, packagin
     lines = [
         "#!/bin/sh",
         *render_directives(options),
+        *_deaf_to_warning(options),
         f"export JOB_DIR={shlex.quote(job_dir)}",
         *packaging.setup,
         # By its file, not with -m: slurmkit need not be on this interpreter's path (a checkout, PYTHONPATH). -P keeps the
@@ -37,6 +40,15 @@ def render(*, options: Mapping[str, str | Literal[True]], job_dir: str, packagin
         f'exec {shlex.quote(packaging.python)} -P {shlex.quote(packaging.runner)} "$JOB_DIR"',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _deaf_to_warning(options: Mapping[str, str | Literal[True]]) -> list[str]:
+    """A job with a short limit is warned as soon as it starts, when nothing in it can take the signal yet: it would end it."""
+    number = warning_signal({"options": options})
+    if number is None:
+        return []
+    known = number in {member.value for member in signal.Signals}
+    return [f"trap '' {signal.Signals(number).name.removeprefix('SIG') if known else number}"]
 
 
 def _check(what: str, text: str) -> None:

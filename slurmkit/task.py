@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 
 from slurmkit.callbacks.base import BaseCallback
 from slurmkit.dependencies import Dependency, When, combined, dependencies
+from slurmkit.errors import OptionError
 
 if TYPE_CHECKING:
     from slurmkit.job import Job

@@ -17,9 +17,11 @@ from runner_jobs import SECONDS, batch_environment, install_srun, make_job
 from slurmkit import Checkpoint, JobContext, JobEnvironmentError, OptionError, Requeue, checkpoints, jobdir, task
 from slurmkit.lifecycle import deadline
 from slurmkit.outcome import part_of_output
+from slurmkit.packaging.inherit import Inherit
 from slurmkit.prepare import with_defaults
 from slurmkit.runner import leader
 from slurmkit.runner.ending import cause_in, requeue
+from slurmkit.script import render
 
 SCONTROL = """\
 #!/bin/sh
@@ -171,6 +173,16 @@ def test_a_function_that_does_not_ask_lives_on_when_it_is_warned(runs: Any, tmp_
 )
 def test_the_warning_signal_is_that_of_the_option(option: str, number: int | None) -> None:
     assert leader.warning_signal({"options": {"signal": option}}) == number
+
+
+def test_a_script_that_is_warned_before_python_has_started_lives_on(runs: Any, tmp_path: Path) -> None:
+    def text(**options: Any) -> str:
+        return render(options=options, job_dir="/j", packaging=Inherit().package(task(wait_for_ever)))
+
+    assert "\ntrap '' USR2\n" in text(signal="B:USR2@60")
+    assert "\ntrap '' 35\n" in text(signal="35@60")
+    assert "trap" not in text(signal="B:TERM@60")
+    assert "trap" not in text(time="5")
 
 
 # The end that is known before

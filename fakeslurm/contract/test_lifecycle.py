@@ -135,14 +135,17 @@ def test_every_rank_is_told_of_preemption(slurm: SlurmUnderTest, tmp_path: Path,
     assert completed == [("runner", 0, "PREEMPTED"), ("runner", 1, None), ("client", 1, None)]
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+WARNING = "B:USR2@10"
+"""Sent 20 to 50 s after the start of a job with one minute, by a scan every 30 s; what is left then are 10 s or more."""
+
+
 def test_the_warning_before_the_time_limit_reaches_every_rank(
-    slurm: SlurmUnderTest, slurm_cluster: Cluster, tmp_path: Path, ranks: int
+    slurm: SlurmUnderTest, slurm_cluster: Cluster, tmp_path: Path
 ) -> None:
     """The task asks to be requeued before Slurm ends it."""
-    options: dict[str, Any] = {"time": 1, "ntasks": ranks, "max_requeues": 1}
+    options: dict[str, Any] = {"time": 1, "ntasks": 3, "max_requeues": 1, "signal": WARNING}
     job = slurm_cluster.submit(sail.with_options(**options), str(tmp_path / "log"), [])
-    assert job.results(timeout=SECONDS) == [["port 0", "port 1"]] * ranks
+    assert job.results(timeout=SECONDS + 60) == [["port 0", "port 1"]] * 3
     assert job.status()["Restarts"] == "1"
     assert "asked to be requeued" in job.stderr(0)
     assert "DUE TO TIME LIMIT" not in job.stderr()
@@ -152,7 +155,7 @@ def test_a_checkpoint_is_interrupted_by_the_warning(
     slurm: SlurmUnderTest, slurm_cluster: Cluster, tmp_path: Path
 ) -> None:
     gate, log = str(tmp_path / "gate"), str(tmp_path / "log")
-    job = slurm_cluster.submit(task(time=1, max_requeues=1)(Counter()), log, gate)
+    job = slurm_cluster.submit(task(time=1, max_requeues=1, signal=WARNING)(Counter()), log, gate)
     wait_for(f"{log}.0 at 0")
     until(lambda: "asked to be requeued" in job.stderr(), what="the warning", timeout=SECONDS)
     slurm.wait(job.job_id, ["PENDING"])

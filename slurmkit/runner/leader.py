@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+RANKS_START = 10
+"""Seconds after the start of srun for which a warning is kept back from the ranks: it would end one that does not handle it yet."""
+
 RUNNER_FAILED = 70
 """Exit code when the runner itself cannot do its work: no job directory, no srun. (EX_SOFTWARE of sysexits.h)"""
 
@@ -64,11 +67,13 @@ def lead(job_dir: str) -> int:
             return worker.run(job_dir, job, rank=0, local_rank=0)
     else:
         _find_out_deadline()
-        pid = _start_srun(job_dir, world_size)
+        pid = _start_srun(job_dir, world_size, handed_on)
     if pid:
-        _hand_signals_on(pid, handed_on, handed_on if world_size == 1 else SRUN_HANDS_ON)
+        ready = time.monotonic() + (0 if world_size == 1 else RANKS_START)
+        _hand_signals_on(pid, handed_on, handed_on if world_size == 1 else SRUN_HANDS_ON, warning_signal(job), ready)
     _journal(job_dir, _started(start_time, world_size, written))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else RUNNER_FAILED
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number in handed_on:
         signal.signal(number, do_nothing)
     return _report(job_dir, job, start_time, world_size, code, written[jobdir.STDERR])
@@ -188,7 +193,7 @@ def _find_out_deadline() -> None:
     os.environ["SLURM_JOB_END_TIME"] = "" if end is None else str(int(end))
 
 
-def _start_srun(job_dir: str, world_size: int) -> int:
+def _start_srun(job_dir: str, world_size: int, handled: tuple[int, ...]) -> int:
     """srun's process id, 0 when it cannot be started."""
     command = ["srun", "--export=ALL"]
     # Since 22.05 srun does not take this from the job by itself (srun.1, --cpus-per-task).
@@ -198,8 +203,8 @@ def _start_srun(job_dir: str, world_size: int) -> int:
         command.append(f"--ntasks={world_size}")
     program = os.path.join(os.path.dirname(__file__), "__main__.py")
     command += [sys.executable, "-P", program, "--rank", job_dir]
-    # Python ignores these two for itself; what it starts shall not.
-    defaults = (signal.SIGPIPE, signal.SIGXFSZ)
+    # Python ignores these two for itself, and the batch script the warning; what it starts shall not.
+    defaults = (signal.SIGPIPE, signal.SIGXFSZ, *handled)
     try:
         return os.posix_spawnp("srun", command, os.environ, setsigmask=(), setsigdef=defaults)
     except OSError as error:
@@ -217,12 +222,21 @@ def deaf() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _hand_signals_on(pid: int, handled: tuple[int, ...], numbers: tuple[int, ...]) -> None:
+def _hand_signals_on(
+    pid: int, handled: tuple[int, ...], numbers: tuple[int, ...], warning: int | None, ready: float
+) -> None:
+    """Send the process `pid` what of `numbers` comes here, `warning` not before `ready` (of the monotonic clock)."""
+
     def hand_on(number: int, frame: object) -> None:
         if number == signal.SIGTERM:
             if stopping.told:
                 return
             stopping.told = True
+        left = ready - time.monotonic()
+        if number == warning and left > 0:
+            signal.signal(signal.SIGALRM, lambda _, frame: hand_on(number, frame))
+            signal.setitimer(signal.ITIMER_REAL, left + 0.01)
+            return
         try:
             os.kill(pid, number)
         except ProcessLookupError:
