@@ -57,10 +57,10 @@ def deadline(job_id: str, environment: Mapping[str, str]) -> float | None:
     Slurm 23.02 and later say it in the environment. Earlier ones are asked, by one ``scontrol show job`` per process; the runner of a job
     with several ranks does that for all of them.
     """
-    text = environment.get("SLURM_JOB_END_TIME", "")
-    if text.isdecimal():
+    text = environment.get("SLURM_JOB_END_TIME")
+    if text is not None:  # empty: the runner has asked for all ranks, and there is none
         start = environment.get("SLURM_JOB_START_TIME", "")
-        return _unless_unlimited(float(start) if start.isdecimal() else None, float(text))
+        return _unless_unlimited(float(start) if start.isdecimal() else None, float(text)) if text.isdecimal() else None
     if environment.get("SLURM_JOB_ID") != os.environ.get("SLURM_JOB_ID") or "SLURM_JOB_ID" not in environment:
         return None  # of another process, or of no job at all
     return _asked(job_id)

@@ -207,6 +207,25 @@ def test_without_a_limit_there_is_no_deadline() -> None:
     assert deadline("1", {**env, "SLURM_JOB_END_TIME": "1060"}) == 1060.0
 
 
+def deadlines(*, job: JobContext) -> list[float | None]:
+    return [job.deadline, job.deadline]
+
+
+@pytest.mark.parametrize(("end", "expected"), [("2030-01-01T00:00:00", 1.0), ("Unknown", None)])
+@pytest.mark.parametrize("layout", [(1,), (2, 1)])
+def test_a_release_that_does_not_tell_is_asked_once_per_job(
+    runs: Any, layout: tuple[int, ...], end: str, expected: float | None
+) -> None:
+    job = runs(deadlines, layout=layout)
+    del job.env["SLURM_JOB_END_TIME"]
+    job.env["STATE"] = f"RUNNING StartTime=2029-12-31T23:00:00 EndTime={end}"
+    assert job.run() == 0
+    found = [deadline for rank in range(sum(layout)) for deadline in job.value(rank)]
+    assert {one is None for one in found} == {expected is None}
+    assert len(set(found)) == 1
+    assert job.asked == ASKED[:1]
+
+
 # Requeue
 
 
