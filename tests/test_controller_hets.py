@@ -70,17 +70,17 @@ def test_ids_and_priorities() -> None:
     [
         (("-w n2", "-w n[1-2]"), {}, "Invalid node name specified"),
         (("", ""), {"array": "1-3"}, "Invalid job array specification"),
-        (("", ""), {"licenses": "matlab"}, "licenses of a heterogeneous job"),
-        (("", "-O"), {}, "--overcommit of a heterogeneous job"),
-        (("", ""), {"dependency": "singleton"}, "--dependency=singleton of a heterogeneous job"),
-        (("", "-k"), {}, "--no-kill of a heterogeneous job"),
-        (("", "-p debug,two"), {}, "several partitions of a heterogeneous job"),
-        (("-t 1", "-t 2"), {}, "components of a heterogeneous job with different time limits"),
+        (("", ""), {"licenses": "matlab"}, "support licenses of a heterogeneous job"),
+        (("", "-O"), {}, "support --overcommit of a heterogeneous job"),
+        (("", ""), {"dependency": "singleton"}, "support --dependency=singleton of a heterogeneous job"),
+        (("", "-k"), {}, "support --no-kill of a heterogeneous job"),
+        (("", "-p debug,two"), {}, "support several partitions of a heterogeneous job"),
+        (("-t 1", "-t 2"), {}, "support components of a heterogeneous job with different time limits"),
     ],
 )
 def test_what_is_refused_leaves_nothing(components: tuple[str, ...], more: dict[str, Any], words: str) -> None:
     controller = cluster(partitions=PARTITIONS, licenses={"matlab": 1})
-    with pytest.raises(SlurmError, match=words):
+    with pytest.raises(SlurmError, match=f"{words}$"):
         submit_het(controller, *components, **more)
     assert controller.jobs == {}
 
@@ -199,7 +199,7 @@ def test_cancelling_one_component() -> None:
     with pytest.raises(SlurmError, match=r"^Operation not permitted on individual component of heterogeneous job$"):
         controller.cancel(waiting[1].job_id, NOW, uid=0)
     jobs = submit_het(controller, "", "-n2")
-    with pytest.raises(SlurmError, match="--batch with a component of a heterogeneous job"):
+    with pytest.raises(SlurmError, match=r"support --batch with a component of a heterogeneous job$"):
         controller.cancel(jobs[1].job_id, NOW, uid=0, scope="batch")
     controller.cancel(jobs[1].job_id, NOW + 1, uid=0)
     assert [job.state for job in jobs] == ["RUNNING", "CANCELLED"]
@@ -240,14 +240,14 @@ def test_a_job_of_which_a_component_is_over_is_not_requeued() -> None:
     controller.cancel(2, NOW + 1, uid=0)
     controller.processes_gone(2, NOW + 1)
     assert not controller.may_requeue(1)
-    with pytest.raises(SlurmError, match="requeueing a heterogeneous job of which a component is over"):
+    with pytest.raises(SlurmError, match=r"support requeueing a heterogeneous job of which a component is over$"):
         controller.requeue(1, NOW + 6, uid=0)
 
 
 def test_updates_are_refused() -> None:
     controller = cluster()
     submit_het(controller, "", "-n2")
-    with pytest.raises(SlurmError, match="scontrol update of a heterogeneous job"):
+    with pytest.raises(SlurmError, match=r"support scontrol update of a heterogeneous job$"):
         controller.update_job(1, JobUpdate(name="x"), NOW, uid=0)
 
 

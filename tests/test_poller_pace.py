@@ -30,6 +30,15 @@ class Clock:
     def __init__(self) -> None:
         self.now = NOW
         self.events: list[tuple[float, Callable[[], object]]] = []
+        self.made: list[object] = []
+
+    def condition(self) -> threading.Condition:
+        self.made.append("condition")
+        return threading.Condition()
+
+    def thread(self, target: Callable[[], object], *, name: str, background: bool) -> threading.Thread:
+        self.made.append((name, background))
+        return threading.Thread(target=target, name=name, daemon=True)
 
     def time(self) -> float:
         return self.now + 1e9
@@ -117,6 +126,11 @@ def test_what_the_context_says() -> None:
     (context,) = case.hears[0].contexts
     assert (context.job_id, context.job, context.timestamp) == ("7", case.poller._job, NOW + 1e9)
     assert (context.status["JobState"], context.previous_state, context.is_terminal) == ("COMPLETED", None, True)
+
+
+def test_the_clock_makes_what_a_poller_waits_with() -> None:
+    """A virtual one has to know of it; nobody waits for what a poller does."""
+    assert Case({0: "COMPLETED"}, 2.0).clock.made == ["condition", ("slurmkit-poller-7", True)]
 
 
 def test_the_first_question_waits_for_the_next_common_round() -> None:
@@ -242,6 +256,35 @@ def test_a_follower_comes_back_when_the_first_is_due() -> None:
     follow(clock, first, second)
     assert first.moments == [0.0, 5.0, 7.0]
     assert second.moments == [0.0, 5.0, 7.0]
+
+
+def test_the_clock_makes_what_a_follower_waits_with() -> None:
+    clock = Clock()
+    follow(clock, Followed(clock, None))
+    assert clock.made == ["condition", ("slurmkit-follower", False)]
+
+
+def test_a_follower_that_is_closed_is_waited_for() -> None:
+    clock = Clock()
+    inside, leave = threading.Event(), threading.Event()
+
+    class Holds(Followed):
+        def advance(self) -> float | None:
+            inside.set()
+            assert leave.wait(60)
+            return super().advance()
+
+    watch: Any = Holds(clock, 1.0)
+    follower = Follower(clock)
+    follower.follow(watch)
+    assert inside.wait(60)
+    follower.close(0.01)
+    thread = follower._thread
+    assert thread is not None
+    assert thread.is_alive(), "left to the callback that keeps it"
+    leave.set()
+    follower.close(60)
+    assert not thread.is_alive()
 
 
 def test_a_follower_looks_at_many_a_little_later() -> None:

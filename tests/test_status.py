@@ -460,6 +460,56 @@ def test_what_is_said_of_a_scheduler_that_fails(caplog: pytest.LogCaptureFixture
     assert status.retry_at == clock.now + 1.0, "failures are forgotten with the first answer"
 
 
+def test_a_reused_id_is_not_shown() -> None:
+    class Labelled(Slurm):
+        def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
+            return {one: row("RUNNING", comment="tok") for one in job_ids}
+
+    clock = ManualClock()
+    status = StatusService(Labelled({}), clock, uniform=lambda low, high: 1.0)
+    for job_id, token in (("1", "tok"), ("2", "other")):
+        status.track(job_id, token=token, created=0.0, listener=lambda snapshot: None, journal=lambda: None)
+    assert set(status.snapshot(["1", "2"], max_age=0)) == {"1"}
+
+
+def test_a_record_from_before_the_submission_is_of_another_job() -> None:
+    status = StatusService(Slurm({}, booked={"1": "FAILED"}), ManualClock(), uniform=lambda low, high: 1.0)
+    status.track("1", token="", created=1e10, listener=lambda snapshot: None, journal=lambda: None)
+    assert status.snapshot(["1"], max_age=0) == {}
+
+
+def test_the_rules_that_are_given_hold() -> None:
+    slurm = Slurm({}, booked={})
+    clock = ManualClock()
+    status = StatusService(slurm, clock, uniform=lambda low, high: 1.0, rules=Rules(grace=2.0))
+    status.track("1", token="", created=0.0, listener=lambda snapshot: None, journal=lambda: None)
+    for _ in range(3):
+        status.snapshot(["1"], max_age=0)
+        clock.now += 1.0
+    assert status.snapshot(["1"], max_age=0)["1"].state == LOST
+
+
+def test_who_is_not_tracked_is_in_nobodys_way() -> None:
+    slurm = Slurm({"1": "RUNNING"})
+    status = service(slurm, "1")
+    status.forget("unknown")
+    assert set(status.snapshot(["unknown", "1"], max_age=0)) == {"1"}
+
+
+def test_each_change_is_told() -> None:
+    slurm = Slurm({"1": "RUNNING", "2": "PENDING"})
+    clock = ManualClock()
+    told: list[tuple[str, str]] = []
+    status = service(
+        slurm, "0", "1", "2", clock=clock, listener=lambda snapshot: told.append((snapshot.job_id, snapshot.state))
+    )
+    status.snapshot(["1"], max_age=0)
+    clock.now += 1.0
+    slurm.states["2"] = "RUNNING"
+    status.snapshot(["1"], max_age=0)
+    assert told == [("1", "RUNNING"), ("2", "PENDING"), ("2", "RUNNING")]
+
+
 def test_a_failing_sacct_does_not_stop_squeue() -> None:
     slurm = Slurm({"1": "RUNNING"}, booked={})
     slurm.accounting_failure = SchedulerError("sacct failed")

@@ -23,7 +23,7 @@ def ran(slurm: SlurmUnderTest, *options: str) -> str:
 
 
 # Held, and waiting for its time: Slurm has looked where it could run. Both on 22.05 and 24.11; the last two on 24.11 where it differs.
-_WAITING = [
+WAITING = [
     ("-N1-3", "1-3 1 1", "3-3 1 1"),
     ("-N2-3", "2-3 1 2", "3-3 1 2"),
     ("-N1-5", "1-5 1 1", "4-5 1 1"),
@@ -58,9 +58,23 @@ _WAITING = [
     ("-B 2", "1 2 2", "1 2 2", "1-1 2 2", "1 2 2"),
     ("-w n[1-2] -N0", "2 2 2", None, "0 0 0", None),
 ]
+OFFERED = [
+    ("-w n[1-2] -N1", None, "n1 1 1 1"),
+    ("-w n3,n1 -N1", None, "n1 1 1 1"),
+    ("-w n4,n2 -n1", "n2 1 1 1", "n2 1 1 1"),
+    ("-w n4,n1,n3 -n2", "n[1,3] 2 2 2", "n[3-4] 2 2 2"),
+    ("-w n[3-4],n1 -N2", None, "n[3-4] 2 2 2"),
+    ("-w n[1-3] -n5 -N2", None, "n[1-2] 2 5 5"),
+    ("-w n[1-2] -N1-3", "n[1-3] 3 3 3", "n[1-2] 2 2 2"),
+    ("-w n[1-2] -N2-3", "n[1-3] 3 3 3", "n[1-3] 3 3 3"),
+    ("-w n[1-3] -N1-2 --use-min-nodes", None, "n1 1 1 1"),
+    ("-w n[1-2] -N1-3 --use-min-nodes", "n[1-2] 2 2 2", "n1 1 1 1"),
+    ("-w n[1-3] -N1-2 --exclusive", None, "n[1-2] 2 8 2"),
+]
+"""Options with more nodes than needed, and what 22.05 (None: refused by the command) and 24.11 make of them."""
 
 
-@pytest.mark.parametrize(("options", "expected"), [(one[0], one[1:]) for one in _WAITING])
+@pytest.mark.parametrize(("options", "expected"), [(one[0], one[1:]) for one in WAITING])
 def test_waiting(slurm: SlurmUnderTest, options: str, expected: tuple[str | None, ...]) -> None:
     held, looked_at = expected[-2:] if slurm.at_least("24.11") else expected[:2]
     job_id = slurm.sbatch("true", "--hold", *options.split())
@@ -96,22 +110,7 @@ def test_tasks_of_a_job_that_ran(slurm: SlurmUnderTest, options: str, expected: 
     assert ran(slurm, *options.split()) == expected
 
 
-@pytest.mark.parametrize(
-    ("options", "before", "now"),
-    [
-        ("-w n[1-2] -N1", None, "n1 1 1 1"),
-        ("-w n3,n1 -N1", None, "n1 1 1 1"),
-        ("-w n4,n2 -n1", "n2 1 1 1", "n2 1 1 1"),
-        ("-w n4,n1,n3 -n2", "n[1,3] 2 2 2", "n[3-4] 2 2 2"),
-        ("-w n[3-4],n1 -N2", None, "n[3-4] 2 2 2"),
-        ("-w n[1-3] -n5 -N2", None, "n[1-2] 2 5 5"),
-        ("-w n[1-2] -N1-3", "n[1-3] 3 3 3", "n[1-2] 2 2 2"),
-        ("-w n[1-2] -N2-3", "n[1-3] 3 3 3", "n[1-3] 3 3 3"),
-        ("-w n[1-3] -N1-2 --use-min-nodes", None, "n1 1 1 1"),
-        ("-w n[1-2] -N1-3 --use-min-nodes", "n[1-2] 2 2 2", "n1 1 1 1"),
-        ("-w n[1-3] -N1-2 --exclusive", None, "n[1-2] 2 8 2"),
-    ],
-)
+@pytest.mark.parametrize(("options", "before", "now"), OFFERED)
 def test_nodelist_of_more_nodes_than_nodes(slurm: SlurmUnderTest, options: str, before: str | None, now: str) -> None:
     """On 24.11 one chooses among them; before that the list had to fit in."""
     if before is None and not slurm.at_least("24.11"):
