@@ -188,3 +188,14 @@ def test_who_is_chosen_last_first() -> None:
 def test_what_is_refused(line: str, expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         configured([line])
+
+
+def test_whose_partition_is_never_preempted() -> None:
+    partitions = [
+        *(Partition("low", default=True), Partition("mid", priority_tier=2, preempt_mode="OFF")),
+        Partition("high", priority_tier=3),
+    ]
+    controller = cluster(partitions=partitions, preempts=True, preempt_mode="CANCEL")
+    mid, low = submit(controller, "-p mid -N2 --exclusive"), submit(controller, "-N2 --exclusive")
+    high = submit(controller, "-p high -N2 --exclusive")
+    assert (mid.state, low.state, high.reason) == ("RUNNING", "PREEMPTED", "Resources")

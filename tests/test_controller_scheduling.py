@@ -510,3 +510,45 @@ def test_timers(operations: list[tuple[str, int, float]]) -> None:
 )
 def test_next_scan(time: float, period: float, expected: float) -> None:
     assert next_scan(1000 + time, 1000, period) == 1000 + expected
+
+
+def test_timers_of_which_most_were_cleared() -> None:
+    timers = Timers()
+    for job_id in range(1000):
+        timers.set("kill", job_id, 1000.0 - job_id)
+    for job_id in range(1000):
+        if job_id % 10:
+            timers.clear("kill", job_id)
+        assert timers.next() == (1.0 if job_id < 999 else 10.0)
+    assert [timers.pop_due(5000.0) for _ in range(100)] == [("kill", job_id) for job_id in range(990, -1, -10)]
+    assert timers.pop_due(5000.0) is None
+
+
+def test_a_queue_that_most_have_left() -> None:
+    queue = Queue()
+    for job_id in range(1000):
+        queue.add(job_id, job_id % 7, (0, job_id))
+    for job_id in range(1000):
+        if job_id % 10:
+            queue.remove(job_id)
+    left = [job_id for _, _, job_id in queue]
+    assert left == sorted(range(0, 1000, 10), key=lambda one: (-(one % 7), one))
+    assert queue.head == left[0]
+
+
+# Memory
+
+
+def test_memory_is_compared_and_consumed() -> None:
+    nodes = [Node("n1", real_memory=1000), Node("n2", real_memory=2000)]
+    for consumed in (False, True):
+        controller = cluster(nodes=nodes, memory_is_consumed=consumed)
+        assert submit(controller, "--mem=1000").nodes == ("n1",)
+        assert submit(controller, "--mem=1001").nodes == ("n2",)
+        assert submit(controller, "--mem-per-cpu=1000").nodes == (() if consumed else ("n1",))
+
+
+def test_all_of_a_nodes_memory() -> None:
+    controller = cluster(memory_is_consumed=True)
+    assert [submit(controller, "--mem=0").nodes for _ in range(2)] == [("n1",), ("n2",)]
+    assert submit(controller, "-w n1").reason == "Resources"

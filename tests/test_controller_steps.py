@@ -146,3 +146,18 @@ def test_a_step_starts_when_its_tasks_do() -> None:
     made = step(controller, ntasks=1)
     controller.step_started(1, 0, NOW + 0.5)
     assert made.start_time == NOW + 0.5
+
+
+@pytest.mark.parametrize(("version", "expected"), [("22.05", ["n1", "n1", "n1"]), ("24.11", ["n1", "n2", "n3"])])
+def test_where_the_next_small_step_goes(version: str, expected: list[str]) -> None:
+    """Since 24.11 they go round, but for --exclude."""
+    controller = cluster(version=version)
+    submit(controller, "-N3")
+
+    def node(**more: Any) -> str:
+        one = step(controller, ntasks=1, min_nodes=1, max_nodes=1, **more)
+        controller.step_ended(1, one.step_id, [0], NOW)
+        return str(one.nodes[0])
+
+    assert [node() for _ in range(3)] == expected
+    assert (node(relative=1), node(exclude="n1")) == ("n2", "n2")

@@ -335,3 +335,17 @@ def test_a_partition_names_its_nodes_one_by_one() -> None:
 def test_nodes_are_checked(arguments: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="must be"):
         Node(*arguments)
+
+
+def test_min_nodes_of_a_partition() -> None:
+    controller = cluster(partitions=[Partition("debug", default=True, min_nodes=2)])
+    assert submit(controller, "-N1").reason == "PartitionNodeLimit"
+    assert submit(controller, "-N2").shown_state == "RUNNING"
+    assert submit(controller, "").shown_state == "RUNNING", "which has no upper bound"
+
+
+def test_the_longest_comment() -> None:
+    controller = cluster()
+    assert submit(controller, comment="x" * 1024).nodes
+    with pytest.raises(SlurmError, match=r"^Pathname of a file, directory or other parameter too long$"):
+        submit(controller, comment="x" * 1025)

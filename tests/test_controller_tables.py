@@ -151,3 +151,26 @@ def test_nodelist_of_more_nodes_than_nodes(version: str, options: str, before: s
     if expected is not None and (version == "24.11" or "," not in options):  # which the command sorts
         job = submit(cluster(version=version, nodes=NODES), options)
         assert f"{hostlist.compress(job.nodes)} {counts(job)}" == expected
+
+
+def layouts() -> list[Any]:
+    """Those that ran, but for distributions of which srun makes something else."""
+    rows = [row for row in load("step-layouts-22.05.json") if not row["rc"] and "stderr" not in row]
+    rows = [row for row in rows if "-m arbitrary" not in row["srun"] and "*" not in row["srun"]]
+    return [pytest.param(row, id=f"{row['job']} / {row['srun']} {' '.join(row.get('hosts', []))}") for row in rows]
+
+
+@pytest.mark.parametrize("row", layouts())
+def test_random_steps_of_random_jobs(row: Any) -> None:
+    controller = cluster()
+    job = submit(controller, row["job"])
+    request = evolve(step_request(row["srun"], job), hosts=tuple(row.get("hosts", ())))
+    step = controller.create_step(job.job_id, request, NOW)
+    assert step is not None
+    made = {
+        name: [",".join(map(str, ranks)), cpus]
+        for name, ranks, cpus in zip(step.nodes, step.tasks, step.cpus_per_node, strict=True)
+    }
+    assert made == row["nodes"]
+    assert step.distribution == row["distribution"]
+    assert layout.format([len(ranks) for ranks in step.tasks]) == row["tasks_per_node"]

@@ -211,3 +211,25 @@ def test_test_only() -> None:
         with pytest.raises(SlurmError, match=rf"^{NODES}$"):
             controller.test_only(describe(text), NOW)
     assert submit(controller).job_id == 6
+
+
+def test_what_happens_next_of_what_is_due() -> None:
+    controller = cluster(min_job_age=300)
+    job = submit(controller, "-t 60")
+    finish(controller, job, NOW + 1)
+    assert controller.next_deadline() == NOW + 360
+    submit(controller, "-t 1", now=NOW + 2)
+    assert controller.next_deadline() == NOW + 90
+    controller.cancel(2, NOW + 3, uid=0)
+    assert controller.next_deadline() == NOW + 8, "who does not end is killed"
+
+
+@pytest.mark.parametrize(("age", "scan"), [(1, 10), (10, 10), (30, 30), (60, 60), (61, 120)])
+def test_when_a_job_is_forgotten(age: float, scan: float) -> None:
+    controller = cluster(min_job_age=age)
+    job = submit(controller)
+    finish(controller, job, NOW)
+    controller.tick(NOW + scan - 0.1)
+    assert 1 in controller.jobs
+    controller.tick(NOW + scan)
+    assert controller.jobs == {}
