@@ -6,8 +6,9 @@ from signal import SIGCONT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2
 from typing import Any
 
 import pytest
-from controllers import NOW, cluster, finish, step_request, submit
+from controllers import NOW, cluster, describe, finish, step_request, submit
 
+from fakeslurm.memory import OUT_OF_MEMORY
 from fakeslurm.messages import SlurmError, ended_badly
 from fakeslurm.model import (
     BATCH,
@@ -328,3 +329,30 @@ def test_cancel_a_step_that_is_not_there_or_is_over() -> None:
     controller.step_ended(1, 0, [0], NOW)
     with pytest.raises(SlurmError, match=r"^Job/step already completing or completed$"):
         controller.cancel_step(1, 0, NOW, uid=0)
+
+
+def test_a_job_that_has_used_too_much_memory() -> None:
+    controller = cluster()
+    job = submit(controller)
+    controller.create_step(1, step_request("", job), NOW)
+    controller.take_effects()
+    controller.batch_ended(1, OUT_OF_MEMORY, NOW + 1)
+    assert (job.state, job.reason, job.wait_status) == ("OUT_OF_MEMORY", "OutOfMemory", OUT_OF_MEMORY)
+    assert job.batch is not None
+    assert job.batch.state == "OUT_OF_MEMORY"
+    said = controller.take_effects()[0]
+    assert isinstance(said, JobError)
+    assert "CANCELLED AT" in said.text
+
+
+def test_an_allocation_that_was_preempted_ends_with_its_srun() -> None:
+    controller = cluster()
+    job_id = controller.allocate(describe(script=None), NOW)
+    job = controller.jobs[job_id]
+    controller.preempt(job_id, NOW + 1, "CANCEL")
+    controller.release_allocation(job_id, 15, NOW + 2)
+    assert (job.state, job.wait_status) == ("PREEMPTED", 15)
+    again = controller.allocate(describe(script=None), NOW + 2)
+    controller.release_allocation(again, 256, NOW + 3)
+    controller.release_allocation(again, 9, NOW + 4)
+    assert (controller.jobs[again].state, controller.jobs[again].wait_status) == ("FAILED", 256)

@@ -99,3 +99,16 @@ def test_the_job_with_the_number_of_its_array_is_forgotten_last() -> None:
     assert not controller.jobs
     assert not controller.arrays
     assert controller.next_deadline() is None
+
+
+def test_elements_whose_dependency_is_another_one_when_they_are_split_off() -> None:
+    controller = cluster()
+    first = submit(controller, "-H", array="1-2")
+    second = submit(controller, array="1-2", dependency=f"aftercorr:{first.job_id}")
+    assert second.array is not None
+    assert first.array is not None
+    assert sorted(second.array.elements) == [1, 2]
+    controller.release(first.job_id, NOW, uid=0)
+    for task, status in ((2, 0), (1, 0)):
+        finish(controller, controller.jobs[first.array.elements[task]], NOW + 3 - task, status)
+        assert controller.jobs[second.array.elements[task]].shown_state == "RUNNING"

@@ -261,3 +261,28 @@ def test_hold_and_release_of_one_component() -> None:
     assert places(jobs) == ["", ""]
     controller.release(3, NOW + 2, uid=0)
     assert places(jobs) == ["n1", "n2"]
+
+
+def test_a_step_in_several_components_has_one_number() -> None:
+    """The leader counts."""
+    controller = cluster()
+    leader = controller.submit_het([describe(), describe("-n2")], NOW)
+    one = StepRequest(name="x", ntasks=1)
+    assert [step.step_id for step in controller.create_steps([(leader, one)], NOW) or ()] == [0]
+    controller.step_ended(leader, 0, [0], NOW)
+    steps = controller.create_steps([(leader, one), (leader + 1, one)], NOW)
+    assert steps is not None
+    assert [(step.job_id, step.step_id) for step in steps] == [(leader, 1), (leader + 1, 1)]
+    assert (
+        controller.create_steps([(leader + 1, StepRequest(name="x", ntasks=1, overlap=True)), (leader, one)], NOW)
+        is None
+    )
+    controller.step_ended(leader, 1, [0], NOW)
+    steps = controller.create_steps([(leader, one)], NOW)
+    assert [step.step_id for step in steps or ()] == [2], "in none of them when one has to wait"
+    with pytest.raises(SlurmError) as refused:
+        controller.create_steps(
+            [(leader, StepRequest(name="x", ntasks=1, overlap=True)), (leader + 1, StepRequest(name="x", ntasks=9))],
+            NOW,
+        )
+    assert refused.value.job_id == leader + 1

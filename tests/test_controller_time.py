@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from signal import SIGCONT, SIGTERM, SIGUSR1
+from typing import Any
 
 import pytest
 from controllers import NOW, cluster, describe, finish, step_request, submit
@@ -16,6 +17,7 @@ from fakeslurm.model import (
     SignalSpec,
     SignalStep,
 )
+from fakeslurm.slurmctld.jobupdate import JobUpdate
 
 PARTITIONS = [
     Partition("debug", default=True),
@@ -233,3 +235,57 @@ def test_when_a_job_is_forgotten(age: float, scan: float) -> None:
     assert 1 in controller.jobs
     controller.tick(NOW + scan)
     assert controller.jobs == {}
+
+
+# What an attempt has of its own
+
+
+WARNED = [SignalStep(1, BATCH, one, "tasks") for one in (SIGCONT, SIGUSR1)]
+
+
+def warned(controller: Any, now: float) -> bool:
+    controller.take_effects()
+    controller.tick(now)
+    return bool(controller.take_effects() == WARNED)
+
+
+def test_a_signal_goes_along_with_the_limit() -> None:
+    """It is sent once, by the limit that holds then."""
+    controller = cluster()
+    submit(controller, "-t 10", signal=SignalSpec(SIGUSR1, 60, batch=True))
+    controller.update_job(1, JobUpdate(time_limit=20), NOW + 1, uid=0)
+    assert not warned(controller, NOW + 1080)
+    assert warned(controller, NOW + 1110)
+    controller.update_job(1, JobUpdate(time_limit=30), NOW + 1115, uid=0)
+    assert not warned(controller, NOW + 1710)
+    assert controller.next_deadline() == NOW + 1800
+
+
+def test_a_signal_is_sent_again_to_a_job_that_runs_again() -> None:
+    controller = cluster()
+    job = submit(controller, "-t 2", signal=SignalSpec(SIGUSR1, 60, batch=True))
+    assert warned(controller, NOW + 30)
+    controller.requeue(1, NOW + 31, uid=0)
+    finish(controller, job, NOW + 32)
+    controller.tick(NOW + 38)
+    assert job.start_time == NOW + 38
+    assert warned(controller, NOW + 90)
+
+
+def test_a_job_that_has_ended_is_not_warned() -> None:
+    controller = cluster()
+    submit(controller, "-t 2", signal=SignalSpec(SIGUSR1, 60, batch=True))
+    controller.cancel(1, NOW + 1, uid=0)
+    assert controller.next_deadline() == NOW + 6, "when it is killed"
+    assert not warned(controller, NOW + 30)
+
+
+def test_the_time_for_which_an_earlier_attempt_was_suspended_is_its_own() -> None:
+    controller = cluster()
+    job = submit(controller, "-t 10")
+    controller.suspend(1, NOW + 10, uid=0)
+    controller.resume(1, NOW + 100, uid=0)
+    controller.requeue(1, NOW + 110, uid=0)
+    finish(controller, job, NOW + 111)
+    controller.tick(NOW + 117)
+    assert (job.suspended, job.latest_end) == (0, NOW + 117 + 600)

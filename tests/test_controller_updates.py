@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from controllers import NOW, cluster, describe
+from controllers import NOW, cluster, describe, submit
 
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import Job, Partition
@@ -82,3 +82,14 @@ def test_without_a_limit_the_end_is_a_year_away() -> None:
     assert (job.time_limit, job.latest_end) == (5, later + 300)
     controller.update_job(job.job_id, JobUpdate(time_limit=1), later + 200, uid=0)
     assert job.latest_end == later + 200
+
+
+@pytest.mark.parametrize(("hold", "priority"), [(False, 70), (True, 2)])
+def test_a_nice_value_beside_a_priority(hold: bool, priority: int) -> None:
+    """It does nothing, unless the job was held when it was submitted."""
+    controller = cluster()
+    submit(controller, "-N4 --exclusive")
+    job = submit(controller, priority=70, hold=hold)
+    assert job.priority == (0 if hold else 70)
+    controller.update_job(job.job_id, JobUpdate(nice=5), NOW, uid=0)
+    assert job.priority == priority
