@@ -112,3 +112,13 @@ def test_elements_whose_dependency_is_another_one_when_they_are_split_off() -> N
     for task, status in ((2, 0), (1, 0)):
         finish(controller, controller.jobs[first.array.elements[task]], NOW + 3 - task, status)
         assert controller.jobs[second.array.elements[task]].shown_state == "RUNNING"
+
+
+def test_what_a_long_array_waits_for() -> None:
+    """Ten elements ahead of what they correspond to are jobs of their own."""
+    controller = cluster()
+    first = submit(controller, "-H", array="1-20")
+    second = submit(controller, array="1-20", dependency=f"aftercorr:{first.job_id}")
+    assert second.array is not None
+    assert (second.dependency, second.reason) == (f"aftercorr:{first.job_id}_*(unfulfilled)", "Dependency")
+    assert (len(second.array.elements), len(second.array.pending)) == (10, 10)

@@ -16,6 +16,7 @@ LATER = NOW + 10.0
 PARTITIONS = [
     *(Partition("debug", default=True), Partition("two", nodes=["n1", "n2"]), Partition("short", max_time=5)),
     *(Partition("deft", default_time=7), Partition("shut", state="DOWN"), Partition("drained", state="DRAIN")),
+    Partition("inactive", state="INACTIVE"),
 ]
 NODES = [
     *(Node("n1", gres="gpu:2", features=("f1",)), Node("n2", gres="gpu:2", features=("f1",))),
@@ -188,6 +189,9 @@ def test_other_partitions() -> None:
     assert update(controller, job, partition="nope") == "Invalid partition name specified"
     assert update(controller, job, partition="two,drained") == (
         no("update of a job with Partition=two,drained, of which one takes no jobs")
+    )
+    assert update(controller, job, partition="debug,inactive") == (
+        no("update of a job with Partition=debug,inactive, of which one takes no jobs")
     )
     assert no("update of a job with Partition=two,two") == update(controller, job, partition="two,two")
     assert job.partition == "two,debug"
@@ -542,6 +546,14 @@ def test_another_end_changes_the_limit_by_the_difference(seconds: int, limit: in
     job = submit(controller, "-t 10")
     assert update(controller, job, end_time=NOW + seconds) == ""
     assert (job.time_limit, job.latest_end, job.description.time_limit) == (limit, NOW + seconds, limit)
+
+
+def test_an_end_that_is_changed_twice() -> None:
+    controller = world()
+    job = submit(controller, "-t 10")
+    for seconds, limit in ((640, 11), (655, 11), (700, 12)):
+        assert update(controller, job, end_time=NOW + seconds) == ""
+        assert (job.latest_end, job.time_limit) == (NOW + seconds, limit)
 
 
 def test_an_end_in_the_past() -> None:

@@ -173,6 +173,9 @@ def test_a_heterogeneous_job_fails_with_any_of_its_components() -> None:
         if job.batch is not None:
             controller.batch_ended(job.job_id, 15, NOW + 1)
         controller.processes_gone(job.job_id, NOW + 1)
+    assert [controller.accounting.records(NOW + 1, [job.job_id])[0].state for job in (leader, other)] == [
+        "NODE_FAIL"
+    ] * 2
     controller.tick(NOW + 8)
     assert [job.shown_state for job in (leader, other)] == ["PENDING"] * 2
     controller.update_node("n2", NOW + 9, "RESUME")

@@ -106,7 +106,7 @@ def test_grace_time_is_over_even_when_the_preemptor_is_gone() -> None:
     controller.tick(NOW + 29)
     assert job.state is JobState.RUNNING
     controller.tick(NOW + 30)
-    assert job.state is JobState.PREEMPTED
+    assert (job.state, job.preempt_time) == (JobState.PREEMPTED, NOW + 30)
 
 
 @pytest.mark.parametrize(

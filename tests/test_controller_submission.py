@@ -349,3 +349,17 @@ def test_the_longest_comment() -> None:
     assert submit(controller, comment="x" * 1024).nodes
     with pytest.raises(SlurmError, match=r"^Pathname of a file, directory or other parameter too long$"):
         submit(controller, comment="x" * 1025)
+
+
+def test_the_last_cpus_of_a_node() -> None:
+    """With --ntasks-per-socket a job gets the last that are free (measured)."""
+    controller = cluster()
+    jobs = [submit(controller), submit(controller, "--ntasks-per-socket 1"), submit(controller)]
+    assert [job.cpu_ids for job in jobs] == [((0,),), ((3,),), ((1,),)]
+
+
+@pytest.mark.parametrize(
+    ("text", "tasks"), [("--exclusive", 1), ("-N2 --exclusive", 2), ("-N2 -n3 --ntasks-per-node=2", 3), ("-N2 -c2", 2)]
+)
+def test_the_number_of_tasks(text: str, tasks: int) -> None:
+    assert submit(cluster(), text).num_tasks == tasks

@@ -289,3 +289,13 @@ def test_the_time_for_which_an_earlier_attempt_was_suspended_is_its_own() -> Non
     finish(controller, job, NOW + 111)
     controller.tick(NOW + 117)
     assert (job.suspended, job.latest_end) == (0, NOW + 117 + 600)
+
+
+def test_a_job_that_is_suspended_is_not_warned() -> None:
+    controller = cluster()
+    submit(controller, "-t 2", signal=SignalSpec(SIGUSR1, 60, batch=True))
+    controller.suspend(1, NOW + 10, uid=0)
+    controller.tick(NOW + 12)
+    assert controller.next_deadline() is None, "its time stands still"
+    controller.resume(1, NOW + 40, uid=0)
+    assert warned(controller, NOW + 60)
