@@ -50,7 +50,7 @@ class SimulatedRun:
         """It has ended: the status that is reported of it, which is another one when it cannot write."""
         if wait_status == memory.OUT_OF_MEMORY:
             if not full:
-                self.files.append(self.files.error, self.oom_text)
+                self.files.say(self.files.error, self.oom_text)
             return wait_status
         behaviour, task = self.behaviour, self.task
         if wait_status != behaviour.wait_status:
@@ -65,5 +65,14 @@ class SimulatedRun:
             if task is not None and not behaviour.signal:
                 task.ended(behaviour, self.start, now)
 
-        put(leave)
-        return wait_status
+        failures: list[OSError] = []
+
+        def leave_or_say_why() -> None:
+            try:
+                leave()
+            except OSError as error:
+                failures.append(error)
+                self.files.say(self.files.error, f"simulated: {error}\n")
+
+        put(leave_or_say_why)  # on a file system that lags too late for another status
+        return wait_status or (_FAILED if failures else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import math
 import os
@@ -33,7 +34,8 @@ class Simulated:
 
     It runs for `duration` seconds (`math.inf`: until it is ended), then it exits with `exit_code`, or dies of `signal` when that is not 0.
     A signal that would end a process ends it sooner, unless it is among `ignores`. `outputs` is what it writes when it ends: a text for
-    its standard output, or texts by file name (relative to its working directory). `result`:
+    its standard output, or texts by file name (relative to its working directory); with a file that cannot be opened it fails with exit code 1,
+    and says so on its standard error. `result`:
     what a function that slurmkit runs returns. `memory`: the MB that it uses at its end, growing evenly until then; with the configuration
     that constrains memory (``TaskPlugin=task/cgroup``, ``ConstrainRAMSpace=yes``) a job that has less ends OUT_OF_MEMORY on its way.
     """
@@ -133,7 +135,7 @@ class SimulatedStep:
 
     def write(self, text: str, group: int = 0) -> None:
         """On the job's stderr."""
-        self._files.append(self._files.error, text)
+        self._files.say(self._files.error, text)
 
 
 @frozen
@@ -151,7 +153,12 @@ class JobFiles:
         for path in dict.fromkeys((self.output, self.error)):
             os.close(self._opened(path, self.flags))
 
-    def append(self, path: str, text: str) -> None:
+    def say(self, path: str, text: str) -> None:
+        """On standard output or error, which the job has open: where the directory was taken away meanwhile, nobody reads it."""
+        with contextlib.suppress(FileNotFoundError):
+            self._append(path, text)
+
+    def _append(self, path: str, text: str) -> None:
         handle = self._opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -160,10 +167,10 @@ class JobFiles:
         return os.open(Path(self.directory, path), flags, 0o666 & ~self.umask)
 
     def leave(self, behaviour: Simulated) -> None:
-        """Write what the job is said to write."""
+        """Write what the job is said to write. Raises OSError for a file of its own that it cannot open."""
         if isinstance(behaviour.outputs, str):
             if behaviour.outputs:
-                self.append(self.output, behaviour.outputs)
+                self.say(self.output, behaviour.outputs)
             return
         for name, text in behaviour.outputs.items():
-            self.append(name, text)
+            self._append(name, text)

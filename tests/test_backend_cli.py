@@ -199,8 +199,13 @@ def test_scontrol_fields_are_not_taken_from_a_name() -> None:
 def test_find_looks_at_comments_then_at_paths() -> None:
     script = Script("4|other\n5|tok|\n6|tok\n")
     assert CliBackend(script).find("tok") == "6"
-    script = Script("4|other\n", "7|sbatch --parsable /jobs/tok2/script.sh\n8|sbatch --parsable /jobs/tok/script.sh\n")
-    assert CliBackend(script).find("tok") == "8"
+    lines = [
+        "7|sbatch /jobs/tok2/script.sh",
+        "8|sbatch /jobs/tok/other/script.sh",
+        "9|sbatch --parsable /jobs/tok/script.sh",
+    ]
+    script = Script("4|other\n", "".join(f"{line}\n" for line in lines))
+    assert CliBackend(script).find("tok") == "9"
     assert [argv[0] for argv in script.asked] == ["squeue", "sacct"]
     assert CliBackend(Script("", failed("Slurm accounting storage is disabled"))).find("tok") is None
     with pytest.raises(SchedulerError):

@@ -412,6 +412,47 @@ def test_no_accounting_is_asked_about_once() -> None:
     assert status.snapshot(["1"], max_age=0)["1"].state == LOST
 
 
+def test_no_accounting_is_asked_about_ever_less() -> None:
+    """Until there is some."""
+
+    class Shown(Slurm):
+        def show(self, job_id: str) -> Record | None:
+            return record(JobId=job_id, JobState="RUNNING", Restarts="0")
+
+    slurm = Shown({})
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    began, asked = clock.now, list[float]()
+    for _ in range(24 * 60):
+        before = slurm.count("sacct")
+        assert status.snapshot(["1"], max_age=0)["1"].source == "scontrol"
+        asked += [clock.now - began] * (slurm.count("sacct") - before)
+        clock.now += 60
+    assert asked == [0, 600, 1800, 4200, 9000, 18600, 37800, 59400, 81000]
+    slurm.booked = {"1": "COMPLETED"}
+    clock.now += 6 * 3600
+    assert status.snapshot(["1"], max_age=0)["1"].source == "sacct"
+
+
+def test_a_sacct_that_fails_has_not_denied_that_there_is_accounting() -> None:
+    """Once it had: from then on a job that everybody has lost is given the time that accounting needs."""
+    slurm = Slurm({"1": "RUNNING"})
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    status.snapshot(["1"], max_age=0)
+    del slurm.states["1"]
+    status.snapshot(["1"], max_age=0)
+    clock.now += 590
+    slurm.states["1"] = "RUNNING"
+    status.snapshot(["1"], max_age=0)
+    del slurm.states["1"]
+    clock.now += 10
+    slurm.accounting_failure = SchedulerError("no answer of the database")
+    for _ in range(200):
+        assert status.snapshot(["1"], max_age=0)["1"].state == "RUNNING"
+        clock.now += 1
+
+
 def test_a_failing_scheduler_is_left_alone_and_nothing_is_made_up(caplog: pytest.LogCaptureFixture) -> None:
     """P7."""
     slurm = Slurm({"1": "RUNNING"})

@@ -220,6 +220,29 @@ def test_a_simulated_job_whose_output_cannot_be_opened(slurm: FakeSlurm) -> None
     assert row(slurm, job_id) == ["FAILED", "0:53", "0"]
 
 
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_a_simulated_job_that_cannot_open_a_file_of_its_own(slurm: FakeSlurm, tmp_path: Path, exit_code: int) -> None:
+    """What comes before it is there, and its stderr says why."""
+    outputs = {"a": "1", "missing/b": "2", "c": "3"}
+    slurm.simulate(Simulated(10, exit_code=exit_code, outputs=outputs))
+    job_id = sbatch(slurm, "-oout", "--wrap=true")
+    slurm.wait_idle(DAY)
+    assert row(slurm, job_id) == ["FAILED", f"{exit_code or 1}:0", "10"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "out"]
+    assert re.fullmatch(
+        r"simulated: \[Errno 2\] No such file or directory: '.*/missing/b'\n", (tmp_path / "out").read_text()
+    )
+
+
+def test_a_simulated_job_that_cannot_open_its_file_where_files_are_late(slurm: FakeSlurm, tmp_path: Path) -> None:
+    slurm.simulate(Simulated(10, outputs={"missing/b": "2"}))
+    with slurm.fault("result_lag", seconds=5):
+        job_id = sbatch(slurm, "-oout", "--wrap=true")
+        slurm.advance(20)
+    assert row(slurm, job_id) == ["COMPLETED", "0:0", "10"]
+    assert "missing/b" in (tmp_path / "out").read_text()
+
+
 def test_some_jobs_are_simulated(slurm: FakeSlurm, tmp_path: Path) -> None:
     slurm.simulate(lambda job: Simulated(1, outputs="simulated\n") if job.name == "long" else None)
     sbatch(slurm, "-Jlong", "-olong", "--wrap=echo ran")

@@ -84,7 +84,7 @@ def test_who_asks_too_often_waits_and_is_told_nothing(slurm: SlurmUnderTest) -> 
     with limited(slurm) as user:
         expected = [
             ("sbatch -H -J mine -o /dev/null --wrap=true", r"Submitted batch job \d+\n"),
-            ("squeue -h -n mine -t all -o %T", r"(PENDING\n)+"),
+            ("squeue -h -n mine -o %T", r"(PENDING\n)+"),
             ("scontrol show partition debug", r"PartitionName=debug\n(?s:.+)"),
             ("scancel -n mine", ""),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fakeslurm import Simulated
 from fakeslurm.contract.harness import SlurmUnderTest, shown, until, wait_for_reason
 from fakeslurm.contract.texts import without_times
 from fakeslurm.throwaway import ThrowawaySlurm
@@ -257,6 +259,38 @@ def test_output_that_finds_no_space(slurm: SlurmUnderTest) -> None:
     assert slurm.output("rc.txt") == "1\n"
     assert "No space left on device" in slurm.output("e.txt")
     assert slurm.fake is None or slurm.output("o.txt") == ""
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_output_whose_directory_is_taken_away(slurm: SlurmUnderTest, simulated: bool) -> None:
+    """The script has its output open: it goes on, and what it prints is nowhere."""
+    if simulated:
+        simulate(slurm, Simulated(2, outputs="here\n"))
+    directory = slurm.workdir / "away"
+    directory.mkdir()
+    job_id = slurm.sbatch("until [ ! -e away ]; do sleep 0.1; done; echo here", "-o", "away/o.txt")
+    until((directory / "o.txt").exists, what="the script's output file")
+    shutil.rmtree(directory)
+    fields = slurm.wait(job_id)
+    assert (fields["JobState"], fields["ExitCode"]) == ("COMPLETED", "0:0")
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_a_script_that_cannot_open_a_file_of_its_own(slurm: SlurmUnderTest, simulated: bool) -> None:
+    if simulated:
+        simulate(slurm, Simulated(0, outputs={"missing/file": "here\n"}))
+    job_id = slurm.sbatch("echo here > missing/file", "-o", "o.txt")
+    fields = slurm.wait(job_id)
+    assert (fields["JobState"], fields["ExitCode"], fields["Reason"]) == ("FAILED", "1:0", "NonZeroExitCode")
+    assert rows(slurm, job_id) == [["", "FAILED", "1:0"], [".batch", "FAILED", "1:0"]]
+    assert "No such file or directory" in slurm.output("o.txt")
+
+
+def simulate(slurm: SlurmUnderTest, behaviour: Simulated) -> None:
+    if slurm.fake is None:
+        pytest.skip("a real Slurm runs its scripts")
+    slurm.fake.simulate(behaviour)
 
 
 @pytest.mark.slurm_conf("SelectTypeParameters=CR_Core_Memory", "TaskPlugin=task/cgroup", "ConstrainRAMSpace=yes")

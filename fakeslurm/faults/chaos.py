@@ -65,16 +65,24 @@ class Chaos:
     """The faults that were no call's."""
     _numbers: Counter[str] = field(factory=Counter, init=False)
     _dice: dict[str, random.Random] = field(init=False)
+    _planned: dict[tuple[str, int], Kind] | None = field(init=False)
+    """The kinds of the calls that are replayed, by command and number."""
 
     @_dice.default
     def _make_dice(self) -> dict[str, random.Random]:
         return _Dice(self.seed)
 
+    @_planned.default
+    def _make_planned(self) -> dict[tuple[str, int], Kind] | None:
+        if self.replayed is None:
+            return None
+        return {(one.command, one.number): one.kind for one in self.replayed if isinstance(one, PlannedCall)}
+
     def choose(self, call: Call) -> Choice:
         """The fault of a call; None: another source decides."""
         self._numbers[call.command] += 1
         number = self._numbers[call.command]
-        kind = self._drawn(call.command) if self.replayed is None else self._planned(call.command, number)
+        kind = self._drawn(call.command) if self._planned is None else self._planned.get((call.command, number))
         if kind is not None:
             self.plan.append(PlannedCall(call.command, number, kind))
         return kind
@@ -84,12 +92,6 @@ class Chaos:
         fires, which = dice.random() < self.rate, dice.random()
         fitting = [kind for kind in self.kinds if kind.is_of_calls and command in kind.hits_calls_of]
         return fitting[int(which * len(fitting))] if fires and fitting else None
-
-    def _planned(self, command: str, number: int) -> Kind | None:
-        for one in self.replayed or ():
-            if isinstance(one, PlannedCall) and (one.command, one.number) == (command, number):
-                return one.kind
-        return None
 
     def times(self, every: float | None) -> Iterator[PlannedTime]:
         """What happens by the clock, in its order: a fault about `every` seconds, or what is replayed."""

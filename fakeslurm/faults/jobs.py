@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import signal
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 from attrs import field, frozen
 
 from fakeslurm.faults.base import End, Fault, Kind
-from fakeslurm.faults.ofjobs import OfJobs, check_node, chosen, ends, hit
-from fakeslurm.faults.outages import is_duration
+from fakeslurm.faults.ofjobs import OfJobs, check_node, chosen, ends, hit, is_name
+from fakeslurm.faults.outages import is_duration, is_period
 from fakeslurm.model import NodeReason
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class NodeFailure(Kind):
 
     name: ClassVar[str] = "node_failure"
 
-    node: str | None = field(default=None, validator=attrs.validators.optional(attrs.validators.instance_of(str)))
+    node: str | None = field(default=None, validator=is_name)
     lives_on: bool = field(default=False, validator=attrs.validators.instance_of(bool))
 
     def check(self, settings: Settings) -> None:
@@ -140,13 +140,6 @@ class Requeued(OfJobs):
         return None
 
 
-def _is_period(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"seconds={value!r}; expected a number of seconds")
-    if not value >= 0:
-        raise ValueError(f"seconds={value!r}; expected a number of seconds, 0 or more, or infinity")
-
-
 @frozen(kw_only=True)
 class StuckCompleting(OfJobs):
     """Jobs that are over stay COMPLETING and keep their nodes: for `seconds`, until the end of the fault, or until their nodes are set down.
@@ -156,7 +149,7 @@ class StuckCompleting(OfJobs):
 
     name: ClassVar[str] = "stuck_completing"
 
-    seconds: float = field(default=math.inf, validator=_is_period)
+    seconds: float = field(default=math.inf, validator=is_period)
 
     def begin(self, engine: Engine, fault: Fault, now: float) -> End | None:
         end = self.watch(engine, fault, "completing", self.seconds)

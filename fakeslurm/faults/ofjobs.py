@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fakeslurm.engine import Engine
     from fakeslurm.model import Settings
 
-__all__ = ["OfJobs", "check_node", "chosen", "ends", "hit"]
+__all__ = ["OfJobs", "check_node", "chosen", "ends", "hit", "is_name"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,8 @@ def _is_job_id(_instance: object, _attribute: attrs.Attribute[Any], value: objec
         raise TypeError(f"job={value!r}; expected the id of a job, or None for any")
 
 
-def _is_name(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
+def is_name(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
+    """A validator: a text, or None."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"node={value!r}; expected the name of a node, or None for any")
 
@@ -41,7 +42,7 @@ class OfJobs(Kind):
     """A fault of some jobs: of this one (`job`), of those with a part on this node (`node`), or of any."""
 
     job: int | None = field(default=None, converter=_job_id, validator=_is_job_id)
-    node: str | None = field(default=None, validator=_is_name)
+    node: str | None = field(default=None, validator=is_name)
 
     def check(self, settings: Settings) -> None:
         check_node(self.name, self.node, settings)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fakeslurm.ledger import Call
     from fakeslurm.model import Settings
 
-__all__ = ["ControllerDown", "ControllerTimeout", "RateLimited", "is_duration"]
+__all__ = ["ControllerDown", "ControllerTimeout", "RateLimited", "is_duration", "is_period"]
 
 ASK_CONTROLLER = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo", "salloc", "sstat")
 
@@ -36,12 +36,19 @@ class _Unanswered:
         return unanswered(command, argv, environ, self.why, settings)
 
 
-def is_duration(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """A validator: a number of seconds, 0 or more."""
+def is_period(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """A validator: a number of seconds, 0 or more, or infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name}={value!r}; expected a number of seconds")
-    if not 0 <= value < float("inf"):
+    if not value >= 0:
         raise ValueError(f"{attribute.name}={value!r}; expected a number of seconds, 0 or more")
+
+
+def is_duration(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """A validator: a number of seconds, 0 or more, that is over some day."""
+    is_period(instance, attribute, value)
+    if value == math.inf:
+        raise ValueError(f"{attribute.name}={value!r}; expected a number of seconds that has an end")
 
 
 @frozen(kw_only=True)

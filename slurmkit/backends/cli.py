@@ -19,6 +19,7 @@ from slurmkit.backends.parse import (
     parse_accounting,
     parse_queue,
     parse_show,
+    token_of,
 )
 from slurmkit.clock import Clock
 from slurmkit.errors import SchedulerError, SchedulerNotFound, SchedulerTimeout, SubmissionError
@@ -170,7 +171,7 @@ class CliBackend:
         _parsed(command, result, lambda: check_complete(result.stdout, command[0]))
         for line in result.stdout.splitlines():
             job_id, _, submitted = line.partition("|")
-            if job_id.isdecimal() and f"/{token}/" in submitted:
+            if job_id.isdecimal() and token_of(submitted) == token:
                 return job_id
         return None
 

@@ -25,6 +25,7 @@ __all__ = [
     "parse_queue",
     "parse_show",
     "record",
+    "token_of",
 ]
 
 FIELDS = (
@@ -167,8 +168,13 @@ def _with_token(fields: dict[str, str]) -> dict[str, str]:
     name, found, line = text.rpartition("|sbatch ")
     if not found:
         name, _, line = text.rpartition("|")
-    token = _SUBMITTED.search(line)
-    return fields | {"JobName": name, "Comment": token[1] if token else line}
+    return fields | {"JobName": name, "Comment": token_of(line) or line}
+
+
+def token_of(command_line: str) -> str | None:
+    """The token of the job that this command line has submitted, which is in the path of its script; None when it is no job of slurmkit's."""
+    found = _SUBMITTED.search(command_line)
+    return None if found is None else found[1]
 
 
 def _as_they_are(fields: dict[str, str]) -> dict[str, str]:

@@ -36,6 +36,10 @@ MAX_SHOWS = 8
 MAX_ACCOUNTING = 10_000
 """Most lost jobs about which sacct is asked in one round."""
 
+NO_ACCOUNTING_PAUSE, NO_ACCOUNTING_LONGEST = 600.0, 21600.0
+"""Seconds after which sacct is asked again that has said that there is no accounting: at first, and at most. It has that from slurm.conf alone
+(no slurmdbd says so that is away or starts: measured), which may be changed, or half written, while a client runs."""
+
 
 @attrs.define(eq=False)
 class _Tracked:
@@ -87,7 +91,7 @@ class StatusService:
         self._retry_at = float("-inf")
         self._error: SchedulerError | None = None
         self._hurry = Budget(capacity=0.5, share=0.01)
-        self._has_accounting = True
+        self._denials = 0  # how often in a row sacct has said that there is no accounting
         self._accounting_failures = 0
         self._accounting_retry_at = float("-inf")
         _services.add(self)
@@ -265,22 +269,23 @@ class StatusService:
         return rounds
 
     def _accounting(self, job_ids: list[str], now: float) -> Mapping[str, Record] | Unasked | None:
-        """sacct's records; None where there is no accounting, UNASKED when it did not answer or is left alone after that."""
-        if not self._has_accounting:
-            return None
+        """sacct's records; None where there is no accounting, UNASKED when it did not answer; either is left alone for a while."""
         if now < self._accounting_retry_at:
-            return UNASKED
+            return None if self._denials else UNASKED
         try:
             booked = self._backend.accounting(job_ids)
         except SchedulerError as error:
+            self._denials = 0
             self._accounting_failures += 1
             pause = backoff(self._accounting_failures, self._uniform)
             self._accounting_retry_at = now + pause
             log.warning("sacct did not answer about %d job(s), next try in %.1f s: %s", len(job_ids), pause, error)
             return UNASKED
         self._accounting_failures = 0
+        self._denials = 0 if booked is not None else self._denials + 1
         if booked is None:
-            self._has_accounting = False
+            pause = backoff(self._denials, self._uniform, base=NO_ACCOUNTING_PAUSE, ceiling=NO_ACCOUNTING_LONGEST)
+            self._accounting_retry_at = now + pause
         return booked
 
     def _show(self, job_id: str) -> Answer:
