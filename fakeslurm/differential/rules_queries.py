@@ -11,6 +11,8 @@ from fakeslurm.differential.session import Session
 __all__ = ["QueryRules"]
 
 _QUESTION = st.one_of([questions[command] for command in sorted(questions)])
+_ONE_NODE = "n1"
+"""What ``sinfo -n`` is asked about alone: slurmctld counts its CPUs only when it is asked for all nodes (measured)."""
 
 
 class QueryRules(Session):
@@ -31,5 +33,7 @@ class QueryRules(Session):
         for words in asked:
             if "step" in words and not self.jobs:  # of which Slurm says something else while it knows no job
                 continue
+            if words[0] == "sinfo" and _ONE_NODE in words:
+                self.until_agreed(["sinfo"])
             one = self.one(data) if self.jobs else "999999"
             self.until_agreed(with_ids(words, ids, one))
