@@ -325,6 +325,8 @@ class Job:
     gres: tuple[int, ...] = ()
     """Which units of each node's gres it has: bit masks (`fakeslurm.gres`)."""
     tasks_per_node: tuple[int, ...] = ()
+    counted: JobDescription | None = field(default=None, repr=False)
+    """By what its TRES count its memory, where an update has changed that and was refused for what came behind it (measured)."""
     before: Job | None = field(default=None, repr=False)
     """What it was when it was over and was requeued, until it runs again: its TRES are still shown (measured)."""
     wait_status: int = 0

@@ -340,7 +340,7 @@ def _step_record(step: Step, job: Job) -> StepRecord:
 
 def _requested_memory(job: Job, settings: Settings) -> str:
     """sacct's ReqMem: of all nodes together; what is not asked for is all of a node's (measured)."""
-    description = job.description
+    description = job.counted or job.description
     if description.mem_per_cpu:
         total = description.mem_per_cpu * job.requested_cpus
     else:

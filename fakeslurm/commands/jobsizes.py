@@ -69,7 +69,7 @@ def min_cpus_per_node(job: Job) -> int:
 
 def requested_memory(job: Job, settings: Settings) -> int:
     """MB asked for on all nodes together. A job that does not say asks for that of whole nodes."""
-    asked = job.description
+    asked = job.counted or job.description
     if asked.mem_per_cpu:
         return asked.mem_per_cpu * job.requested_cpus
     nodes = partition_nodes(settings, job.partition.split(",")[0])

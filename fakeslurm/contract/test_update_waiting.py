@@ -291,3 +291,19 @@ def test_no_circles_of_dependencies(slurm: SlurmUnderTest) -> None:
     assert shown(slurm, first)["Dependency"] == "(null)"
     assert update(slurm, f"jobid={second}", "Dependency=") == ""
     assert update(slurm, f"jobid={first}", f"Dependency=after:{second}") == ""
+
+
+@pytest.mark.parametrize("key", ["MinMemoryNode", "MinMemoryCPU"])
+def test_memory_of_an_update_that_is_refused_later_is_not_counted(slurm: SlurmUnderTest, key: str) -> None:
+    """It stays, but TRES and accounting have what was before until another update of the memory."""
+    job_id = slurm.sbatch("true", "--hold", "--mem=100")
+    for amount in (20, 30):
+        slurm.run("scontrol", "update", f"jobid={job_id}", f"{key}={amount}", f"dependency=afterany:{job_id}")
+    text = slurm.run("scontrol", "show", "job", job_id).stdout
+    assert f"{key}=30M" in text
+    assert "TRES=cpu=1,mem=100M,node=1,billing=1" in text
+    argv = ("sacct", "-nXP", "-j", job_id, "-o", "ReqMem")
+    until(lambda: slurm.run(*argv).stdout == "100M\n", what="the job in accounting", interval=0.1)
+    slurm.run("scontrol", "update", f"jobid={job_id}", f"{key}=30")
+    assert "TRES=cpu=1,mem=30M,node=1,billing=1" in slurm.run("scontrol", "show", "job", job_id).stdout
+    until(lambda: slurm.run(*argv).stdout == "30M\n", what="the new memory in accounting", interval=0.1)

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from fakeslurm import associations, messages
 from fakeslurm.messages import Reason, SlurmError, unsupported
-from fakeslurm.model import NO_LIMIT, Job
+from fakeslurm.model import NO_LIMIT, Job, JobDescription
 from fakeslurm.slurmctld import admission, submission
 from fakeslurm.slurmctld.demand import gres_per_node, node_mask
 from fakeslurm.slurmctld.features import check_known, check_supported
@@ -69,6 +69,10 @@ class JobUpdate:
     """How many elements of the array may run at once, 0 for all."""
 
 
+def _memory(description: JobDescription) -> tuple[int | None, int | None]:
+    return description.mem_per_node, description.mem_per_cpu
+
+
 class JobUpdates:
     """Carries them out. An array's elements are updated one by one, its record is one job."""
 
@@ -94,8 +98,15 @@ class JobUpdates:
             raise SlurmError(messages.ACCESS_DENIED)
         if job.requeued:
             raise unsupported("updates of a job that is being requeued")
+        before = job.description
         try:
             self._apply(job, update, operator=uid == 0)
+            if update.mem_per_node is not None or update.mem_per_cpu is not None:
+                job.counted = None
+        except SlurmError:
+            if _memory(job.description) != _memory(before):
+                job.counted = job.counted or before
+            raise
         finally:
             if job.state is JobState.PENDING:
                 self._waiting.changed(job)
