@@ -83,6 +83,7 @@ DUE_TO_NODE_FAILURE = (  # measured
 DUE_TO_REQUEUE = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO JOB REQUEUE ***"  # measured
 DUE_TO_PREEMPTION = "*** {name} ON {node} CANCELLED AT {stamp} DUE TO PREEMPTION ***"  # measured
 STEP_FAILED = "*** {name} ON {node} FAILED (non-zero exit code or other failure mode) ***"  # measured
+STEP_FAILED_BY_SIGNAL = f"{STEP_FAILED}\n*** REASON: {{reason}} ***"  # of the batch script, in 24.11 (measured)
 
 
 UNAVAILABLE_NODES = "ReqNodeNotAvail, UnavailableNodes:{nodes}"

@@ -159,6 +159,24 @@ def test_a_signal_to_a_step_of_some_nodes(slurm: SlurmUnderTest) -> None:
     assert "rc 137\n" in slurm.output("o.txt")
 
 
+@pytest.mark.parametrize("end", ["kill -9 $$", "exit 3"])
+def test_steps_of_a_script_that_ends_badly(slurm: SlurmUnderTest, end: str) -> None:
+    """24.11 says of which signal the script died."""
+    script = f"srun sh -c ': > up; exec sleep 60' & until [ -e go ]; do sleep 0.05; done; {end}"
+    job_id = slurm.sbatch(script, "-n1", "-o", "o.txt")
+    _step_up(slurm, job_id, "0")
+    (slurm.workdir / "go").touch()
+    slurm.wait(job_id)
+    failed = f"*** STEP {job_id}.0 ON N FAILED (non-zero exit code or other failure mode) ***"
+    reason = ["*** REASON: RaisedSignal:9(Killed) ***"] if end != "exit 3" and slurm.at_least("24.11") else []
+
+    def said() -> list[str]:
+        lines = re.findall(r"slurmstepd-\S+: error: (.*)", slurm.output("o.txt"))
+        return [re.sub(r" ON \S+ ", " ON N ", line) for line in lines]
+
+    until(lambda: said() == [failed, *reason], what=f"slurmstepd says {[failed, *reason]}")
+
+
 def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
     """They are named by their own ids; the array's id means the one job that has it."""
     body = _SLEEPER.format(up="$SLURM_ARRAY_TASK_ID")

@@ -195,14 +195,15 @@ class Running:
             self._state.effects.append(SignalStep(job.job_id, step.step_id, SIGKILL))
 
     def _say(self, job: Job, step: Step, text: str) -> None:
-        """slurmstepd's line, once for each step, from the step's first node."""
+        """slurmstepd's lines, once for each step, from the step's first node."""
         if not step.announced:
             step.announced = True
             node = step.nodes[0]
             name = f"JOB {job.job_id}" if step.step_id == BATCH else f"STEP {job.job_id}.{step.step_id}"
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(self._state.now))
-            line = text.format(name=name, node=node, stamp=stamp)
-            self._state.effects.append(JobError(job.job_id, step.step_id, f"slurmstepd-{node}: error: {line}\n"))
+            lines = text.format(name=name, node=node, stamp=stamp, reason=job.reason).split("\n")
+            said = "".join(f"slurmstepd-{node}: error: {line}\n" for line in lines)
+            self._state.effects.append(JobError(job.job_id, step.step_id, said))
 
     # Ending
 
@@ -344,7 +345,9 @@ class Running:
         elif wait_status:
             raised_signal = self._state.settings.profile.raised_signal_reason
             reason = messages.ended_badly(wait_status, raised_signal=raised_signal)
-            self.terminate(job, JobState.FAILED, reason, messages.STEP_FAILED)
+            told = raised_signal and os.WIFSIGNALED(wait_status)
+            text = messages.STEP_FAILED_BY_SIGNAL if told else messages.STEP_FAILED
+            self.terminate(job, JobState.FAILED, reason, text)
         elif latest is not None and self._state.now >= latest:
             self._time_out(job)
         else:
