@@ -193,6 +193,11 @@ def error_of(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException
             words += f": {ending.error_message}"
     elif ending.started is None:
         words += ", and the runner has left no trace" if words else "the runner has left no trace"
+        if not (job_dir / jobdir.STDOUT).exists():
+            words += (
+                f". Slurm has made no output file in {str(job_dir)!r}, as seen from here: the job root has to be a directory "
+                "that the nodes see under the same path (`slurmkit doctor` tells)"
+            )
     return JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
 
 

@@ -232,6 +232,7 @@ def test_imports_of_a_rank(run: Run, tmp_path: Path) -> None:
         "slurmkit.runner",
         "slurmkit.runner.leader",
         "slurmkit.runner.worker",
+        "slurmkit.runner.record",
         "slurmkit.stopping",
     }
     assert imported - ours - STANDARD_LIBRARY == set()

@@ -98,6 +98,7 @@ _SHOWN = re.compile(
     r"(?:^|\s)(JobId|JobState|Reason|ExitCode|Restarts|Partition|NodeList|NumNodes|NumCPUs|SubmitTime|StartTime|EndTime|RunTime|TimeLimit)=(\S*)"
 )
 _SUBMITTED = re.compile(r"/([^/]+)/script\.sh\b")
+_SHOWN_BEGIN = re.compile(r"^JobId=", re.MULTILINE)  # a site's banner may come before it
 _SHOWN_NAME = re.compile(
     r"^JobId=\S+ (?:ArrayJobId=\S+ ArrayTaskId=\S+ )?JobName=(.*) (?=UserId=\S+\([0-9]+\) GroupId=)"
 )
@@ -213,7 +214,8 @@ def _rows(
 def parse_show(stdout: str) -> Record:
     """The record of the job that ``scontrol --oneliner show job ID`` printed."""
     check_complete(stdout, "scontrol")
-    text = stdout.strip()
+    begin = _SHOWN_BEGIN.search(stdout)
+    text = stdout[begin.start() :].strip() if begin else stdout.strip()
     named = _SHOWN_NAME.match(text)
     rest = text if named is None else f"{text[: named.start(1)]} {text[named.end() :]}"
     fields = dict(reversed(_SHOWN.findall(rest)))

@@ -12,6 +12,7 @@ import sys
 import time
 
 from slurmkit import jobdir, stopping
+from slurmkit.runner.record import read_job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def lead(job_dir: str) -> int:
     """Run the job; the batch script's exit code. Returns a second time, in the worker's own process, when the job has one task."""
     start_time = job_time(os.environ)
     try:
-        job = jobdir.read_job(job_dir)
+        job = read_job(job_dir)
         sys.path[:] = job["sys_path"] or sys.path
         world_size = task_count(os.environ)
         written = _written()
@@ -82,7 +83,7 @@ def lead(job_dir: str) -> int:
 def rank(job_dir: str) -> int:
     """Be one of several ranks, started by srun; the rank's exit code."""
     try:
-        job = jobdir.read_job(job_dir)
+        job = read_job(job_dir)
     except OSError as error:
         return fail(f"rank {os.environ.get('SLURM_PROCID')} on {hostname(os.environ)}: {error}")
     sys.path[:] = job["sys_path"] or sys.path
