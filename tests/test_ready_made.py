@@ -136,11 +136,17 @@ def test_logging_in_the_job(caplog: pytest.LogCaptureFixture) -> None:
     callback.on_end_run_job_ctx(END)
     callback.on_end_run_job_ctx(FAILED)
     callback.on_completed_ctx(COMPLETED)
+    callback.on_end_run_job_ctx(attrs.evolve(FAILED, cause="PREEMPTED"))
+    callback.on_completed_ctx(attrs.evolve(COMPLETED, cause="PREEMPTED"))
+    callback.on_completed_ctx(attrs.evolve(COMPLETED, job_state="TIMEOUT", cause="TIMEOUT"))
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("DEBUG", "job 7: rank 1 of 2 begins m.f on n1"),
         ("DEBUG", "job 7: rank 1 ends after 2.500 s: success"),
         ("WARNING", "job 7: rank 1 ends after 2.500 s: failure, ValueError: no"),
         ("WARNING", "job 7: completed, seen by the runner: FAILED, exit code 1:0, 2.5 s, ValueError: no"),
+        ("WARNING", "job 7: rank 1 ends after 2.500 s: failure, ValueError: no (PREEMPTED)"),
+        ("WARNING", "job 7: completed, seen by the runner: FAILED, exit code 1:0, 2.5 s, ValueError: no (PREEMPTED)"),
+        ("WARNING", "job 7: completed, seen by the runner: TIMEOUT, exit code 1:0, 2.5 s, ValueError: no"),
     ]
 
 

@@ -63,6 +63,8 @@ class LoggingCallback(BaseCallback):
         failed = ctx.status != "success"
         if failed:
             what += f", {ctx.error_type}: {ctx.error_message}"
+        if ctx.cause is not None:
+            what += f" ({ctx.cause})"
         self._log(what, failed=failed, on_runner=True)
 
     def on_job_status_update_ctx(self, ctx: JobStatusUpdatedContext) -> None:
@@ -84,6 +86,8 @@ class LoggingCallback(BaseCallback):
             what += f", {ctx.duration:.1f} s"
         if ctx.error_type is not None:
             what += f", {ctx.error_type}: {ctx.error_message}"
+        if ctx.cause not in (None, ctx.job_state):
+            what += f" ({ctx.cause})"
         self._log(what, failed=ctx.job_state != "COMPLETED", on_runner=on_runner)
 
     def _log(self, what: str, *, failed: bool = False, on_runner: bool = False) -> None:
