@@ -19,7 +19,7 @@ from benchmarks.harness import Row, interleaved, seconds
 from benchmarks.work import nothing, say_when
 from fakeslurm import FakeSlurm
 from slurmkit import Cluster
-from slurmkit.backends.base import Submission
+from slurmkit.backends.base import Limits, Submission
 from slurmkit.backends.cli import CliBackend
 from slurmkit.backends.execute import CommandResult
 
@@ -58,8 +58,11 @@ class Stub:
     def accounting(self, job_ids: Any) -> None:
         return None
 
-    def show(self, job_id: str) -> None:
-        return None
+    def show(self, job_id: str) -> Mapping[str, Any]:
+        return {}
+
+    def limits(self) -> Limits:
+        return Limits(max_array_size=1001, max_job_count=10_000)
 
     def find(self, token: str) -> None:
         return None

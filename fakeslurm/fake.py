@@ -69,6 +69,9 @@ class JobView:
     end_time: float | None
     restart_count: int
     steps: tuple[int, ...]
+    array_job_id: int | None = None
+    """Of an element of an array: the array's id."""
+    array_task_id: int | None = None
 
 
 class FakeSlurm:
@@ -405,6 +408,8 @@ def _view(job: Job) -> JobView:
         end_time=job.end_time,
         restart_count=job.restart_count,
         steps=tuple(job.steps),
+        array_job_id=job.array_job_id,
+        array_task_id=job.array_task_id,
     )
 
 

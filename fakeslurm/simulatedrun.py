@@ -44,7 +44,7 @@ class SimulatedRun:
         """It runs. `full`: there is no space left where it writes."""
         task = self.task
         if task is not None and not full:
-            put(lambda: task.started(self.start) if Path(task.job_dir).is_dir() else None)
+            put(lambda: task.started(self.start) if Path(task.shared).is_dir() else None)
 
     def end(self, wait_status: int, now: float, put: Put, *, full: bool) -> int:
         """It has ended: the status that is reported of it, which is another one when it cannot write."""

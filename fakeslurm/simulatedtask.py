@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -15,28 +16,44 @@ from slurmkit.serialize import dump_value
 __all__ = ["SimulatedTask", "task_of"]
 
 _LINE = b"export JOB_DIR="
+_INDEX = re.compile(rb' "\$JOB_DIR" (?:(\d+)|\$\(\(SLURM_ARRAY_TASK_ID \+ (\d+)\)\))\n?\Z')
 
 
 def task_of(job: Job) -> SimulatedTask | None:
     """None when its script is not one of slurmkit's, or its directory is gone."""
-    for line in (job.description.script or b"").split(b"\n"):
+    script = job.description.script or b""
+    for line in script.split(b"\n"):
         if line.startswith(_LINE):
             words = shlex.split(line.removeprefix(_LINE).decode(errors="surrogateescape"))
             if len(words) == 1 and Path(words[0], jobdir.JOB).is_file():
-                return SimulatedTask(job.job_id, words[0], job.num_tasks, job.restart_count, job.nodes[0])
+                return _task(job, words[0], script)
     return None
+
+
+def _task(job: Job, job_dir: str, script: bytes) -> SimulatedTask:
+    job_id, element = f"{job.job_id}", job_dir
+    if (found := _INDEX.search(script)) is not None:
+        index = int(found[1]) if found[1] else int(found[2]) + (job.array_task_id or 0)
+        element = jobdir.element_dir(job_dir, index)
+        if found[2]:
+            job_id = f"{job.array_job_id}_{job.array_task_id}"
+    return SimulatedTask(job_id, job_dir, element, job.num_tasks, job.restart_count, job.nodes[0])
 
 
 @frozen
 class SimulatedTask:
-    job_id: int
+    """`shared` is the directory that the client has made, `job_dir` that of the job: of an element of an array another one."""
+
+    job_id: str
+    shared: str
     job_dir: str
     world_size: int
     attempt: int
     hostname: str
 
     def started(self, now: float) -> None:
-        """What an earlier attempt has left goes, as the runner does it. Raises `JobDirectoryError`."""
+        """What an earlier attempt has left goes, as the runner does it. Raises OSError."""
+        Path(self.job_dir).mkdir(mode=0o700, exist_ok=True)
         for rank in jobdir.result_ranks(self.job_dir):
             Path(self.job_dir, jobdir.result_name(rank)).unlink()
         jobdir.append_journal(
@@ -44,7 +61,7 @@ class SimulatedTask:
             {
                 "event": "started",
                 "time": now,
-                "job_id": f"{self.job_id}",
+                "job_id": self.job_id,
                 "attempt": self.attempt,
                 "hostname": self.hostname,
                 "world_size": self.world_size,

@@ -154,7 +154,7 @@ _PARAMETERS = _table(
     _Key("OverTimeLimit", "over_time_limit", _whole(0)),
     _Key("FirstJobId", "first_job_id", _whole(1)),
     _Key("MaxJobCount", "max_job_count", _whole(1)),
-    _Key("MaxArraySize", "max_array_size", _whole(1)),
+    _Key("MaxArraySize", "max_array_size", _whole(0)),
     _Key("MessageTimeout", "message_timeout", _whole(1)),
     _Key("JobRequeue", "requeue", _word(**{"0": False, "1": True})),
     _Key("DependencyParameters", "kill_invalid_dependency", lambda text: bool(_exactly("kill_invalid_depend")(text))),

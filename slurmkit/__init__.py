@@ -6,6 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from slurmkit.array import JobArray, Outcomes
     from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
     from slurmkit.callbacks.contexts import (
         CompletedContext,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "slurmkit.array": ("JobArray", "Outcomes"),
     "slurmkit.callbacks.base": ("BaseCallback", "ExecutionLocus"),
     "slurmkit.callbacks.contexts": (
         "CompletedContext",
@@ -114,6 +116,7 @@ __all__ = [
     "CompletedContext",
     "ExecutionLocus",
     "Job",
+    "JobArray",
     "JobCancelled",
     "JobContext",
     "JobDependencyFailed",
@@ -130,6 +133,7 @@ __all__ = [
     "LoggingCallback",
     "NotPicklable",
     "OptionError",
+    "Outcomes",
     "PackagingBeginContext",
     "PackagingEndContext",
     "PackagingError",

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, TypeVarTuple, overload
 
 from slurmkit import jobdir, jobroot, script, serialize
+from slurmkit.array import JobArray
 from slurmkit.backends.base import SchedulerBackend, Submission
 from slurmkit.backends.submission import is_certain, submit_once
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
@@ -27,14 +28,17 @@ from slurmkit.callbacks.dispatch import fire, merge, plan
 from slurmkit.clock import Clock
 from slurmkit.dependencies import Argument, Dependency, References, outstanding
 from slurmkit.engine import Engine
-from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SchedulerNotFound, UnknownJob
-from slurmkit.job import Job
+from slurmkit.errors import OptionError, SchedulerError, SchedulerNotFound, UnknownJob
+from slurmkit.job import Job, watch_jobs
+from slurmkit.mapping import ArrayRequest, attach_array, submit_array, working_directory
 from slurmkit.packaging.base import PackagingResult, PackagingStrategy
+from slurmkit.polling.watch import Watch
 from slurmkit.prepare import Options, check_call, job_record, strategy, with_defaults, with_dependencies, with_own
 from slurmkit.slurm.options import normalize
 from slurmkit.task import Task, as_task
 
 __all__ = ["Cluster"]
+
 
 log = logging.getLogger("slurmkit.cluster")
 
@@ -44,6 +48,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
+Ts = TypeVarTuple("Ts")
 
 BACKEND_VARIABLE = "SLURMKIT_BACKEND"
 JOB_ROOT_VARIABLE = "SLURMKIT_JOB_ROOT"
@@ -84,7 +89,7 @@ class Cluster:
         self._options: Options = normalize(options or {}, where="Cluster(options=...)")
         self._packaging = strategy(packaging)
         self._lock = threading.Lock()
-        self._jobs: dict[str, Job[Any]] = {}
+        self._jobs: dict[str, Job[Any] | JobArray[Any]] = {}
         self._stack = ExitStack()
         self._engine = Engine.start(self._backend(backend), clock)
         of_backend = getattr(self._engine.backend, "job_root", None)
@@ -152,8 +157,8 @@ class Cluster:
         """Where the job directories are; absolute."""
         return self._job_root
 
-    def jobs(self) -> list[Job[Any]]:
-        """The jobs submitted from here and attached here, oldest first."""
+    def jobs(self) -> list[Job[Any] | JobArray[Any]]:
+        """The jobs and arrays submitted from here and attached here, oldest first."""
         with self._lock:
             return list(self._jobs.values())
 
@@ -209,7 +214,7 @@ class Cluster:
         (A static checker sees a Job for what it is among the first four positional arguments; elsewhere `Job.as_argument` tells it.)
         """
         self._engine.check_open("nothing can be submitted")
-        cwd = _working_directory()
+        cwd = working_directory()
         chosen: Task[..., Any] = as_task(task)
         inject = check_call(chosen.func, args, kwargs)
         planned = plan(merge(self._callbacks, chosen.callbacks))
@@ -253,11 +258,11 @@ class Cluster:
         submission = self._submit(job_dir, token, cwd)
         duration = clock.monotonic() - began
         jobroot.note(job_dir, {**record, "job_id": submission.job_id})
-        job: Job[Any] = Job(
-            engine=self._engine,
-            job_id=submission.job_id,
-            job_dir=job_dir,
-            token=token,
+        job: Job[Any] = Job(self._engine, submission.job_id, job_dir)
+        watch = watch_jobs(
+            self._engine,
+            [job],
+            tokens={job.job_id: token},
             created=created,
             callbacks=callbacks,
             subscribers=planned.subscribers,
@@ -266,8 +271,31 @@ class Cluster:
             self._jobs[token] = job
         ended = SubmitEndContext(**shown, job=job, job_id=submission.job_id, timestamp=clock.time(), duration=duration)
         fire(callbacks, "on_end_submit_job_ctx", ended, _CLIENT)
-        job._follow()
+        watch.start()
         return job
+
+    def map(self, task: Callable[[A], R], items: Iterable[A], /, *, max_concurrent: int | None = None) -> JobArray[R]:
+        """Submit one array of jobs that call `task` with each of `items`, and return at once. At most `max_concurrent` run at the same time.
+
+        Nothing is submitted when there are no items. Where the site's MaxArraySize is less than the number of items, it becomes several
+        arrays of Slurm's, each of which waits for the one before if there is a `max_concurrent`. Raises as `submit` does; what is wrong with
+        an item names it.
+        """
+        return self._map(task, items, starred=False, max_concurrent=max_concurrent)
+
+    def starmap(
+        self, task: Callable[[*Ts], R], items: Iterable[tuple[*Ts]], /, *, max_concurrent: int | None = None
+    ) -> JobArray[R]:
+        """`map` for a task of several arguments, which each of `items` is a tuple of."""
+        return self._map(task, items, starred=True, max_concurrent=max_concurrent)
+
+    def _map(
+        self, task: Callable[..., R], items: Iterable[Any], *, starred: bool, max_concurrent: int | None
+    ) -> JobArray[R]:
+        self._engine.check_open("nothing can be submitted")
+        chosen = as_task(task)
+        request = ArrayRequest.checked(chosen, items, starred=starred, max_concurrent=max_concurrent)
+        return submit_array(self, request, merge(self._callbacks, chosen.callbacks))
 
     def _outstanding(self, waits: tuple[Dependency, ...], task: Task[..., Any]) -> list[Dependency]:
         """Those of `waits` that Slurm has to be told of. Raises `OptionError` for jobs of another Slurm, and as `outstanding` does."""
@@ -291,11 +319,13 @@ class Cluster:
         fire(callbacks, "on_end_package_ctx", ended, _CLIENT)
         return result
 
-    def _submit(self, job_dir: Path, token: str, cwd: Path) -> Submission:
+    def _sbatch(self, script: Path, token: str, cwd: Path) -> Submission:
         engine = self._engine
-        path = job_dir / jobdir.SCRIPT
+        return submit_once(engine.backend, script, cwd=cwd, token=token, clock=engine.clock, uniform=engine.uniform)
+
+    def _submit(self, job_dir: Path, token: str, cwd: Path) -> Submission:
         try:
-            return submit_once(engine.backend, path, cwd=cwd, token=token, clock=engine.clock, uniform=engine.uniform)
+            return self._sbatch(job_dir / jobdir.SCRIPT, token, cwd)
         except SchedulerError as error:
             if is_certain(error):
                 jobdir.remove(job_dir)
@@ -303,8 +333,9 @@ class Cluster:
                 error.add_note(f"The job directory is kept for a job that may turn up: {str(job_dir)!r}")
             raise
 
-    def attach(self, job: str | int | os.PathLike[str]) -> Job[Any]:
-        """The job with this id, or with this job directory, that this or another process has submitted.
+    def attach(self, job: str | int | os.PathLike[str]) -> Any:
+        """The job with this id, or with this job directory, that this or another process has submitted: of an array the `JobArray`, of an
+        element's id (``"123_4"``) that one's `Job`.
 
         An id is looked for in the job root. The callbacks of this Cluster follow the job from here on. Raises `UnknownJob`,
         `JobDirectoryError`, `SchedulerError`.
@@ -315,30 +346,35 @@ class Cluster:
         token = str(record["pre_submission_id"])
         with self._lock:
             known = self._jobs.get(token)
+        if known is None and "array" in record:
+            known = attach_array(self, job_dir, record)
+        if isinstance(known, JobArray) and jobroot.is_element(job):
+            return known._named(str(job))
         if known is not None:
             return known
         job_id = record.get("job_id") or jobroot.find_again(job_dir, record, backend)
         if job_id is None:
             raise UnknownJob(f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with its token")
         planned = plan(self._callbacks)
-        attached: Job[Any] = Job(
-            engine=self._engine,
-            job_id=str(job_id),
-            job_dir=job_dir,
-            token=token,
-            created=float(record["created"]),
-            callbacks=planned.callbacks,
-            subscribers=planned.subscribers,
-        )
         with self._lock:
-            attached = self._jobs.setdefault(token, attached)
-        attached._follow()
-        return attached
+            if token not in self._jobs:
+                attached: Job[Any] = Job(self._engine, str(job_id), job_dir)
+                watch = watch_jobs(
+                    self._engine,
+                    [attached],
+                    tokens={attached.job_id: token},
+                    created=float(record["created"]),
+                    callbacks=planned.callbacks,
+                    subscribers=planned.subscribers,
+                )
+                self._jobs[token] = attached
+                watch.start()
+            return self._jobs[token]
 
     def refresh(self) -> None:
         """Ask Slurm about everything that is outstanding, now: one request. Callbacks that follow the status hear of transitions."""
         self._engine.check_open("nothing can be asked for")
-        self._engine.status.snapshot([job.job_id for job in self.jobs()], 0.0)
+        self._engine.status.refresh()
 
     def close(self) -> None:
         """Stop following the jobs, which go on. Completed events of jobs that are over by now are delivered before that.
@@ -349,21 +385,21 @@ class Cluster:
             return
         jobs = self.jobs()
         try:
-            self._finish([job for job in jobs if not job._is_settled])
+            self._finish([job._watch for job in jobs if not job._watch.are_done()])
         finally:
             self._engine.closed = True
             deadline = time.monotonic() + CLOSE_TIMEOUT
             for job in jobs:
-                job._release()
+                job._watch.close()
             for job in jobs:
-                job._join(max(0.0, deadline - time.monotonic()))
+                job._watch.join(max(0.0, deadline - time.monotonic()))
             self._engine.follower.close(max(0.0, deadline - time.monotonic()))
             if self._temporary:
                 for job in jobs:
                     job._keep_result()
             self._stack.close()
 
-    def _finish(self, outstanding: list[Job[Any]]) -> None:
+    def _finish(self, outstanding: list[Watch]) -> None:
         if not outstanding:
             return
         try:
@@ -371,16 +407,5 @@ class Cluster:
         except SchedulerError as error:
             log.warning("not known at the end which jobs are over: %s", error)
         deadline = time.monotonic() + CLOSE_TIMEOUT
-        for job in outstanding:
-            job._settle(lambda: max(0.0, deadline - time.monotonic()))
-
-
-def _working_directory() -> Path:
-    """Where sbatch is called, and the job starts."""
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise JobDirectoryError(
-            f"the working directory of this process, in which the job would start, is gone ({error.strerror}): "
-            "change to another one with os.chdir"
-        ) from error
+        for watch in outstanding:
+            watch.settle(lambda: max(0.0, deadline - time.monotonic()))

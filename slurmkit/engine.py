@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
-from slurmkit.backends.base import SchedulerBackend
+from slurmkit.backends.base import Limits, SchedulerBackend
 from slurmkit.clock import Clock, SystemClock
 from slurmkit.errors import ClusterClosed
 from slurmkit.polling.follower import Follower
@@ -26,6 +26,7 @@ class Engine:
     status: StatusService
     follower: Follower
     closed: bool = False
+    known_limits: Limits | None = None
 
     @classmethod
     def start(cls, backend: SchedulerBackend, clock: Clock | None) -> Engine:
@@ -34,6 +35,12 @@ class Engine:
         clock = clock or getattr(backend, "clock", None) or SystemClock()
         status = StatusService(backend, clock, uniform=uniform)
         return cls(backend=backend, clock=clock, uniform=uniform, status=status, follower=Follower(clock))
+
+    def limits(self) -> Limits:
+        """The site's limits of arrays, asked for once. Raises `SchedulerError`."""
+        if self.known_limits is None:
+            self.known_limits = self.backend.limits()
+        return self.known_limits
 
     def check_open(self, what: str) -> None:
         """Raise `ClusterClosed`, beginning with `what`, when the cluster is closed."""

@@ -23,6 +23,7 @@ __all__ = [
     "CALLBACKS",
     "CLOCK_VARIABLE",
     "FUNCTION",
+    "ITEMS",
     "JOB",
     "JOURNAL",
     "KWARGS",
@@ -32,10 +33,13 @@ __all__ = [
     "STDOUT",
     "append_journal",
     "create",
+    "create_element",
+    "element_dir",
     "first_failure",
     "is_pre_submission_id",
     "new_pre_submission_id",
     "open_trusted",
+    "output_name",
     "read_job",
     "read_journal",
     "read_result",
@@ -46,6 +50,7 @@ __all__ = [
     "result_attempt",
     "result_name",
     "result_ranks",
+    "shared_dir",
     "write",
     "write_job",
     "write_result",
@@ -56,6 +61,7 @@ SCRIPT = "script.sh"
 FUNCTION = "function.pkl"
 ARGS = "args.pkl"
 KWARGS = "kwargs.pkl"
+ITEMS = "items.pkl"
 CALLBACKS = "callbacks.pkl"
 STDOUT = "stdout"
 STDERR = "stderr"
@@ -80,10 +86,13 @@ def new_pre_submission_id(now: float) -> str:
 
 
 def is_pre_submission_id(text: str) -> bool:
-    """Whether `text` looks like one of `new_pre_submission_id`."""
+    """Whether `text` looks like one of `new_pre_submission_id`, or like that of a further part of an array (``...-1``)."""
     digits = text[:8] + text[9:15]
-    is_dashed = len(text) == 28 and text[8] == text[15] == "-"
-    return is_dashed and digits.isdecimal() and all(char in "0123456789abcdef" for char in text[16:])
+    dash, number = text[28:29], text[29:]
+    is_dashed = (
+        text[8:9] == text[15:16] == "-" and len(text) >= 28 and (not dash or (dash == "-" and number.isdecimal()))
+    )
+    return is_dashed and digits.isdecimal() and all(char in "0123456789abcdef" for char in text[16:28])
 
 
 def create(root: str | os.PathLike[str], pre_submission_id: str) -> str:
@@ -117,6 +126,27 @@ def create(root: str | os.PathLike[str], pre_submission_id: str) -> str:
             f"cannot make the job directory {path!r}: {error.strerror}: {error.filename!r}; "
             "choose another place with Cluster(job_root=...)"
         ) from error
+    return path
+
+
+def element_dir(job_dir: str, index: int | None) -> str:
+    """``<job_dir>/<index>``, the directory of an array's element; that of a job itself when there is no index."""
+    return job_dir if index is None else os.path.join(job_dir, f"{index}")
+
+
+def shared_dir(job_dir: str, job: Mapping[str, Any]) -> str:
+    """Where the function and the arguments of the job in `job_dir`, with this ``job.json``, are: an element shares those of its array."""
+    return os.path.dirname(job_dir) if "array" in job else job_dir
+
+
+def create_element(job_dir: str, index: int) -> str:
+    """Make the directory of an array's element, and its ``output/``; it may be there. Raises OSError."""
+    path = element_dir(job_dir, index)
+    for directory in (path, os.path.join(path, OUTPUT)):
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            continue
     return path
 
 
@@ -255,6 +285,12 @@ def read_journal(job_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
         if isinstance(record, dict):
             records.append(record)
     return records
+
+
+def output_name(name: str, element: str | None) -> str:
+    """The file for `name` (STDOUT, STDERR) of a job, or of the array's element with the job id `element`: in the array's directory, as
+    Slurm makes files, but no directories."""
+    return name if element is None else f"{name}.{element}"
 
 
 def result_name(rank: int) -> str:

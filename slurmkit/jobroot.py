@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ from slurmkit import jobdir
 from slurmkit.backends.base import SchedulerBackend
 from slurmkit.errors import JobDirectoryError, SlurmkitError, UnknownJob
 from slurmkit.outcome import id_in_journal
+from slurmkit.parts import Part
+from slurmkit.slurm.jobid import array_of
 
-__all__ = ["find_again", "look_up", "note"]
+__all__ = ["find_again", "is_element", "look_up", "note", "part_id"]
+
+_ELEMENT_ID = re.compile(r"[0-9]+_[0-9]+", re.ASCII)
 
 log = logging.getLogger("slurmkit.cluster")
 
@@ -37,6 +42,27 @@ def find_again(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBacke
     return job_id
 
 
+def part_id(job_dir: Path, part: Part, backend: SchedulerBackend) -> str:
+    """The id of a part of an array whose client did not live to write it down. Raises `UnknownJob`, `SchedulerError`."""
+    found = (id_in_journal(job_dir / f"{number}") for number in part.numbers)
+    job_id = next((array_of(one) for one in found if one), None) or backend.find(part.token)
+    if job_id is None:
+        raise UnknownJob(
+            f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with the token {part.token}"
+        )
+    return job_id
+
+
+def is_element(job: str | int | os.PathLike[str]) -> bool:
+    """Whether this is the id of an array's element, ``123_4``."""
+    return isinstance(job, str) and _ELEMENT_ID.fullmatch(job) is not None
+
+
+def _job_ids(record: Mapping[str, Any]) -> list[str | None]:
+    """The ids in ``job.json``: of a job, or of all parts of an array."""
+    return [part["job_id"] for part in record["array"]["parts"]] if "array" in record else [record["job_id"]]
+
+
 def look_up(
     job_root: Path, job: str | int | os.PathLike[str], backend: SchedulerBackend
 ) -> tuple[Path, dict[str, Any]]:
@@ -45,6 +71,8 @@ def look_up(
     Raises `UnknownJob`, `JobDirectoryError`, `SchedulerError`.
     """
     text = str(job) if isinstance(job, str | int) else os.fspath(job)
+    if is_element(text):
+        text = array_of(text)
     if not text.isdecimal():
         path = Path(text).expanduser().absolute()
         return path, jobdir.read_job(path)
@@ -56,7 +84,7 @@ def look_up(
             continue  # being written, or none of ours
         if record.get("job_id") is None:
             open_ends.append((float(record["created"]), path, record))
-        elif str(record["job_id"]) == text:
+        elif text in _job_ids(record):
             found.append((float(record["created"]), path, record))
     if not found:
         found = [one for one in open_ends if find_again(one[1], one[2], backend) == text]

@@ -63,7 +63,9 @@ def deadline(job_id: str, environment: Mapping[str, str]) -> float | None:
         return _unless_unlimited(float(start) if start.isdecimal() else None, float(text)) if text.isdecimal() else None
     if environment.get("SLURM_JOB_ID") != os.environ.get("SLURM_JOB_ID") or "SLURM_JOB_ID" not in environment:
         return None  # of another process, or of no job at all
-    return _asked(job_id)
+    from slurmkit.runner.leader import job_id as known_as
+
+    return _asked(known_as(environment) or job_id)
 
 
 @functools.cache
@@ -73,7 +75,7 @@ def _asked(job_id: str) -> float | None:
     from slurmkit.slurm.durations import DurationError, parse_timestamp
 
     try:
-        shown = CliBackend().show(job_id)
+        shown = CliBackend().show(job_id).get(job_id)
         if shown is None:
             return None
         end = parse_timestamp(shown["EndTime"])

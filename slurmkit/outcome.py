@@ -171,14 +171,14 @@ def cause_of(snapshot: Snapshot, ending: Ending) -> str | None:
     return None if ending.completed is None else ending.completed.get("cause")
 
 
-def error_of(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException | None:
-    """The error for a job that is over; None when it ended well."""
+def error_of(snapshot: Snapshot, ending: Ending, job_dir: Path, stdout: Path, stderr: Path) -> BaseException | None:
+    """The error for a job that is over, with the end of its `stderr`; None when it ended well. `job_dir` is where its ``job.json`` is."""
     by_slurm = _BY_STATE.get(snapshot.state)
-    raised = _raised(snapshot, ending, job_dir)
+    raised = _raised(snapshot, ending, stderr)
     if snapshot.state == "CANCELLED" and ending.started is None and (words := _waited_in_vain(snapshot, job_dir)):
-        return JobDependencyFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
+        return JobDependencyFailed(_message(snapshot, words, stderr), **_attributes(snapshot))
     if by_slurm is not None:
-        error = by_slurm(_message(snapshot, _reason_words(snapshot), job_dir), **_attributes(snapshot))
+        error = by_slurm(_message(snapshot, _reason_words(snapshot), stderr), **_attributes(snapshot))
         if raised is not None and ending.error_type != "Terminated":
             error.__cause__ = raised
         return error
@@ -193,12 +193,12 @@ def error_of(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException
             words += f": {ending.error_message}"
     elif ending.started is None:
         words += ", and the runner has left no trace" if words else "the runner has left no trace"
-        if not (job_dir / jobdir.STDOUT).exists():
+        if not stdout.exists():
             words += (
                 f". Slurm has made no output file in {str(job_dir)!r}, as seen from here: the job root has to be a directory "
                 "that the nodes see under the same path (`slurmkit doctor` tells)"
             )
-    return JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
+    return JobFailed(_message(snapshot, words, stderr), **_attributes(snapshot))
 
 
 def _waited_in_vain(snapshot: Snapshot, job_dir: Path) -> str:
@@ -233,7 +233,7 @@ def _waited_in_vain(snapshot: Snapshot, job_dir: Path) -> str:
     )
 
 
-def _raised(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException | None:
+def _raised(snapshot: Snapshot, ending: Ending, stderr: Path) -> BaseException | None:
     """The exception of the first failing rank, as its own type where it can be had."""
     header = ending.failure
     if header is None:
@@ -245,14 +245,14 @@ def _raised(snapshot: Snapshot, ending: Ending, job_dir: Path) -> BaseException 
         words = f"rank {ending.failed_rank} called sys.exit({code})"
         if header["error_message"] and header["error_message"] != str(code):
             words += f": {header['error_message']}"
-        error = JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
+        error = JobFailed(_message(snapshot, words, stderr), **_attributes(snapshot))
     elif header["error"] is not None:
         error = _loaded(header["error"])
     if error is None:
         # A rank that asked to be requeued does not know what became of it: the leader does.
         told = ending.completed if header["status"] == "requeue" and ending.completed is not None else header
         words = f"rank {ending.failed_rank} raised {header['error_type']}: {told['error_message']}"
-        error = JobFailed(_message(snapshot, words, job_dir), **_attributes(snapshot))
+        error = JobFailed(_message(snapshot, words, stderr), **_attributes(snapshot))
     if cause is not None:
         error.__cause__ = cause
     return error
@@ -280,15 +280,15 @@ def state_words(snapshot: Snapshot) -> str:
     return f"{snapshot.state} ({reason})" if reason else snapshot.state
 
 
-def _message(snapshot: Snapshot, words: str, job_dir: Path) -> str:
+def _message(snapshot: Snapshot, words: str, stderr: Path) -> str:
     exit_code = snapshot.status.get("ExitCode", "")
     message = f"job {snapshot.job_id} ended {snapshot.state}"
     if exit_code and snapshot.state != LOST:
         message += f" with exit code {exit_code}"
     if words:
         message += f": {words}"
-    if text := tail(job_dir / jobdir.STDERR):
-        message += f"\nEnd of {str(job_dir / jobdir.STDERR)!r}:\n{text}"
+    if text := tail(stderr):
+        message += f"\nEnd of {str(stderr)!r}:\n{text}"
     return message
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,16 @@ from slurmkit.packaging.inherit import Inherit
 from slurmkit.slurm.options import OPTIONS, filename_pattern
 from slurmkit.task import Task
 
-__all__ = ["Options", "check_call", "job_record", "strategy", "with_defaults", "with_dependencies", "with_own"]
+__all__ = [
+    "Options",
+    "check_call",
+    "check_calls",
+    "job_record",
+    "strategy",
+    "with_defaults",
+    "with_dependencies",
+    "with_own",
+]
 
 Options = Mapping[str, str | Literal[True]]
 
@@ -47,6 +56,26 @@ def check_call(func: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
     except TypeError as error:
         name = getattr(func, "__qualname__", type(func).__qualname__)
         raise TypeError(f"{name}{signature} cannot be called so: {error}") from None
+    return inject
+
+
+def check_calls(func: Callable[..., Any], calls: Sequence[Sequence[Any]]) -> tuple[str, ...]:
+    """`check_call` with each of these positional arguments. Raises TypeError, which names the item (``items[3]``)."""
+    inject: tuple[str, ...] = ()
+    known: set[int] = set()
+    for number, args in enumerate(calls):
+        if len(args) in known:
+            continue  # a call by position fits or does not by how many there are
+        known.add(len(args))
+        try:
+            found = check_call(func, args, {})
+        except TypeError as error:
+            raise TypeError(f"items[{number}]: {error}") from None
+        if number and found != inject:
+            raise TypeError(
+                f"items[{number}] has another number of arguments: the JobContext is not left out of all items"
+            )
+        inject = found
     return inject
 
 
@@ -82,15 +111,18 @@ def with_dependencies(options: Options, waits: Iterable[Dependency], where: str)
     return {**options, "dependency": dependency, "kill_on_invalid_dep": kill}
 
 
-def with_own(options: Options, job_dir: Path, token: str) -> dict[str, str | Literal[True]]:
-    """The options with slurmkit's own: where the output goes, and the token by which the job is found again."""
+def with_own(options: Options, job_dir: Path, token: str, pattern: str | None = None) -> dict[str, str | Literal[True]]:
+    """The options with slurmkit's own: where the output goes, and the token by which the job is found again.
+
+    `pattern` is Slurm's for the job id, when the directory is that of an array.
+    """
     return {
         **options,
         "comment": token,
         # A requeued job would write over the output of the attempt before.
         "open_mode": options.get("open_mode", "append"),
-        "output": filename_pattern(str(job_dir / jobdir.STDOUT)),
-        "error": filename_pattern(str(job_dir / jobdir.STDERR)),
+        "output": jobdir.output_name(filename_pattern(str(job_dir / jobdir.STDOUT)), pattern),
+        "error": jobdir.output_name(filename_pattern(str(job_dir / jobdir.STDERR)), pattern),
     }
 
 

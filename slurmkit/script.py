@@ -17,11 +17,17 @@ __all__ = ["render"]
 _UNPRINTABLE = ("\n", "\r", "\0")
 
 
-def render(*, options: Mapping[str, str | Literal[True]], job_dir: str, packaging: PackagingResult) -> str:
+def render(
+    *,
+    options: Mapping[str, str | Literal[True]],
+    job_dir: str,
+    packaging: PackagingResult,
+    index: str | None = None,
+) -> str:
     """The text of ``script.sh``.
 
-    `options` are all options of the job, in the form of `slurmkit.slurm.options.normalize`; `job_dir` is absolute. Raises `OptionError`
-    and `PackagingError` for text that no batch script can carry.
+    `options` are all options of the job, in the form of `slurmkit.slurm.options.normalize`; `job_dir` is absolute; `index` is, for an array,
+    what the shell takes for the number of the item. Raises `OptionError` and `PackagingError` for text that no batch script can carry.
     """
     for what, text in (
         ("job directory", job_dir),
@@ -37,7 +43,8 @@ def render(*, options: Mapping[str, str | Literal[True]], job_dir: str, packagin
         *packaging.setup,
         # By its file, not with -m: slurmkit need not be on this interpreter's path (a checkout, PYTHONPATH). -P keeps the
         # working directory off the path, where a file called json.py would be taken for the standard library's.
-        f'exec {shlex.quote(packaging.python)} -P {shlex.quote(packaging.runner)} "$JOB_DIR"',
+        f'exec {shlex.quote(packaging.python)} -P {shlex.quote(packaging.runner)} "$JOB_DIR"'
+        + (f" {index}" if index else ""),
     ]
     return "\n".join(lines) + "\n"
 

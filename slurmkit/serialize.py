@@ -72,11 +72,21 @@ def _dump_callback(callback: BaseCallback, name: str) -> bytes:
         ) from error.__cause__
 
 
-def dump_value(value: Any, file: BinaryIO, *, what: str, replace: Replace | None = None) -> None:
-    """Append the pickle of `value` to `file`, without holding it in memory. Raises `NotPicklable`, and may leave half of it then."""
+def dump_value(
+    value: Any,
+    file: BinaryIO,
+    *,
+    what: str,
+    replace: Replace | None = None,
+    importable: dict[str, bool] | None = None,
+) -> None:
+    """Append the pickle of `value` to `file`, without holding it in memory. Raises `NotPicklable`, and may leave half of it then.
+
+    `importable`: what is known of modules, for the next value.
+    """
     start = file.tell()
     try:
-        _ReferencePickler(file, replace).dump(value)
+        _ReferencePickler(file, replace, importable).dump(value)
     except OSError:
         raise
     except Exception:  # noqa: BLE001  (whatever a __reduce__ raises: the pickler by value decides)
@@ -162,9 +172,9 @@ class _ByValueNeededError(Exception):
 class _ReferencePickler(pickle.Pickler):
     """Plain pickle, but it finds functions behind their `Task`, and refuses references that the other side could not follow."""
 
-    def __init__(self, file: BinaryIO, replace: Replace | None) -> None:
+    def __init__(self, file: BinaryIO, replace: Replace | None, importable: dict[str, bool] | None) -> None:
         super().__init__(file, protocol=PROTOCOL)
-        self.importable: dict[str, bool] = {}
+        self.importable: dict[str, bool] = {} if importable is None else importable
         self.replace = replace
 
     def reducer_override(self, obj: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from slurmkit import jobdir
-from slurmkit.backends.base import Record, Submission
+from slurmkit.backends.base import Limits, Record, Submission
 from slurmkit.backends.parse import record
 from slurmkit.errors import SchedulerError
 from slurmkit.slurm.durations import format_timestamp
@@ -73,9 +73,12 @@ class StubSlurm:
         self.calls["sacct"] += 1
         return None
 
-    def show(self, job_id: str) -> Record | None:
+    def show(self, job_id: str) -> Mapping[str, Record]:
         self.calls["scontrol"] += 1
-        return None if job_id in self.hidden or job_id not in self.jobs else self.record(job_id)
+        return {} if job_id in self.hidden or job_id not in self.jobs else {job_id: self.record(job_id)}
+
+    def limits(self) -> Limits:
+        return Limits(max_array_size=1001, max_job_count=10_000)
 
     def find(self, token: str) -> str | None:
         if not self.tokens_are_known:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurmkit.backends.base import Record, Submission
+from slurmkit.backends.base import Limits, Record, Submission
 from slurmkit.backends.cli import CliBackend
 from slurmkit.backends.environment import query_environment, submit_environment
 from slurmkit.backends.execute import CommandResult, subprocess_execute
@@ -79,8 +79,7 @@ def test_every_source_gives_the_same_record() -> None:
     queue = CliBackend(Script(QUEUE)).queue(["1"])["1"]
     accounting = CliBackend(Script(BOOKED)).accounting(["1"])
     assert accounting is not None
-    shown = CliBackend(Script(SHOWN)).show("1")
-    assert shown is not None
+    shown = CliBackend(Script(SHOWN)).show("1")["1"]
     assert tuple(queue) == tuple(accounting["1"]) == tuple(shown) == FIELDS
     assert dict(queue) == dict(shown)
     assert dict(queue) == {
@@ -139,7 +138,7 @@ def test_squeue_that_does_not_know_the_job() -> None:
     unknown = failed("slurm_load_jobs error: Invalid job id specified")
     assert CliBackend(Script(unknown)).queue(["7"]) == {}
     assert CliBackend(Script("")).queue(["7", "8"]) == {}
-    assert CliBackend(Script(unknown)).show("7") is None
+    assert CliBackend(Script(unknown)).show("7") == {}
     assert CliBackend(Script("")).accounting(["7"]) == {}
     assert CliBackend(Script()).queue([]) == {}
 
@@ -188,9 +187,74 @@ def test_any_name_survives(name: str) -> None:
 
 
 def test_scontrol_fields_are_not_taken_from_a_name() -> None:
-    shown = parse_show(SHOWN.replace("na|me x", "x JobState=RUNNING Comment=other ExitCode=9:9"))
+    shown = parse_show(SHOWN.replace("na|me x", "x JobState=RUNNING Comment=other ExitCode=9:9"))["1"]
     assert (shown["JobState"], shown["ExitCode"], shown["Comment"]) == ("FAILED", "3:0", "tok")
     assert shown["JobName"] == "x JobState=RUNNING Comment=other ExitCode=9:9"
+
+
+# --- arrays -----------------------------------------------------------------------------------------------------------
+
+
+def test_elements_that_wait_are_one_row() -> None:
+    text = QUEUE.replace("1|FAILED", "1_[0,2-4%2]|PENDING") + QUEUE.replace("1|FAILED", "1_1|RUNNING")
+    found = parse_queue(text, [f"1_{index}" for index in (1, 2, 4, 5)])
+    assert {job_id: row["JobState"] for job_id, row in found.items()} == {
+        "1_1": "RUNNING",
+        "1_2": "PENDING",
+        "1_4": "PENDING",
+    }
+    assert [row["JobId"] for row in found.values()] == list(found)
+    assert dict(found["1_2"], JobId="", JobState="") == dict(found["1_1"], JobId="", JobState="")
+
+
+def test_an_array_is_asked_for_by_its_id() -> None:
+    """However many of its elements are wanted; a single one by its own."""
+    elements = [f"7_{index}" for index in range(10_000)]
+    asked = []
+    for wanted in (elements[3:4], elements[:2], elements, [*elements, "8"]):
+        script = Script("", "")
+        backend = CliBackend(script)
+        backend.queue(wanted)
+        backend.accounting(wanted)
+        asked.append((script.asked[0][1], script.asked[1][-1]))
+    assert asked == [
+        ("--jobs=7_3", "--jobs=7"),
+        ("--jobs=7", "--jobs=7"),
+        ("--jobs=7", "--jobs=7"),
+        ("--me", "--jobs=7,8"),
+    ]
+
+
+def test_elements_in_accounting_and_in_scontrol() -> None:
+    rows = BOOKED.replace("1|", "1_0|", 1) + BOOKED.replace("1|", "1_[1,3%2]|", 1)
+    booked = CliBackend(Script(rows)).accounting(["1_0", "1_1", "1_2", "1_3"])
+    assert booked is not None
+    assert sorted(booked) == ["1_0", "1_1", "1_3"]
+    shown = SHOWN.replace("JobId=1 ", "JobId=1 ArrayJobId=1 ArrayTaskId=2,4%2 ArrayTaskThrottle=2 ", 1)
+    shown += SHOWN.replace("JobId=1 ", "JobId=9 ArrayJobId=1 ArrayTaskId=0 ", 1)
+    found = CliBackend(Script(shown)).show("1")
+    assert [(job_id, row["JobId"], row["JobState"]) for job_id, row in found.items()] == [
+        ("1_2", "1_2", "FAILED"),
+        ("1_4", "1_4", "FAILED"),
+        ("1_0", "1_0", "FAILED"),
+    ]
+    assert found["1_0"]["JobName"] == "na|me x"
+
+
+def test_a_lost_array_is_found_by_its_token() -> None:
+    script = Script(
+        "", "7_0|sbatch --parsable /jobs/tok/tok-1/script.sh\n8_[0-3]|sbatch --parsable /jobs/tok/script.sh\n"
+    )
+    assert CliBackend(script).find("tok") == "8"
+
+
+def test_limits_of_the_site() -> None:
+    config = "Configuration data as of 2026-11-29\nMaxArraySize            = 1001\nMaxJobCount             = 10000\n"
+    script = Script(config)
+    assert CliBackend(script).limits() == Limits(max_array_size=1001, max_job_count=10_000)
+    assert script.asked == [["scontrol", "show", "config"]]
+    with pytest.raises(SchedulerError, match="says nothing of MaxArraySize or MaxJobCount"):
+        CliBackend(Script("Configuration data\n")).limits()
 
 
 # --- finding, cancelling ----------------------------------------------------------------------------------------------
@@ -345,7 +409,8 @@ def test_an_outer_job_does_not_leak() -> None:
 
 def test_queries_are_not_filtered() -> None:
     kept = query_environment(OUTER)
-    assert set(kept) == {"PATH", "HOME", "MY_SLURM_THING", "SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "LC_ALL"}
+    ours = {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"}
+    assert set(kept) == {"PATH", "HOME", "MY_SLURM_THING", "LC_ALL", "SLURM_BITSTR_LEN"} | ours
     assert kept["LC_ALL"] == "C"
 
 
@@ -361,7 +426,7 @@ def test_the_environment_is_that_of_the_moment(monkeypatch: pytest.MonkeyPatch, 
         assert env["SLURM_CONF"] == "/somewhere"
     other = Script("1\n")
     CliBackend(other, environ={"A": "b"}).queue(["1"])
-    assert dict(other.environments[0]) == {"A": "b", "LC_ALL": "C"}
+    assert dict(other.environments[0]) == {"A": "b", "LC_ALL": "C", "SLURM_BITSTR_LEN": "0"}
     assert os.environ["SLURM_JOB_ID"] == "99"
 
 

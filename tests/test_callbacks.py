@@ -40,7 +40,7 @@ FIELDS = {
     "SubmitEndContext": {
         "task": "Task[..., Any]",
         "cluster": "Cluster",
-        "job": "Job[Any]",
+        "job": "Job[Any] | JobArray[Any]",
         "job_id": "str",
         "sbatch_options": "Mapping[str, str | bool]",
         "job_dir": "str",

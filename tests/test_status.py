@@ -238,9 +238,12 @@ class Slurm:
             if job_id in self.booked
         }
 
-    def show(self, job_id: str) -> Record | None:
+    def show(self, job_id: str) -> Mapping[str, Record]:
         self.asked.append(("scontrol", 1))
-        return None
+        return {}
+
+    def limits(self) -> Any:
+        raise NotImplementedError
 
     def submit(self, script: Any, *, cwd: Any) -> Any:
         raise NotImplementedError
@@ -270,8 +273,7 @@ class ManualClock:
 
 def service(slurm: Slurm, *jobs: str, clock: Any = None, listener: Any = None) -> StatusService:
     status = StatusService(slurm, clock or ManualClock(), uniform=lambda low, high: 1.0)
-    for job_id in jobs:
-        status.track(job_id, token="", created=0.0, listener=listener or (lambda snapshot: None), journal=lambda: None)
+    status.track(dict.fromkeys(jobs, ""), created=0.0, listener=listener or (lambda _: None), journal=lambda _: None)
     return status
 
 
@@ -300,7 +302,7 @@ def test_age_is_respected() -> None:
     assert status.snapshot(["1"], max_age=0)["1"].state == "RUNNING"
     assert slurm.count("squeue") == 3
     status.snapshot(["1"], max_age=100)
-    status.expire("1")
+    status.expire(["1"])
     status.snapshot(["1"], max_age=100)
     assert slurm.count("squeue") == 4
     assert status.snapshot(["unknown"], max_age=0) == {}
@@ -349,7 +351,7 @@ def test_a_request_under_way_is_too_old_for_who_cancels_meanwhile() -> None:
     first.start()
     assert slurm.entered.wait(60)
     slurm.states["1"] = "CANCELLED"
-    status.expire("1")
+    status.expire(["1"])
     slurm.gate.set()
     assert status.snapshot(["1"], max_age=1000)["1"].state == "CANCELLED"
     first.join(10)
@@ -416,8 +418,8 @@ def test_no_accounting_is_asked_about_ever_less() -> None:
     """Until there is some."""
 
     class Shown(Slurm):
-        def show(self, job_id: str) -> Record | None:
-            return record(JobId=job_id, JobState="RUNNING", Restarts="0")
+        def show(self, job_id: str) -> Mapping[str, Record]:
+            return {job_id: record(JobId=job_id, JobState="RUNNING", Restarts="0")}
 
     slurm = Shown({})
     clock = ManualClock()
@@ -509,13 +511,13 @@ def test_a_reused_id_is_not_shown() -> None:
     clock = ManualClock()
     status = StatusService(Labelled({}), clock, uniform=lambda low, high: 1.0)
     for job_id, token in (("1", "tok"), ("2", "other")):
-        status.track(job_id, token=token, created=0.0, listener=lambda snapshot: None, journal=lambda: None)
+        status.track({job_id: token}, created=0.0, listener=lambda _: None, journal=lambda _: None)
     assert set(status.snapshot(["1", "2"], max_age=0)) == {"1"}
 
 
 def test_a_record_from_before_the_submission_is_of_another_job() -> None:
     status = StatusService(Slurm({}, booked={"1": "FAILED"}), ManualClock(), uniform=lambda low, high: 1.0)
-    status.track("1", token="", created=1e10, listener=lambda snapshot: None, journal=lambda: None)
+    status.track({"1": ""}, created=1e10, listener=lambda _: None, journal=lambda _: None)
     assert status.snapshot(["1"], max_age=0) == {}
 
 
@@ -523,7 +525,7 @@ def test_the_rules_that_are_given_hold() -> None:
     slurm = Slurm({}, booked={})
     clock = ManualClock()
     status = StatusService(slurm, clock, uniform=lambda low, high: 1.0, rules=Rules(grace=2.0))
-    status.track("1", token="", created=0.0, listener=lambda snapshot: None, journal=lambda: None)
+    status.track({"1": ""}, created=0.0, listener=lambda _: None, journal=lambda _: None)
     for _ in range(3):
         status.snapshot(["1"], max_age=0)
         clock.now += 1.0
@@ -542,7 +544,7 @@ def test_each_change_is_told() -> None:
     clock = ManualClock()
     told: list[tuple[str, str]] = []
     status = service(
-        slurm, "0", "1", "2", clock=clock, listener=lambda snapshot: told.append((snapshot.job_id, snapshot.state))
+        slurm, "0", "1", "2", clock=clock, listener=lambda news: told.extend((s.job_id, s.state) for s in news)
     )
     status.snapshot(["1"], max_age=0)
     clock.now += 1.0
@@ -584,11 +586,11 @@ def test_sacct_is_forgiven_its_failures_once_it_answers(caplog: pytest.LogCaptur
 
 def test_a_failing_scontrol_has_not_denied_the_job(caplog: pytest.LogCaptureFixture) -> None:
     class Mute(Slurm):
-        def show(self, job_id: str) -> Record | None:
+        def show(self, job_id: str) -> Mapping[str, Record]:
             super().show(job_id)
             if self.count("scontrol") < 3:
                 raise SchedulerError(f"no answer about {job_id}")
-            return None
+            return {}
 
     slurm = Mute({}, booked=None)
     clock = ManualClock()
@@ -606,7 +608,7 @@ def test_the_journal_is_heard_where_there_is_no_accounting() -> None:
     status = StatusService(Slurm({}), ManualClock(), uniform=lambda low, high: 1.0)
     heard: list[Snapshot] = []
     end = JournalEnd(0, "FAILED", "1:0")
-    status.track("1", token="", created=0.0, listener=heard.append, journal=lambda: end)
+    status.track({"1": ""}, created=0.0, listener=heard.extend, journal=lambda _: end)
     assert status.snapshot(["1"], max_age=0)["1"].source == "journal"
     assert [snapshot.state for snapshot in heard] == ["FAILED"]
 
@@ -614,7 +616,7 @@ def test_the_journal_is_heard_where_there_is_no_accounting() -> None:
 def test_where_there_is_accounting_the_journal_waits_for_it() -> None:
     status = StatusService(Slurm({}, booked={}), ManualClock(), uniform=lambda low, high: 1.0)
     end = JournalEnd(0, "FAILED", "1:0")
-    status.track("1", token="", created=0.0, listener=lambda _: None, journal=lambda: end)
+    status.track({"1": ""}, created=0.0, listener=lambda _: None, journal=lambda _: end)
     assert status.snapshot(["1"], max_age=0) == {}
 
 
@@ -629,7 +631,9 @@ def test_transitions_are_told_whoever_asked() -> None:
     slurm = Slurm({"1": "PENDING", "2": "RUNNING"})
     heard: list[tuple[str, str]] = []
     clock = ManualClock()
-    status = service(slurm, "1", "2", clock=clock, listener=lambda s: heard.append((s.job_id, s.state)))
+    status = service(
+        slurm, "1", "2", clock=clock, listener=lambda news: heard.extend((s.job_id, s.state) for s in news)
+    )
     for state in ("PENDING", "RUNNING", "RUNNING", "COMPLETED", "COMPLETED"):
         slurm.states["1"] = state
         status.snapshot(["2"], max_age=0)

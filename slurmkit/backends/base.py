@@ -1,4 +1,4 @@
-"""What slurmkit asks of a scheduler: five requests, each of which costs the scheduler one call however many jobs it is about."""
+"""What slurmkit asks of a scheduler: requests each of which costs the scheduler one call however many jobs it is about."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Protocol
 
 import attrs
 
-__all__ = ["Record", "SchedulerBackend", "Submission"]
+__all__ = ["Limits", "Record", "SchedulerBackend", "Submission"]
 
 Record = Mapping[str, str]
-"""One job as a source reports it, under scontrol's field names (JobId, JobState, Reason, ExitCode, Restarts, NodeList, StartTime, ...)."""
+"""One job as a source reports it, under scontrol's field names (JobId, JobState, Reason, ExitCode, Restarts, NodeList, StartTime, ...).
+
+The JobId of an element of an array is the one under which people know it, ``123_4``.
+"""
 
 
 @attrs.frozen
@@ -20,6 +23,15 @@ class Submission:
 
     job_id: str
     cluster: str | None = None
+
+
+@attrs.frozen
+class Limits:
+    """Of slurm.conf: the indices of an array are below `max_array_size` (0: there are no arrays), and the controller keeps at most
+    `max_job_count` jobs, of which each element is one."""
+
+    max_array_size: int
+    max_job_count: int
 
 
 class SchedulerBackend(Protocol):
@@ -41,8 +53,12 @@ class SchedulerBackend(Protocol):
     def accounting(self, job_ids: Iterable[str]) -> Mapping[str, Record] | None:
         """sacct: those of `job_ids` in the accounting database; None where the site has no accounting. One request."""
 
-    def show(self, job_id: str) -> Record | None:
-        """``scontrol show job``: one job, None when the controller does not know it. One request."""
+    def show(self, job_id: str) -> Mapping[str, Record]:
+        """``scontrol show job``: one job, or with the id of an array all of its elements; nothing of what the controller does not know. One
+        request."""
+
+    def limits(self) -> Limits:
+        """``scontrol show config``: how large an array may be. One request."""
 
     def find(self, token: str) -> str | None:
         """The id of the job whose comment carries the submission `token`, None when there is none."""

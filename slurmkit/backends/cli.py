@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from slurmkit.backends.base import Record, Submission
+from slurmkit.backends.base import Limits, Record, Submission
 from slurmkit.backends.environment import query_environment, submit_environment
 from slurmkit.backends.execute import CommandResult, Execute, subprocess_execute
 from slurmkit.backends.parse import (
@@ -17,12 +17,14 @@ from slurmkit.backends.parse import (
     ParseError,
     check_complete,
     parse_accounting,
+    parse_limits,
     parse_queue,
     parse_show,
     token_of,
 )
 from slurmkit.clock import Clock
 from slurmkit.errors import SchedulerError, SchedulerNotFound, SchedulerTimeout, SubmissionError
+from slurmkit.slurm.jobid import array_of
 
 __all__ = ["CliBackend", "CommandResult", "subprocess_execute"]
 
@@ -107,11 +109,12 @@ class CliBackend:
         )
 
     def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
-        """One squeue, whose argv is the same for two jobs and for ten thousand."""
+        """One squeue, whose argv is the same for two jobs and for ten thousand, and for ten thousand elements of an array."""
         wanted = dict.fromkeys(job_ids)
         if not wanted:
             return {}
-        which = f"--jobs={next(iter(wanted))}" if len(wanted) == 1 else "--me"
+        whole = wanted if len(wanted) == 1 else dict.fromkeys(map(array_of, wanted))
+        which = f"--jobs={next(iter(whole))}" if len(whole) == 1 else "--me"
         command = ["squeue", which, "--states=all", "--noheader", f"--Format={QUEUE_FORMAT}"]
         result = self._query(command)
         if result.returncode != 0:
@@ -121,17 +124,18 @@ class CliBackend:
         return _parsed(command, result, lambda: parse_queue(result.stdout, wanted))
 
     def accounting(self, job_ids: Iterable[str]) -> Mapping[str, Record] | None:
-        """One sacct, of the first `MAX_ACCOUNTING_IDS` ids; None when the site has no accounting."""
-        wanted = list(dict.fromkeys(job_ids))[:MAX_ACCOUNTING_IDS]
+        """One sacct, of the first `MAX_ACCOUNTING_IDS` jobs and arrays; None when the site has no accounting."""
+        wanted = dict.fromkeys(job_ids)
         if not wanted:
             return {}
+        arrays = list(dict.fromkeys(map(array_of, wanted)))[:MAX_ACCOUNTING_IDS]
         command = [
             "sacct",
             "-X",
             "--parsable2",
             "--noheader",
             f"--format={ACCOUNTING_FIELDS}",
-            f"--jobs={','.join(wanted)}",
+            f"--jobs={','.join(arrays)}",
         ]
         result = self._query(command)
         if result.returncode != 0:
@@ -140,19 +144,27 @@ class CliBackend:
             raise _failure(command, result)
         return _parsed(command, result, lambda: parse_accounting(result.stdout, wanted))
 
-    def show(self, job_id: str) -> Record | None:
+    def show(self, job_id: str) -> Mapping[str, Record]:
         """``scontrol show job``."""
         command = ["scontrol", "--oneliner", "show", "job", job_id]
         result = self._query(command)
         if result.returncode != 0:
             if _INVALID_ID in result.stderr:
-                return None
+                return {}
             raise _failure(command, result)
         return _parsed(command, result, lambda: parse_show(result.stdout))
 
+    def limits(self) -> Limits:
+        """``scontrol show config``."""
+        command = ["scontrol", "show", "config"]
+        result = self._query(command)
+        if result.returncode != 0:
+            raise _failure(command, result)
+        return _parsed(command, result, lambda: parse_limits(result.stdout))
+
     def find(self, token: str) -> str | None:
         """The job whose comment is `token` in squeue, or else the one whose script's path has the part `token` in sacct."""
-        command = ["squeue", "--me", "--states=all", "--noheader", "--Format=JobID:0|,Comment:0"]
+        command = ["squeue", "--me", "--states=all", "--noheader", "--Format=ArrayJobID:0|,Comment:0"]
         result = self._query(command)
         if result.returncode != 0:
             raise _failure(command, result)
@@ -162,7 +174,7 @@ class CliBackend:
             if comment == token and job_id.isdecimal():
                 return job_id
         # A job that Slurm has purged: sacct stores no comment unless the site asks for it, but always the command line.
-        command = ["sacct", "-X", "--parsable2", "--noheader", "--starttime=now-1days", "--format=JobIDRaw,SubmitLine"]
+        command = ["sacct", "-X", "--parsable2", "--noheader", "--starttime=now-1days", "--format=JobID,SubmitLine"]
         result = self._query(command)
         if result.returncode != 0:
             if _NO_ACCOUNTING in result.stderr:
@@ -171,8 +183,8 @@ class CliBackend:
         _parsed(command, result, lambda: check_complete(result.stdout, command[0]))
         for line in result.stdout.splitlines():
             job_id, _, submitted = line.partition("|")
-            if job_id.isdecimal() and token_of(submitted) == token:
-                return job_id
+            if array_of(job_id).isdecimal() and token_of(submitted) == token:
+                return array_of(job_id)
         return None
 
     def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:

@@ -32,7 +32,9 @@ def submit_environment(environ: Mapping[str, str], script: str) -> dict[str, str
 
 
 def query_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What squeue, sacct, scontrol and scancel are given: without what filters or reformats their answers, and in the C locale."""
+    """What squeue, sacct, scontrol and scancel are given: without what filters or reformats their answers, in the C locale, and
+    such that the indices of an array are all written out (0; by default the text ends after 64 characters: squeue.1, ENVIRONMENT VARIABLES)."""
     kept = {name: value for name, value in environ.items() if name in CLIENT_VARIABLES or not _FILTERS.match(name)}
     kept["LC_ALL"] = "C"
+    kept["SLURM_BITSTR_LEN"] = "0"
     return kept

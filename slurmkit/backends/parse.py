@@ -2,17 +2,19 @@
 
 Whatever the source, a record has the keys `FIELDS`, under scontrol's names and in scontrol's spelling: times are ``2026-01-02T03:04:05``
 or ``Unknown``, elapsed times ``[D-]HH:MM:SS``, ``ExitCode`` is ``code:signal``, an empty text is what the source does not say.
+Elements of an array that wait are one row of Slurm's: it is read as a record for each of them.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Collection
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Iterator, Mapping
+from sys import intern
 
-from slurmkit.backends.base import Record
+from slurmkit.backends.base import Limits, Record
 from slurmkit.slurm.durations import DurationError, format_elapsed, parse_elapsed
+from slurmkit.slurm.jobid import JobIdError, elements_of
 from slurmkit.slurm.states import ExitCode, base_state
 
 __all__ = [
@@ -20,8 +22,10 @@ __all__ = [
     "FIELDS",
     "QUEUE_FORMAT",
     "ParseError",
+    "amended",
     "check_complete",
     "parse_accounting",
+    "parse_limits",
     "parse_queue",
     "parse_show",
     "record",
@@ -48,7 +52,7 @@ FIELDS = (
 )
 
 _QUEUE = {
-    "JobID": "JobId",
+    "JobArrayID": "JobId",
     "State": "JobState",
     "RestartCnt": "Restarts",
     "exit_code": "ExitCode",
@@ -66,7 +70,7 @@ _QUEUE = {
     "Name": "JobName",
 }
 _ACCOUNTING = {
-    "JobIDRaw": "JobId",
+    "JobID": "JobId",
     "State": "JobState",
     "ExitCode": "ExitCode",
     "Partition": "Partition",
@@ -95,7 +99,7 @@ _TIMES = ("SubmitTime", "StartTime", "EndTime")
 _ELAPSED = ("RunTime", "TimeLimit")
 _BLANKABLE = ("NodeList", "Comment", "Restarts", "NumNodes", "NumCPUs", "Partition")
 _SHOWN = re.compile(
-    r"(?:^|\s)(JobId|JobState|Reason|ExitCode|Restarts|Partition|NodeList|NumNodes|NumCPUs|SubmitTime|StartTime|EndTime|RunTime|TimeLimit)=(\S*)"
+    r"(?:^|\s)(JobId|ArrayJobId|ArrayTaskId|JobState|Reason|ExitCode|Restarts|Partition|NodeList|NumNodes|NumCPUs|SubmitTime|StartTime|EndTime|RunTime|TimeLimit)=(\S*)"
 )
 _SUBMITTED = re.compile(r"/([^/]+)/script\.sh\b")
 _SHOWN_BEGIN = re.compile(r"^JobId=", re.MULTILINE)  # a site's banner may come before it
@@ -109,8 +113,44 @@ class ParseError(ValueError):
     """The answer is cut off or garbled, so that what it lacks says nothing."""
 
 
+class _Row(Mapping[str, str]):
+    """A record: a tuple of texts, of which those of ten thousand jobs are mostly the same."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        self._texts = texts
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[_POSITIONS[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FIELDS)
+
+    def __len__(self) -> int:
+        return len(FIELDS)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def of(self, job_id: str) -> _Row:
+        return _Row((job_id, *self._texts[1:]))
+
+
+_POSITIONS = {name: number for number, name in enumerate(FIELDS)}
+
+
+def amended(found: Record, **fields: str) -> Record:
+    """The same record with other values of these fields, which are in scontrol's spelling."""
+    return _Row(tuple(fields.get(name, found[name]) for name in FIELDS))
+
+
 def record(**fields: str) -> Record:
     """A record of `fields`, brought to scontrol's spelling; what is not given is empty."""
+    return _row(fields)
+
+
+def _row(fields: Mapping[str, str]) -> _Row:
     values = dict.fromkeys(FIELDS, "")
     values.update(fields)
     values["JobState"] = _state(values["JobState"])
@@ -123,7 +163,7 @@ def record(**fields: str) -> Record:
         if values[name] in _NOTHING:
             values[name] = ""
     values["ExitCode"] = _exit_code(values["ExitCode"])
-    return MappingProxyType(values)
+    return _Row(tuple(map(intern, values.values())))
 
 
 # Ten thousand jobs have a few different states, times and exit codes between them.
@@ -202,24 +242,68 @@ def _rows(
     found: dict[str, Record] = {}
     for line in stdout.split("\n"):
         job_id, separator, _ = line.partition("|")
-        if not separator or job_id not in wanted:
+        if not separator:
+            continue
+        several = _several(job_id, wanted) if job_id.endswith("]") else []
+        if not several and job_id not in wanted:
             continue
         values = line.split("|", last)
         if len(values) <= last:
             raise ParseError(f"{command} answered with {len(values)} fields instead of {last + 1}: {line[:200]!r}")
-        found[job_id] = record(**finish(dict(zip(names, values, strict=True))))
+        row = _row(finish(dict(zip(names, values, strict=True))))
+        if several:
+            found.update((one, row.of(one)) for one in several)
+        else:
+            found[job_id] = row
     return found
 
 
-def parse_show(stdout: str) -> Record:
-    """The record of the job that ``scontrol --oneliner show job ID`` printed."""
+def _several(job_id: str, wanted: Collection[str]) -> list[str]:
+    """The elements for which a row stands, as far as they are wanted."""
+    try:
+        return [intern(one) for one in elements_of(job_id) if one in wanted]
+    except JobIdError:
+        return []  # a banner
+
+
+def parse_show(stdout: str) -> dict[str, Record]:
+    """The records of what ``scontrol --oneliner show job ID`` printed: a job, or the elements of an array."""
     check_complete(stdout, "scontrol")
+    found: dict[str, Record] = {}
     begin = _SHOWN_BEGIN.search(stdout)
-    text = stdout[begin.start() :].strip() if begin else stdout.strip()
+    for line in _jobs_shown(stdout[begin.start() :].strip() if begin else stdout.strip()):
+        row = _shown_row(line)
+        job_id = row["JobId"]
+        found.update(((one, row.of(one)) for one in elements_of(job_id)) if job_id.endswith("]") else [(job_id, row)])
+    return found
+
+
+def _jobs_shown(text: str) -> list[str]:
+    """One text a job, of which the name or comment may have a line break."""
+    return re.split(r"\n(?=JobId=[0-9]+ )", text)
+
+
+def _shown_row(text: str) -> _Row:
     named = _SHOWN_NAME.match(text)
     rest = text if named is None else f"{text[: named.start(1)]} {text[named.end() :]}"
     fields = dict(reversed(_SHOWN.findall(rest)))
     if "JobId" not in fields or "JobState" not in fields:
         raise ParseError(f"scontrol answered with something that is no job: {text[:200]!r}")
+    array, indices = fields.pop("ArrayJobId", ""), fields.pop("ArrayTaskId", "")
+    if array:
+        fields["JobId"] = f"{array}_{indices}" if indices.isdecimal() else f"{array}_[{indices}]"
     comment = _SHOWN_COMMENT.search(rest)
-    return record(**fields, JobName=named[1] if named else "", Comment=comment[1] if comment else "")
+    return _row({**fields, "JobName": named[1] if named else "", "Comment": comment[1] if comment else ""})
+
+
+_LIMITS = {"MaxArraySize": "max_array_size", "MaxJobCount": "max_job_count"}
+
+
+def parse_limits(stdout: str) -> Limits:
+    """Of ``scontrol show config``."""
+    check_complete(stdout, "scontrol")
+    lines = (line.split() for line in stdout.splitlines())
+    found = {_LIMITS[words[0]]: int(words[2]) for words in lines if len(words) == 3 and words[0] in _LIMITS}
+    if len(found) < len(_LIMITS):
+        raise ParseError(f"scontrol show config says nothing of {' or '.join(_LIMITS)}: {stdout[:200]!r}")
+    return Limits(**found)

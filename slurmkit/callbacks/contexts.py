@@ -14,6 +14,7 @@ import attrs
 from slurmkit.callbacks.base import ExecutionLocus
 
 if TYPE_CHECKING:
+    from slurmkit.array import JobArray
     from slurmkit.cluster import Cluster
     from slurmkit.job import Job
     from slurmkit.packaging.base import PackagingResult, PackagingStrategy
@@ -73,7 +74,7 @@ class SubmitEndContext:
 
     task: Task[..., Any]
     cluster: Cluster
-    job: Job[Any]
+    job: Job[Any] | JobArray[Any]
     job_id: str
     sbatch_options: Mapping[str, str | bool]
     job_dir: str

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final, Literal
 
 import attrs
 
 from slurmkit.backends.base import Record
-from slurmkit.backends.parse import record
+from slurmkit.backends.parse import amended, record
 from slurmkit.jobdir import is_pre_submission_id
 from slurmkit.slurm.durations import DurationError, format_timestamp, parse_timestamp
 from slurmkit.slurm.states import TERMINAL_STATES
@@ -61,13 +60,19 @@ class JournalEnd:
 
 @attrs.frozen
 class Round:
-    """What the sources said of one job in one round. `has_accounting` is False on a site without slurmdbd."""
+    """What the sources said of one job in one round.
+
+    `has_accounting` is False on a site without slurmdbd. `is_cancelled`: it was cancelled from here. `siblings`: the controller knows others of
+    its array.
+    """
 
     queue: Answer
     accounting: Answer = UNASKED
     has_accounting: bool = True
     shown: Answer = UNASKED
     journal: JournalEnd | None = None
+    is_cancelled: bool = False
+    siblings: bool = False
 
 
 @attrs.frozen
@@ -180,8 +185,13 @@ def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
         booked = None
     if booked is not None and booked is not UNASKED and booked["JobState"] in TERMINAL_STATES:
         return _ended(belief, booked, "sacct", now)
+    is_unbooked = booked is None or not answers.has_accounting
+    # The row of the elements that wait may still have those that do so no longer.
+    has_not_run = _waited(belief) and (is_unbooked or _is_pending(booked))
+    if has_not_run and answers.is_cancelled and answers.journal is None:
+        return _vanished(belief, now)
     # sacct that still says RUNNING, or does not answer, is given time to catch up; sacct that knows nothing has lost the job like the others.
-    grace = rules.grace if booked is None or not answers.has_accounting else max(rules.grace, rules.accounting_lag)
+    grace = rules.grace if is_unbooked else max(rules.grace, rules.accounting_lag)
     out_of_patience = now - lost_since >= grace and belief.absences >= rules.absences
     if answers.has_accounting and not out_of_patience:
         return belief
@@ -192,8 +202,28 @@ def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
         return _ended(attrs.evolve(belief, attempt=end.attempt), _from_journal(belief, end), "journal", now)
     if not out_of_patience:
         return belief
-    status = dict(belief.snapshot.status) if belief.snapshot is not None else dict(record(JobId=belief.job_id))
-    return _ended(belief, MappingProxyType({**status, "JobState": LOST}), "nobody", now)
+    if has_not_run and answers.siblings and answers.has_accounting:
+        return _vanished(belief, now)
+    return _ended(belief, amended(_known(belief), JobState=LOST), "nobody", now)
+
+
+def _waited(belief: Belief) -> bool:
+    """An element of an array that nobody has seen anything but wait."""
+    return "_" in belief.job_id and (belief.snapshot is None or belief.snapshot.state == "PENDING")
+
+
+def _is_pending(answer: Answer) -> bool:
+    return answer is not None and answer is not UNASKED and answer["JobState"] == "PENDING"
+
+
+def _vanished(belief: Belief, now: float) -> Belief:
+    """An element that is cancelled before it has become a job of its own leaves no trace: neither the controller nor sacct has ever heard
+    of it (measured: docs/measured/arrays.md)."""
+    return _ended(belief, amended(_known(belief), JobState="CANCELLED", ExitCode="0:0"), "nobody", now)
+
+
+def _known(belief: Belief) -> Record:
+    return belief.snapshot.status if belief.snapshot is not None else record(JobId=belief.job_id)
 
 
 def _ended(belief: Belief, found: Record, source: Source, now: float) -> Belief:
@@ -203,9 +233,9 @@ def _ended(belief: Belief, found: Record, source: Source, now: float) -> Belief:
 
 def _snapshot(belief: Belief, found: Record, source: Source, attempt: int, now: float) -> Snapshot:
     if not found["Restarts"]:
-        found = MappingProxyType({**found, "Restarts": f"{attempt}"})
+        found = amended(found, Restarts=f"{attempt}")
     if not found["Comment"] and belief.token:
-        found = MappingProxyType({**found, "Comment": belief.token})
+        found = amended(found, Comment=belief.token)
     state = found["JobState"]
     return Snapshot(
         job_id=belief.job_id,
@@ -219,15 +249,12 @@ def _snapshot(belief: Belief, found: Record, source: Source, attempt: int, now: 
 
 
 def _from_journal(belief: Belief, end: JournalEnd) -> Record:
-    before = belief.snapshot.status if belief.snapshot is not None else record(JobId=belief.job_id)
-    return MappingProxyType(
-        {
-            **before,
-            "JobState": end.job_state,
-            "ExitCode": end.exit_code,
-            "Restarts": f"{end.attempt}",
-            "EndTime": format_timestamp(end.time),
-        }
+    return amended(
+        _known(belief),
+        JobState=end.job_state,
+        ExitCode=end.exit_code,
+        Restarts=f"{end.attempt}",
+        EndTime=format_timestamp(end.time),
     )
 
 

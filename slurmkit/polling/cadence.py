@@ -38,6 +38,8 @@ class Cadence:
     new attempt, with which the stream goes on (P11).
     """
 
+    __slots__ = ("_intervals", "_last", "_told")
+
     def __init__(self, intervals: Sequence[float]) -> None:
         self._intervals = tuple(intervals)
         self._told: list[float | None] = [None] * len(self._intervals)
@@ -121,11 +123,11 @@ class Pace:
             self._due = now + min(self._burst, usual)
             self._burst = self._burst * 2 if self._burst < usual else None
 
-    def signed(self, now: float) -> None:
-        """The job directory says that the runner is done, or the job was cancelled."""
+    def signed(self, now: float, *, last: bool = True) -> None:
+        """The job directory says that the runner is done, or the job was cancelled. `last`: no job is waited for that goes on."""
         self._due = now
         self._news_since = now
-        self._burst = 0.01
+        self._burst = 0.01 if last else None
 
     def look_after(self, now: float) -> float:
         """Seconds until the job directory is worth another look."""

@@ -1,12 +1,13 @@
-"""The thread that tells callbacks about one submission's status, and its end."""
+"""The thread that tells callbacks about the status of one submission's jobs, and their ends."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from slurmkit.callbacks.base import ExecutionLocus
 from slurmkit.callbacks.contexts import JobStatusUpdatedContext
@@ -25,8 +26,18 @@ __all__ = ["Poller"]
 log = logging.getLogger("slurmkit.polling")
 
 
+@attrs.define(eq=False)
+class _Stream:
+    """What the subscribers have heard of one job."""
+
+    job: Job[Any]
+    cadence: Cadence
+    seen: float = float("-inf")
+    """When the latest observation that was processed began."""
+
+
 class Poller:
-    """Follows `job` for its `subscribers` until it is over, then calls `completed` (in its thread) and ends.
+    """Follows `jobs` (one, or all of an array) for their `subscribers`, calls `completed` (in its thread) for each that is over, and ends.
 
     It asks the status service at the shortest interval, and is told by the service (`offer`) of transitions that others saw. Only its thread
     calls callbacks, one at a time and in the order of the observations. The thread is a daemon: nothing here keeps the interpreter alive.
@@ -34,32 +45,32 @@ class Poller:
 
     def __init__(
         self,
-        job: Job[Any],
+        jobs: Sequence[Job[Any]],
         subscribers: Sequence[Subscriber],
         service: StatusService,
         clock: Clock,
-        completed: Callable[[Snapshot], None],
+        completed: Callable[[Job[Any], Snapshot], None],
     ) -> None:
-        self._job = job
+        self._name = jobs[0].job_id
         self._subscribers = tuple(subscribers)
         self._interval = min(subscriber.interval for subscriber in subscribers)
         self._service = service
         self._clock = clock
         self._completed = completed
-        self._cadence = Cadence([subscriber.interval for subscriber in subscribers])
+        intervals = tuple(subscriber.interval for subscriber in subscribers)
+        self._streams = {job.job_id: _Stream(job, Cadence(intervals)) for job in jobs}
         self._changed = condition(clock)
-        self._offered: deque[Snapshot] = deque()
+        self._offered: list[Snapshot] = []
         self._closing = False
-        self._seen = float("-inf")  # when the latest observation that was processed began
-        self._thread = thread(clock, self._run, name=f"slurmkit-poller-{job.job_id}", background=True)
+        self._thread = thread(clock, self._run, name=f"slurmkit-poller-{self._name}", background=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def offer(self, snapshot: Snapshot) -> None:
-        """A snapshot that somebody else saw. Does not block."""
+    def offer(self, snapshots: Sequence[Snapshot]) -> None:
+        """Snapshots that somebody else saw. Does not block."""
         with self._changed:
-            self._offered.append(snapshot)
+            self._offered += snapshots
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -91,15 +102,25 @@ class Poller:
             batch = self._wait(due)
             if batch is None:
                 return
-            if not batch:
+            asked = not batch
+            if asked:
                 batch = self._ask()
-            news = False
+            told_at: float | None = None
             for snapshot in sorted(batch, key=lambda one: one.observed_at):
-                news = self._process(snapshot) or news
-                if self._cadence.ended:
-                    self._completed(snapshot)
+                stream = self._streams.get(snapshot.job_id)
+                if stream is None or not self._process(stream, snapshot):
+                    continue
+                told_at = stream.cadence.next_tick
+                if stream.cadence.ended:
+                    del self._streams[snapshot.job_id]
+                    self._completed(stream.job, snapshot)
+                    if not self._streams:
+                        return
+                if self._closing:
                     return
-            due = self._next_due(news)
+            following = self._next_due(told_at)
+            # What one element of an array offers is no reason to ask later about the others.
+            due = following if asked or len(self._streams) == 1 else min(due, following)
 
     def _first_due(self) -> float:
         """The first question can wait for the next common round: fifty submissions in a row are no reason for fifty requests."""
@@ -107,10 +128,10 @@ class Poller:
         now = self._clock.monotonic()
         return now if last is None else max(now, last + self._interval)
 
-    def _next_due(self, news: bool) -> float:
+    def _next_due(self, tick: float | None) -> float:
+        """`tick`: when those that were told last may be due again, if there was news."""
         now = self._clock.monotonic()
-        tick = self._cadence.next_tick
-        due = now + self._interval if tick is None or not news else max(tick, now)
+        due = now + self._interval if tick is None else max(tick, now)
         return max(due, self._service.retry_at)
 
     def _wait(self, due: float) -> list[Snapshot] | None:
@@ -123,32 +144,32 @@ class Poller:
                 self._clock.wait(self._changed, left)
             if self._closing:
                 return None
-            batch = list(self._offered)
-            self._offered.clear()
-            return batch
+            return self._take()
+
+    def _take(self) -> list[Snapshot]:
+        batch, self._offered = self._offered, []
+        return batch
 
     def _ask(self) -> list[Snapshot]:
         try:
-            known = self._service.snapshot([self._job.job_id], self._interval)
+            known = self._service.snapshot(self._streams, self._interval)
         except SchedulerError as error:
-            log.warning("job %s cannot be followed at present: %s", self._job.job_id, error)
+            log.warning("job %s cannot be followed at present: %s", self._name, error)
             known = {}
         with self._changed:
-            batch = list(self._offered)
-            self._offered.clear()
-        return batch + list(known.values())
+            return self._take() + list(known.values())
 
-    def _process(self, snapshot: Snapshot) -> bool:
+    def _process(self, stream: _Stream, snapshot: Snapshot) -> bool:
         """Tell the subscribers; False when this was known already."""
-        if snapshot.observed_at <= self._seen:
+        if snapshot.observed_at <= stream.seen:
             return False
-        self._seen = snapshot.observed_at
+        stream.seen = snapshot.observed_at
         observation = Observation(snapshot.state, snapshot.is_terminal, snapshot.attempt)
-        for update in self._cadence.observe(observation, self._clock.monotonic()):
-            self._cadence.delivered(update.subscriber, self._clock.monotonic())
+        for update in stream.cadence.observe(observation, self._clock.monotonic()):
+            stream.cadence.delivered(update.subscriber, self._clock.monotonic())
             context = JobStatusUpdatedContext(
-                job=self._job,
-                job_id=self._job.job_id,
+                job=stream.job,
+                job_id=snapshot.job_id,
                 status=snapshot.status,
                 previous_state=update.previous_state,
                 is_terminal=update.is_terminal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -25,6 +25,7 @@ from slurmkit.polling.arbitration import (
     is_scontrol_due,
 )
 from slurmkit.polling.cadence import Budget, backoff
+from slurmkit.slurm.jobid import array_of
 
 __all__ = ["StatusService"]
 
@@ -34,7 +35,19 @@ MAX_SHOWS = 8
 """Most ``scontrol show job`` in one round: the rounds' cost does not grow with the number of jobs."""
 
 MAX_ACCOUNTING = 10_000
-"""Most lost jobs about which sacct is asked in one round."""
+"""Most lost jobs and arrays about which sacct is asked in one round."""
+
+
+Listener = Callable[[Sequence[Snapshot]], None]
+
+
+@attrs.frozen(eq=False)
+class _Audience:
+    """Who follows the jobs of one submission."""
+
+    listener: Listener
+    journal: Callable[[str], JournalEnd | None]
+
 
 NO_ACCOUNTING_PAUSE, NO_ACCOUNTING_LONGEST = 600.0, 21600.0
 """Seconds after which sacct is asked again that has said that there is no accounting: at first, and at most. It has that from slurm.conf alone
@@ -44,8 +57,8 @@ NO_ACCOUNTING_PAUSE, NO_ACCOUNTING_LONGEST = 600.0, 21600.0
 @attrs.define(eq=False)
 class _Tracked:
     belief: Belief
-    listener: Callable[[Snapshot], None]
-    journal: Callable[[], JournalEnd | None]
+    audience: _Audience
+    cancelled: bool = False
     looked_at: float | None = None  # when the latest answered round about this job began
     round: int = 0  # its number
     expired: int = 0  # rounds up to this number began too early
@@ -127,34 +140,42 @@ class StatusService:
 
     def track(
         self,
-        job_id: str,
+        jobs: Mapping[str, str],
         *,
-        token: str,
         created: float,
-        listener: Callable[[Snapshot], None],
-        journal: Callable[[], JournalEnd | None],
+        listener: Listener,
+        journal: Callable[[str], JournalEnd | None],
     ) -> None:
-        """Include a job in every round from now on.
+        """Include the jobs of a submission, each id with its token, in every round from now on.
 
-        `listener` is called with every snapshot that differs from the one before in state or attempt, in order, by whichever thread asked; it
-        must not block. `journal` reads the runner's ``completed`` event.
+        `listener` is called once a round with the snapshots that differ from those before in state or attempt, in order, by whichever thread
+        asked; it must not block. `journal` reads the ``completed`` event of a job's runner.
         """
+        audience = _Audience(listener, journal)
         with self._changed:
-            belief = Belief(job_id, token=token, created=created)
-            self._jobs[job_id] = _Tracked(belief, listener, journal)
+            for job_id, token in jobs.items():
+                self._jobs[job_id] = _Tracked(Belief(job_id, token=token, created=created), audience)
 
     def forget(self, job_id: str) -> None:
         """Ask no longer about a job."""
         with self._changed:
             self._jobs.pop(job_id, None)
 
-    def expire(self, job_id: str) -> None:
-        """What is known of a job is out of date (it was cancelled, for example): the next snapshot is a new one."""
+    def expire(self, job_ids: Iterable[str], *, cancelled: bool = False) -> None:
+        """What is known of jobs is out of date: the next snapshot is a new one. `cancelled`: that is why."""
         with self._changed:
-            if tracked := self._jobs.get(job_id):
-                tracked.looked_at = None
-                tracked.round = 0
-                tracked.expired = self._rounds
+            for job_id in job_ids:
+                if tracked := self._jobs.get(job_id):
+                    tracked.cancelled = tracked.cancelled or cancelled
+                    tracked.looked_at = None
+                    tracked.round = 0
+                    tracked.expired = self._rounds
+
+    def refresh(self) -> None:
+        """Ask about everything that is outstanding, now."""
+        with self._changed:
+            job_ids = list(self._jobs)
+        self.snapshot(job_ids, 0.0)
 
     def snapshot(self, job_ids: Iterable[str], max_age: float) -> dict[str, Snapshot]:
         """What is known of those of `job_ids` that are tracked and of which something is known.
@@ -229,12 +250,15 @@ class StatusService:
         log.warning("no news of %d job(s), next try in %.1f s: %s", len(jobs), pause, error)
 
     def _tell(self, jobs: Mapping[str, _Tracked], updated: Mapping[str, Belief]) -> None:
+        news: dict[_Audience, list[Snapshot]] = {}
         for job_id, belief in updated.items():
             before, after = jobs[job_id].belief.snapshot, belief.snapshot
             if after is None or after is before:
                 continue
             if before is None or (before.state, before.attempt) != (after.state, after.attempt):
-                jobs[job_id].listener(after)
+                news.setdefault(jobs[job_id].audience, []).append(after)
+        for audience, snapshots in news.items():
+            audience.listener(snapshots)
 
     def _ask(self, jobs: Mapping[str, _Tracked], now: float) -> tuple[dict[str, Round], SchedulerError | None]:
         """One round of requests. Without an answer from squeue there is no round."""
@@ -245,26 +269,36 @@ class StatusService:
         rounds = {job_id: Round(queue=record) for job_id, record in queue.items() if job_id in jobs}
         lost = [job_id for job_id, tracked in jobs.items() if job_id not in queue and not tracked.belief.is_over]
         if lost:
-            rounds.update(self._ask_about_lost(jobs, lost, now))
+            seen = {array_of(job_id) for job_id in queue}
+            rounds.update(self._ask_about_lost(jobs, lost, seen, now))
         return rounds, None
 
-    def _ask_about_lost(self, jobs: Mapping[str, _Tracked], lost: list[str], now: float) -> dict[str, Round]:
-        asked = dict.fromkeys(lost[:MAX_ACCOUNTING])
-        booked = self._accounting(list(asked), now)
-        shows = MAX_SHOWS
+    def _ask_about_lost(
+        self, jobs: Mapping[str, _Tracked], lost: list[str], seen: set[str], now: float
+    ) -> dict[str, Round]:
+        """`seen`: the jobs and arrays that squeue knows."""
+        asked = set(list(dict.fromkeys(map(array_of, lost)))[:MAX_ACCOUNTING])
+        booked = self._accounting([job_id for job_id in lost if array_of(job_id) in asked], now)
+        shows: dict[str, Mapping[str, Record] | Unasked] = {}
         rounds = {}
         for job_id in lost:
-            accounting: Answer = booked.get(job_id) if isinstance(booked, Mapping) and job_id in asked else UNASKED
+            array = array_of(job_id)
+            accounting: Answer = booked.get(job_id) if isinstance(booked, Mapping) and array in asked else UNASKED
             shown: Answer = UNASKED
-            if shows and is_scontrol_due(jobs[job_id].belief, accounting, now, self._rules):
-                shows -= 1
-                shown = self._show(job_id)
+            tracked = jobs[job_id]
+            if is_scontrol_due(tracked.belief, accounting, now, self._rules):
+                if array not in shows and len(shows) < MAX_SHOWS:
+                    shows[array] = self._show(array)
+                found = shows.get(array, UNASKED)
+                shown = UNASKED if found is UNASKED else found.get(job_id)
             rounds[job_id] = Round(
                 queue=None,
                 accounting=accounting,
                 has_accounting=booked is not None,
                 shown=shown,
-                journal=jobs[job_id].journal(),
+                journal=tracked.audience.journal(job_id),
+                is_cancelled=tracked.cancelled,
+                siblings=array in seen,
             )
         return rounds
 
@@ -288,7 +322,7 @@ class StatusService:
             self._accounting_retry_at = now + pause
         return booked
 
-    def _show(self, job_id: str) -> Answer:
+    def _show(self, job_id: str) -> Mapping[str, Record] | Unasked:
         try:
             return self._backend.show(job_id)
         except SchedulerError as error:

@@ -17,7 +17,7 @@ from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
 from slurmkit.callbacks.contexts import CompletedContext, RunBeginContext, RunEndContext
 from slurmkit.callbacks.dispatch import fire
 from slurmkit.errors import SlurmkitError
-from slurmkit.runner.leader import STDERR_VARIABLE
+from slurmkit.runner.leader import STDERR_VARIABLE, job_id, output_path
 from slurmkit.runtime import JobContext, current_job_context
 
 log = logging.getLogger("slurmkit.callbacks")
@@ -39,7 +39,7 @@ class RunHooks:
         self.start_time = start_time
         self.stderr_start = int(os.environ.get(STDERR_VARIABLE, "0"))
         wanted = {"all"} | ({"node"} if local_rank == 0 else set()) | ({"first"} if rank == 0 else set())
-        self.callbacks = _load(job_dir, lambda entry: entry["run"] in wanted)
+        self.callbacks = _load(jobdir.shared_dir(job_dir, job), lambda entry: entry["run"] in wanted)
         # Before the function may change the environment.
         self.context = _job_context() if self.callbacks else None
 
@@ -50,12 +50,12 @@ class RunHooks:
         self._fire(
             "on_begin_run_job_ctx",
             RunBeginContext(
-                job_id=context.job_id,
+                job_id=job_id(os.environ) or context.job_id,
                 job_dir=self.job_dir,
                 module=self.job["module"],
                 function=self.job["function"],
-                args_path=os.path.join(self.job_dir, jobdir.ARGS),
-                kwargs_path=os.path.join(self.job_dir, jobdir.KWARGS),
+                args_path=_arguments(self.job_dir, self.job, jobdir.ARGS),
+                kwargs_path=_arguments(self.job_dir, self.job, jobdir.KWARGS),
                 hostname=context.hostname,
                 python_executable=sys.executable,
                 python_version=platform.python_version(),
@@ -78,7 +78,7 @@ class RunHooks:
         self._fire(
             "on_end_run_job_ctx",
             RunEndContext(
-                job_id=context.job_id,
+                job_id=job_id(os.environ) or context.job_id,
                 job_dir=self.job_dir,
                 module=self.job["module"],
                 function=self.job["function"],
@@ -87,8 +87,8 @@ class RunHooks:
                 error_type=outcome["error_type"],
                 error_message=outcome["error_message"],
                 traceback=outcome["traceback"],
-                stdout_path=os.path.join(self.job_dir, jobdir.STDOUT),
-                stderr_path=os.path.join(self.job_dir, jobdir.STDERR),
+                stdout_path=output_path(self.job_dir, self.job, jobdir.STDOUT),
+                stderr_path=output_path(self.job_dir, self.job, jobdir.STDERR),
                 start_time=self.start_time,
                 end_time=outcome["end_time"],
                 duration=outcome["end_time"] - self.start_time,
@@ -107,16 +107,20 @@ class RunHooks:
         from slurmkit.runner.ending import cause_of_end
 
         patience = NOTICE_PATIENCE if context.step_id is not None and outcome["exit_code"] else 0.0
-        cause = cause_of_end(os.path.join(self.job_dir, jobdir.STDERR), context.job_id, self.stderr_start, patience)
+        cause = cause_of_end(
+            output_path(self.job_dir, self.job, jobdir.STDERR), context.job_id, self.stderr_start, patience
+        )
         return "REQUEUED" if cause is None and wants else cause
 
     def _fire(self, hook: str, ctx: object) -> None:
         fire(self.callbacks, hook, ctx, ExecutionLocus.RUNNER)
 
 
-def completed(job_dir: str, event: Mapping[str, Any], start_time: float, traceback: str | None) -> None:
+def completed(
+    job_dir: str, job: Mapping[str, Any], event: Mapping[str, Any], start_time: float, traceback: str | None
+) -> None:
     """All ranks have ended: `on_completed_ctx`, in the leader."""
-    callbacks = _load(job_dir, lambda entry: bool(entry["completed"]))
+    callbacks = _load(jobdir.shared_dir(job_dir, job), lambda entry: bool(entry["completed"]))
     if not callbacks:
         return
     context = _job_context()
@@ -125,15 +129,15 @@ def completed(job_dir: str, event: Mapping[str, Any], start_time: float, traceba
         "on_completed_ctx",
         CompletedContext(
             job=None,
-            job_id=os.environ.get("SLURM_JOB_ID", "local") if context is None else context.job_id,
+            job_id=job_id(os.environ) or "local",
             job_dir=job_dir,
             job_state=event["job_state"],
             exit_code=event["exit_code"],
             reason=None,
             status=MappingProxyType({}),
             emitted_by=ExecutionLocus.RUNNER,
-            stdout_path=os.path.join(job_dir, jobdir.STDOUT),
-            stderr_path=os.path.join(job_dir, jobdir.STDERR),
+            stdout_path=output_path(job_dir, job, jobdir.STDOUT),
+            stderr_path=output_path(job_dir, job, jobdir.STDERR),
             start_time=start_time,
             end_time=event["time"],
             duration=event["time"] - start_time,
@@ -147,6 +151,10 @@ def completed(job_dir: str, event: Mapping[str, Any], start_time: float, traceba
         ),
         ExecutionLocus.RUNNER,
     )
+
+
+def _arguments(job_dir: str, job: Mapping[str, Any], name: str) -> str:
+    return os.path.join(jobdir.shared_dir(job_dir, job), jobdir.ITEMS if "array" in job else name)
 
 
 def _working_directory() -> str:

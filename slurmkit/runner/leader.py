@@ -40,12 +40,17 @@ STDERR_VARIABLE = "SLURMKIT_STDERR"
 """For the ranks: how many bytes of the job's stderr are of earlier attempts."""
 
 
-def lead(job_dir: str) -> int:
-    """Run the job; the batch script's exit code. Returns a second time, in the worker's own process, when the job has one task."""
+def lead(shared: str, index: int | None = None) -> int:
+    """Run the job whose directory is `shared`, or the element `index` of that array; the batch script's exit code.
+
+    Returns a second time, in the worker's own process, when the job has one task.
+    """
     start_time = job_time(os.environ)
     try:
-        job = read_job(job_dir)
+        job = read_job(shared)
         sys.path[:] = job["sys_path"] or sys.path
+        job_dir = shared if index is None else jobdir.create_element(shared, index)
+        os.environ["JOB_DIR"] = job_dir
         world_size = task_count(os.environ)
         written = _written()
         _take_over(job_dir, world_size)
@@ -68,7 +73,7 @@ def lead(job_dir: str) -> int:
             return worker.run(job_dir, job, rank=0, local_rank=0)
     else:
         _find_out_deadline()
-        pid = _start_srun(job_dir, world_size, handed_on)
+        pid = _start_srun([shared] if index is None else [shared, f"{index}"], world_size, handed_on)
     if pid:
         ready = time.monotonic() + (0 if world_size == 1 else RANKS_START)
         _hand_signals_on(pid, handed_on, handed_on if world_size == 1 else SRUN_HANDS_ON, warning_signal(job), ready)
@@ -80,15 +85,16 @@ def lead(job_dir: str) -> int:
     return _report(job_dir, job, start_time, world_size, code, written[jobdir.STDERR])
 
 
-def rank(job_dir: str) -> int:
-    """Be one of several ranks, started by srun; the rank's exit code."""
+def rank(shared: str, index: int | None = None) -> int:
+    """Be one of several ranks, started by srun; the rank's exit code. The arguments are those of `lead`."""
     try:
-        job = read_job(job_dir)
+        job = read_job(shared)
     except OSError as error:
         return fail(f"rank {os.environ.get('SLURM_PROCID')} on {hostname(os.environ)}: {error}")
     sys.path[:] = job["sys_path"] or sys.path
     from slurmkit.runner import worker
 
+    job_dir = jobdir.element_dir(shared, index)
     return worker.run(job_dir, job, rank=int(os.environ["SLURM_PROCID"]), local_rank=int(os.environ["SLURM_LOCALID"]))
 
 
@@ -113,6 +119,19 @@ def task_count(env: Mapping[str, str]) -> int:
         if env.get(name, "").isdecimal():
             return int(env[name])
     return 1
+
+
+def job_id(env: Mapping[str, str]) -> str | None:
+    """The id under which people know the job: ``123``, or ``123_4`` of an element of an array."""
+    if env.get("SLURM_ARRAY_JOB_ID") and env.get("SLURM_ARRAY_TASK_ID"):
+        return f"{env['SLURM_ARRAY_JOB_ID']}_{env['SLURM_ARRAY_TASK_ID']}"
+    return env.get("SLURM_JOB_ID")
+
+
+def output_path(job_dir: str, job: Mapping[str, Any], name: str) -> str:
+    """The file of the job's STDOUT or STDERR."""
+    element = job_id(os.environ) if "array" in job else None
+    return os.path.join(jobdir.shared_dir(job_dir, job), jobdir.output_name(name, element))
 
 
 def attempt(env: Mapping[str, str]) -> int:
@@ -166,7 +185,7 @@ def _started(start_time: float, world_size: int, written: Mapping[str, int]) -> 
     return {
         "event": "started",
         "time": start_time,
-        "job_id": os.environ.get("SLURM_JOB_ID"),
+        "job_id": job_id(os.environ),
         "attempt": attempt(os.environ),
         "hostname": hostname(os.environ),
         "world_size": world_size,
@@ -194,7 +213,7 @@ def _find_out_deadline() -> None:
     os.environ["SLURM_JOB_END_TIME"] = "" if end is None else str(int(end))
 
 
-def _start_srun(job_dir: str, world_size: int, handled: tuple[int, ...]) -> int:
+def _start_srun(arguments: list[str], world_size: int, handled: tuple[int, ...]) -> int:
     """srun's process id, 0 when it cannot be started."""
     command = ["srun", "--export=ALL"]
     # Since 22.05 srun does not take this from the job by itself (srun.1, --cpus-per-task).
@@ -203,7 +222,7 @@ def _start_srun(job_dir: str, world_size: int, handled: tuple[int, ...]) -> int:
         # And with it srun fills the CPUs of the job, which may be whole nodes, unless it knows how many tasks there are (measured).
         command.append(f"--ntasks={world_size}")
     program = os.path.join(os.path.dirname(__file__), "__main__.py")
-    command += [sys.executable, "-P", program, "--rank", job_dir]
+    command += [sys.executable, "-P", program, "--rank", *arguments]
     # Python ignores these two for itself, and the batch script the warning; what it starts shall not.
     defaults = (signal.SIGPIPE, signal.SIGXFSZ, *handled)
     try:
@@ -262,10 +281,11 @@ def _report(job_dir: str, job: Mapping[str, Any], start_time: float, world_size:
     if failed_rank is not None or stopping.told:
         from slurmkit.runner import ending
 
-        job_id = os.environ.get("SLURM_JOB_ID", "")
-        cause = ending.cause_of_end(os.path.join(job_dir, jobdir.STDERR), job_id, stderr)
+        # slurmstepd writes of the element by its own id; to scontrol that may be the whole array's.
+        own = os.environ.get("SLURM_JOB_ID", "")
+        cause = ending.cause_of_end(output_path(job_dir, job, jobdir.STDERR), own, stderr)
         if cause is None and failure is not None and failure.get("status") == "requeue":
-            problem = ending.requeue(job_id, os.environ)
+            problem = ending.requeue(job_id(os.environ) or "", os.environ)
             if problem is None:
                 cause = "REQUEUED"
             else:
@@ -304,7 +324,7 @@ def _complete(
     if job["callbacks"]:
         from slurmkit.runner import hooks
 
-        hooks.completed(job_dir, completed, start_time, failure["traceback"] if failure else None)
+        hooks.completed(job_dir, job, completed, start_time, failure["traceback"] if failure else None)
         deaf()
         return exit_code
     # Nothing of the user's has run in this process: there is nothing to tidy up, and that takes 3 ms.

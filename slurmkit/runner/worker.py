@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118, PTH120  (pathlib is slow to import)
+# ruff: noqa: PTH118, PTH119, PTH120  (pathlib is slow to import)
 """The worker: one rank. Runs the run hooks and the function, and writes the rank's result.
 
 Of slurmkit it imports the job directory; the rest only when the job needs it.
@@ -158,15 +158,16 @@ class _Call:
         self.job_dir, self.rank, self.attempt = job_dir, rank, attempt
         self.limit: int | None = job.get("max_requeues")
         left = os.environ.get(CALL_VARIABLE)
+        shared = jobdir.shared_dir(job_dir, job)
         if left is None:
-            self.function = _load(job_dir, jobdir.FUNCTION)
-            self.args, self.kwargs = _load(job_dir, jobdir.ARGS), _load(job_dir, jobdir.KWARGS)
+            self.function = _load(shared, jobdir.FUNCTION)
+            self.args, self.kwargs = _arguments(job_dir, job)
         else:
             from slurmkit import checkpoints
 
             parts = checkpoints.read_call(job_dir, rank, int(left))
             written = parts["function"]
-            self.function = _load(job_dir, jobdir.FUNCTION) if written is None else pickle.loads(written)
+            self.function = _load(shared, jobdir.FUNCTION) if written is None else pickle.loads(written)
             self.args, self.kwargs = (pickle.loads(parts[name] or b"") for name in ("args", "kwargs"))
         self.injected: dict[str, Any] = {}
         if job["inject"]:
@@ -194,6 +195,15 @@ class _Call:
         args, kwargs = serialize.dump_arguments(*((self.args, self.kwargs) if same else (requeue.args, requeue.kwargs)))
         function = serialize.dump_function(self.function) if self.is_checkpoint else None
         checkpoints.write_call(self.job_dir, self.rank, self.attempt, function, args, kwargs)
+
+
+def _arguments(job_dir: str, job: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    if "array" not in job:
+        return _load(job_dir, jobdir.ARGS), _load(job_dir, jobdir.KWARGS)
+    from slurmkit import items
+
+    item = items.read(jobdir.shared_dir(job_dir, job), int(os.path.basename(job_dir)))
+    return (item if job["array"]["starred"] else (item,)), {}
 
 
 def _load(job_dir: str, name: str) -> Any:

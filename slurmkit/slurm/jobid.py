@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 MAX_ARRAY_INDEX = 4_000_000
@@ -68,6 +69,28 @@ class JobId(NamedTuple):
         if self.cluster is not None:
             text += f";{self.cluster}"
         return text
+
+
+def array_of(job_id: str) -> str:
+    """The id of the array of which this is an element: ``"123_4"`` -> ``"123"``; that of any other job is its own."""
+    return job_id.partition("_")[0]
+
+
+def elements_of(job_id: str) -> list[str]:
+    """The ids of the elements that one row stands for: ``"123_[0,2-3%2]"`` -> ``["123_0", "123_2", "123_3"]``; raises `JobIdError`."""
+    array, _, indices = job_id.partition("_[")
+    return [f"{array}_{index}" for index in parse_array_spec(indices.removesuffix("]")).indices]
+
+
+def render_indices(indices: Iterable[int]) -> str:
+    """Ascending indices as ``--array`` takes them: ``[0, 1, 2, 7]`` -> ``"0-2,7"``."""
+    ranges: list[list[int]] = []
+    for index in indices:
+        if ranges and index == ranges[-1][1] + 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 class ArraySpec(NamedTuple):

@@ -1,0 +1,217 @@
+"""`JobArray`: the jobs of one `Cluster.map`, as their submitter holds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+
+import attrs
+
+from slurmkit.errors import UnknownJob, WaitTimeout
+from slurmkit.job import Job, all_done, wait_for
+from slurmkit.parts import Part
+
+if TYPE_CHECKING:
+    from slurmkit.engine import Engine
+    from slurmkit.polling.watch import Watch
+
+__all__ = ["JobArray", "Outcomes"]
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+@attrs.frozen
+class Outcomes(Generic[R_co]):
+    """What came of the jobs of an array, by the numbers of their items: `results` of those that succeeded, `errors` of the others."""
+
+    results: Mapping[int, R_co]
+    errors: Mapping[int, BaseException]
+
+
+class JobArray(Sequence[Job[R_co]], Generic[R_co]):
+    """The jobs of one array, in the order of the items. Made by `Cluster.map`, `Cluster.starmap` and `Cluster.attach`; thread-safe.
+
+    A sequence of `Job`, whose `Job.index` is the number of the item. It can be awaited, as each of its jobs can, for the results.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        jobs: Sequence[Job[R_co]],
+        watch: Watch,
+        *,
+        job_dir: Path | None,
+        parts: Sequence[Part],
+        again: Callable[[Sequence[int]], JobArray[R_co]],
+    ) -> None:
+        """`again` submits those of the items with these numbers once more."""
+        self._engine = engine
+        self._jobs = jobs
+        self._watch = watch
+        self._job_dir = job_dir
+        self._parts = tuple(parts)
+        self._again = again
+
+    def __repr__(self) -> str:
+        states = Counter("submitted" if one is None else one.state for one in map(self._watch.latest, range(len(self))))
+        known = ", ".join(f"{count} {state}" for state, count in states.most_common()) or "no items"
+        return f"<JobArray {','.join(self.job_ids) or '-'} of {len(self)}: {known}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be pickled: it is a handle of this process; pass its results")
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @overload
+    def __getitem__(self, index: int) -> Job[R_co]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Job[R_co]]: ...
+    def __getitem__(self, index: int | slice) -> Job[R_co] | Sequence[Job[R_co]]:
+        return self._jobs[index]
+
+    def __iter__(self) -> Iterator[Job[R_co]]:
+        return iter(self._jobs)
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Slurm's id of the array; several where the site's MaxArraySize made it more than one, none when there are no items."""
+        return tuple(str(part.job_id) for part in self._parts)
+
+    @property
+    def job_dir(self) -> Path:
+        """The directory with everything about the array. Raises LookupError when there are no items, and hence no jobs."""
+        if self._job_dir is None:
+            raise LookupError("an array of no items was not submitted: it has no directory")
+        return self._job_dir
+
+    def states(self) -> Counter[str]:
+        """How many jobs are in which state, not older than a second; ``"UNKNOWN"`` of those of which Slurm has not said anything yet.
+
+        Raises `SchedulerError` when that is because it does not answer.
+        """
+        snapshots = self._watch.current(range(len(self)))
+        return Counter("UNKNOWN" if one is None else one.state for one in snapshots)
+
+    def done(self) -> bool:
+        """True when all jobs are over and their completed events were delivered here. Can be called in a loop, as `Job.done`."""
+        if not self._engine.closed:
+            self._watch.advance()
+        return self._watch.are_done()
+
+    def wait(self, timeout: float | None = None) -> JobArray[R_co]:
+        """Wait until all jobs are `done`, however they ended. Raises `WaitTimeout` after `timeout` seconds; the jobs go on then."""
+        wait_for(self._watch, None, timeout, f"array {','.join(self.job_ids)}", self._left)
+        return self
+
+    def results(self, timeout: float | None = None) -> list[R_co]:
+        """What the function returned for each item, in the order of the items. Waits as `wait` does.
+
+        When jobs failed, raises what `Job.result` of the first of them raises, with a note about the others; see `outcomes`.
+        """
+        self.wait(timeout)
+        for job in self:
+            if (error := job.exception()) is not None:
+                self._annotate(error, job)
+                raise error
+        return [job.result() for job in self]
+
+    def outcomes(self, timeout: float | None = None) -> Outcomes[R_co]:
+        """The results of those that succeeded, and apart from them the errors of the others. Waits as `wait` does."""
+        self.wait(timeout)
+        errors = {number: error for number, job in self._numbered() if (error := job.exception()) is not None}
+        return Outcomes({number: job.result() for number, job in self._numbered() if number not in errors}, errors)
+
+    def failed(self) -> list[Job[R_co]]:
+        """The jobs that are over by now and did not succeed."""
+        return [job for job in self if job.done() and job.exception() is not None]
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[Job[R_co]]:
+        """The jobs, each once it is `done`. Raises `WaitTimeout` when `timeout` seconds after this call not all of them are."""
+        clock = self._engine.clock
+        return self._as_completed(timeout, None if timeout is None else clock.monotonic() + timeout)
+
+    def _as_completed(self, timeout: float | None, deadline: float | None) -> Iterator[Job[R_co]]:
+        watch, count = self._watch, 0
+
+        def is_next() -> bool:
+            return count < len(watch.finished)
+
+        while count < len(self):
+            if is_next():
+                yield self._jobs[watch.finished[count]]
+                count += 1
+                continue
+            self._engine.check_open(f"array {','.join(self.job_ids)} is not over")
+            pause = watch.advance()
+            if is_next() or pause is None:
+                continue
+            if deadline is not None:
+                left = deadline - self._engine.clock.monotonic()
+                if left <= 0:
+                    raise WaitTimeout(f"array {','.join(self.job_ids)} is not over after {timeout:g} s; {self._left()}")
+                pause = min(pause, left)
+            watch.wait(pause, is_next)
+
+    def cancel(self, indices: Iterable[int] | None = None, *, signal: str | None = None) -> bool:
+        """End the jobs at these places of the sequence, or all of them, with one scancel; or send each rank of theirs a signal by name, such
+        as ``"USR1"``. False when they are over already.
+
+        Does not wait for the end. Raises IndexError, `SchedulerError`.
+        """
+        places = range(len(self)) if indices is None else sorted({range(len(self))[index] for index in indices})
+        wanted = [place for place in places if self._watch.final(place) is None]
+        if not wanted:
+            return False
+        self._engine.check_open(f"array {','.join(self.job_ids)} cannot be cancelled")
+        numbers = {number for place in wanted if (number := self._jobs[place].index) is not None}
+        named = [(part, [number for number in part.numbers if number in numbers]) for part in self._parts]
+        self._engine.backend.cancel([part.named(some) for part, some in named if some], signal=signal)
+        self._watch.hurry(wanted, cancelled=signal is None)
+        return True
+
+    def retry_failed(self) -> JobArray[R_co]:
+        """Submit those that are over by now and did not succeed once more: a new array, of the same items and function.
+
+        Its jobs have the same `Job.index`; this array stays as it is. Callbacks, options and dependencies are this array's. An empty array
+        when none has failed. Raises as `Cluster.map` does.
+        """
+        return self._again([job.index for job in self.failed() if job.index is not None])
+
+    def __await__(self) -> Generator[Any, None, list[R_co]]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> list[R_co]:
+        await all_done(self._watch, self)
+        import asyncio
+
+        return await asyncio.to_thread(self.results)
+
+    def _numbered(self) -> Iterator[tuple[int, Job[R_co]]]:
+        return ((number, job) for job in self if (number := job.index) is not None)
+
+    def _left(self) -> str:
+        return f"{len(self) - len(self._watch.finished)} of {len(self)} jobs are not"
+
+    def _annotate(self, error: BaseException, job: Job[Any]) -> None:
+        """Say in `error`, once, whose it is."""
+        failed = sum(1 for one in self if one.exception() is not None)
+        note = f"This is item {job.index} of {len(self)}, of which {failed} failed: see outcomes() and retry_failed()."
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+
+    # For the Cluster alone.
+
+    def _named(self, job_id: str) -> Job[R_co]:
+        """Raises `UnknownJob`."""
+        for job in self:
+            if job.job_id == job_id:
+                return job
+        raise UnknownJob(f"the array {','.join(self.job_ids)} has no element {job_id}")
+
+    def _keep_result(self) -> None:
+        """Read the results of jobs that are done: their directory is about to go."""
+        for job in self:
+            job._keep_result()

@@ -1,0 +1,362 @@
+"""What `Cluster.map` does: the items of a call, written once, become one or more submissions, and a `JobArray`."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from slurmkit import items as itemfile
+from slurmkit import jobdir, jobroot, script, serialize
+from slurmkit.array import JobArray
+from slurmkit.backends.base import Submission
+from slurmkit.backends.submission import is_certain
+from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
+from slurmkit.callbacks.contexts import SubmitBeginContext, SubmitEndContext
+from slurmkit.callbacks.dispatch import Plan, fire, plan
+from slurmkit.dependencies import Dependency, References
+from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SubmissionError
+from slurmkit.job import Job, watch_jobs
+from slurmkit.packaging.base import PackagingResult
+from slurmkit.parts import Part, split
+from slurmkit.prepare import Options, check_calls, job_record, with_defaults, with_dependencies, with_own
+from slurmkit.task import Task, as_task
+
+if TYPE_CHECKING:
+    from slurmkit.cluster import Cluster
+
+__all__ = ["ArrayRequest", "attach_array", "submit_array", "working_directory"]
+
+R = TypeVar("R")
+
+DEFAULT_MAX_ARRAY_SIZE = 1001
+"""Slurm's own (slurm.conf.5, MaxArraySize): a site is not asked for its limit before this one is passed, or an array refused."""
+
+REFUSED = "Invalid job array specification"  # slurm_strerror(ESLURM_INVALID_ARRAY); measured: an index of MaxArraySize or more
+
+_CLIENT = ExecutionLocus.CLIENT
+
+
+@attrs.frozen(kw_only=True)
+class ArrayRequest(Generic[R]):
+    """What is to become of a call of `map`. `numbers`: which items of the file; `payload`: the directory to take function and items from,
+    when they are not `items`."""
+
+    task: Task[..., R]
+    items: Sequence[Any]
+    numbers: Sequence[int]
+    starred: bool
+    max_concurrent: int | None
+    inject: tuple[str, ...]
+    payload: Path | None = None
+    options: Options | None = None
+
+    @classmethod
+    def checked(
+        cls, task: Task[..., R], items: Iterable[Any], *, starred: bool, max_concurrent: int | None
+    ) -> ArrayRequest[R]:
+        """Raises TypeError for an item with which the task cannot be called, `OptionError`."""
+        if max_concurrent is not None and (not isinstance(max_concurrent, int) or max_concurrent < 1):
+            raise OptionError(
+                f"max_concurrent is {max_concurrent!r}; valid: a whole number from 1, or None for no limit"
+            )
+        listed = [tuple(item) for item in items] if starred else list(items)
+        inject = check_calls(task.func, listed if starred else [(item,) for item in listed])
+        return cls(
+            task=task,
+            items=listed,
+            numbers=range(len(listed)),
+            starred=starred,
+            max_concurrent=max_concurrent,
+            inject=inject,
+        )
+
+
+def submit_array(cluster: Cluster, request: ArrayRequest[R], callbacks: Sequence[BaseCallback]) -> JobArray[R]:
+    """Submit it: one sbatch, unless the site's MaxArraySize makes it more. See `Cluster.map` for what it raises."""
+    planned = plan(callbacks)
+    if not request.numbers:
+        return _array(cluster, request, planned, None, [], 0.0)
+    return _Submission(cluster, request, planned).run()
+
+
+class _Submission(Generic[R]):
+    """One array on its way: from the call to the job ids."""
+
+    def __init__(self, cluster: Cluster, request: ArrayRequest[R], planned: Plan) -> None:
+        self.cluster = cluster
+        self.engine = cluster._engine
+        self.request = request
+        self.planned = planned
+        self.cwd = working_directory()
+        self.options = _options_of(cluster, request)
+        self.packaged: PackagingResult
+        self.job_dir: Path
+        self.token = ""
+        self.waits: list[Dependency] = []
+        self.record: dict[str, Any] = {}
+
+    def run(self) -> JobArray[R]:
+        clock, callbacks = self.engine.clock, self.planned.callbacks
+        pickled = {jobdir.CALLBACKS: serialize.dump_callbacks(self.planned.shipped)} if self.planned.shipped else {}
+        self.packaged = self.cluster._package(self.request.task, callbacks)
+        if self.request.payload is None:
+            pickled[jobdir.FUNCTION] = serialize.dump_function(self.request.task.func)
+        created = clock.time()
+        self.token = jobdir.new_pre_submission_id(created)
+        max_array_size = self._max_array_size()
+        self.job_dir = Path(jobdir.create(self.cluster.job_root, self.token))
+        try:
+            self._write_payload(pickled)
+            parts = self._split(max_array_size)
+            shown: dict[str, Any] = {
+                "task": self.request.task,
+                "cluster": self.cluster,
+                "sbatch_options": MappingProxyType(dict(self._options(parts[0]))),
+                "job_dir": str(self.job_dir),
+                "pre_submission_id": self.token,
+                "packaging_strategy": self.cluster._packaging,
+            }
+            self._write_record(parts, created)
+        except BaseException:
+            jobdir.remove(self.job_dir)
+            raise
+        fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
+        began = clock.monotonic()
+        parts = self._submit_all(parts, created)
+        duration = clock.monotonic() - began
+        array = _array(self.cluster, self.request, self.planned, self.job_dir, parts, created)
+        with self.cluster._lock:
+            self.cluster._jobs[self.token] = array
+        ended = SubmitEndContext(**shown, job=array, job_id=array.job_ids[0], timestamp=clock.time(), duration=duration)
+        fire(callbacks, "on_end_submit_job_ctx", ended, _CLIENT)
+        array._watch.start()
+        return array
+
+    def _max_array_size(self) -> int:
+        """The site's, or Slurm's own for what is within that, as long as nobody has asked. Raises `OptionError`, `SchedulerError`."""
+        if self.engine.known_limits is None and self.request.numbers[-1] < DEFAULT_MAX_ARRAY_SIZE:
+            return DEFAULT_MAX_ARRAY_SIZE
+        limits = self.engine.limits()
+        if len(self.request.numbers) >= limits.max_job_count:
+            raise OptionError(
+                f"{len(self.request.numbers)} items are more than this Slurm keeps jobs at a time (MaxJobCount is "
+                f"{limits.max_job_count}): submit fewer at once, or let each job do several"
+            )
+        return limits.max_array_size
+
+    def _write_payload(self, pickled: Mapping[str, bytes]) -> None:
+        for name, content in pickled.items():
+            jobdir.write(self.job_dir, name, content)
+        if self.request.payload is None:
+            references = References()
+            itemfile.write(self.job_dir, self.request.items, references)
+            self.waits = self.cluster._outstanding((*self.request.task.waits, *references.waits), self.request.task)
+            return
+        for name in (jobdir.FUNCTION, jobdir.ITEMS):
+            with jobdir.open_trusted(self.request.payload / name) as file:
+                jobdir.replace(self.job_dir, name, functools.partial(shutil.copyfileobj, file))
+
+    def _split(self, max_array_size: int) -> list[Part]:
+        request = self.request
+        parts = split(request.numbers, self.token, max_array_size=max_array_size, max_concurrent=request.max_concurrent)
+        if any(part.after is not None for part in parts):
+            self._options(
+                parts[-1], after="0"
+            )  # of what cannot be combined Slurm would tell when the first part is submitted
+        return parts
+
+    def _options(self, part: Part, after: str | None = None) -> Options:
+        waits = self.waits if after is None else [*self.waits, Dependency("any", after)]
+        options = with_dependencies(self.options, waits, self.request.task.__qualname__)
+        options = with_own(options, self.job_dir, part.token, pattern="%A_%a" if part.is_array else "%j")
+        if part.is_array:
+            options["array"] = part.spec(self.request.max_concurrent)
+        return options
+
+    def _write_record(self, parts: Sequence[Part], created: float) -> None:
+        """``job.json``, with the ids that are known so far."""
+        array = {
+            "size": len(self.request.numbers),
+            "starred": self.request.starred,
+            "max_concurrent": self.request.max_concurrent,
+            "parts": [part.record() for part in parts],
+        }
+        record = job_record(
+            self.request.task,
+            self.packaged,
+            self._options(parts[0]),
+            self.token,
+            created,
+            self.cluster.name,
+            self.request.inject,
+            self.planned.shipped,
+            self.waits,
+        )
+        self.record = {**record, "job_id": parts[0].job_id, "array": array}
+        jobdir.write_job(self.job_dir, self.record)
+
+    def _submit_all(self, parts: list[Part], created: float) -> list[Part]:
+        """The parts with their job ids. All of them, or none: what was accepted is cancelled when another part is refused."""
+        ids: list[str] = []
+        try:
+            while len(ids) < len(parts):
+                try:
+                    ids.append(self._submit(parts, len(ids), ids).job_id)
+                except SubmissionError as error:
+                    smaller = self._split_again(error, parts) if not ids else None
+                    if smaller is None:
+                        raise
+                    parts = smaller
+                    self._write_record(parts, created)
+        except BaseException as error:
+            self._take_back(error, ids)
+            raise
+        parts = [attrs.evolve(part, job_id=job_id) for part, job_id in zip(parts, ids, strict=True)]
+        self.record["array"]["parts"] = [part.record() for part in parts]
+        jobroot.note(self.job_dir, {**self.record, "job_id": ids[0]})
+        return parts
+
+    def _submit(self, parts: Sequence[Part], place: int, ids: Sequence[str]) -> Submission:
+        part = parts[place]
+        options = self._options(part, None if part.after is None else ids[part.after])
+        directory = self.job_dir
+        if place:
+            directory /= part.token
+            directory.mkdir(0o700)
+        text = script.render(options=options, job_dir=str(self.job_dir), packaging=self.packaged, index=part.index)
+        jobdir.write(directory, jobdir.SCRIPT, text)
+        return self.cluster._sbatch(directory / jobdir.SCRIPT, part.token, self.cwd)
+
+    def _split_again(self, error: SubmissionError, parts: Sequence[Part]) -> list[Part] | None:
+        """For a site that takes smaller arrays than was assumed, or none; None when that is not why it refused."""
+        if REFUSED not in error.stderr:
+            return None
+        size = self.engine.limits().max_array_size
+        fits = size and max(number - part.first for part in parts for number in part.numbers) < size
+        return None if fits else self._split(size)
+
+    def _take_back(self, error: BaseException, ids: Sequence[str]) -> None:
+        if ids:
+            error.add_note(f"The jobs {', '.join(ids)}, submitted for other items of the same call, are cancelled.")
+            try:
+                self.engine.backend.cancel(ids)
+            except SchedulerError as second:
+                error.add_note(f"They cannot be cancelled: {second}")
+        may_be_there = (
+            ids or not isinstance(error, Exception) or (isinstance(error, SchedulerError) and not is_certain(error))
+        )
+        if not may_be_there:
+            jobdir.remove(self.job_dir)
+        else:
+            error.add_note(f"The job directory is kept for jobs that may turn up: {str(self.job_dir)!r}")
+
+
+def attach_array(cluster: Cluster, job_dir: Path, record: Mapping[str, Any]) -> JobArray[Any]:
+    """The array of this directory. Raises `UnknownJob`, `JobDirectoryError`, `SchedulerError`."""
+    told = record["array"]
+    parts = [Part.read(one) for one in told["parts"]]
+    if any(part.job_id is None for part in parts):
+        parts = [
+            part if part.job_id else attrs.evolve(part, job_id=jobroot.part_id(job_dir, part, cluster._engine.backend))
+            for part in parts
+        ]
+        noted = {**told, "parts": [part.record() for part in parts]}
+        jobroot.note(job_dir, {**record, "job_id": parts[0].job_id, "array": noted})
+    own = {"array", "comment", "error", "output"}
+    request: ArrayRequest[Any] = ArrayRequest(
+        task=as_task(_unloaded),
+        items=(),
+        numbers=sorted(number for part in parts for number in part.numbers),
+        starred=told["starred"],
+        max_concurrent=told["max_concurrent"],
+        inject=tuple(record["inject"]),
+        options={name: value for name, value in record["options"].items() if name not in own},
+    )
+    with cluster._lock:
+        known = cluster._jobs.get(str(record["pre_submission_id"]))
+        if isinstance(known, JobArray):
+            return known
+        array = _array(cluster, request, plan(cluster._callbacks), job_dir, parts, float(record["created"]))
+        cluster._jobs[str(record["pre_submission_id"])] = array
+    array._watch.start()
+    return array
+
+
+def _unloaded() -> None:
+    """Stands for the function of an array that is attached: it is loaded when it is submitted again."""
+
+
+def _array(
+    cluster: Cluster,
+    request: ArrayRequest[R],
+    planned: Plan,
+    job_dir: Path | None,
+    parts: Sequence[Part],
+    created: float,
+) -> JobArray[R]:
+    """The array of what was submitted, and its jobs; its poller is not started yet."""
+    jobs: list[Job[R]] = []
+    tokens: dict[str, str] = {}
+    for part in parts:
+        for number in part.numbers:
+            job_id = sys.intern(part.element(number))
+            tokens[job_id] = part.token
+            assert job_dir is not None
+            jobs.append(Job(cluster._engine, job_id, job_dir, index=number, position=len(jobs)))
+    watch = watch_jobs(
+        cluster._engine,
+        jobs,
+        tokens=tokens,
+        created=created,
+        callbacks=planned.callbacks,
+        subscribers=planned.subscribers,
+    )
+
+    def again(numbers: Sequence[int]) -> JobArray[R]:
+        cluster._engine.check_open("nothing can be submitted")
+        changed = attrs.evolve(
+            request, numbers=numbers, items=(), payload=job_dir, options=_options_again(cluster, request)
+        )
+        if numbers and request.task.func is _unloaded:
+            assert job_dir is not None
+            changed = attrs.evolve(changed, task=_loaded(job_dir))
+        return submit_array(cluster, changed, planned.callbacks)
+
+    return JobArray(cluster._engine, jobs, watch, job_dir=job_dir, parts=parts, again=again)
+
+
+def _options_of(cluster: Cluster, request: ArrayRequest[Any]) -> Options:
+    return with_defaults(request.task, cluster._options) if request.options is None else request.options
+
+
+def _options_again(cluster: Cluster, request: ArrayRequest[Any]) -> Options:
+    """Those of the first time, without the dependencies, which are met: Slurm may have forgotten the jobs in the meantime."""
+    return {
+        name: value
+        for name, value in _options_of(cluster, request).items()
+        if name not in ("dependency", "kill_on_invalid_dep")
+    }
+
+
+def _loaded(job_dir: Path) -> Task[..., Any]:
+    with jobdir.open_trusted(job_dir / jobdir.FUNCTION) as file:
+        return as_task(pickle.load(file))
+
+
+def working_directory() -> Path:
+    """Where sbatch is called, and the job starts. Raises `JobDirectoryError`."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise JobDirectoryError(
+            f"the working directory of this process, in which the job would start, is gone ({error.strerror}): "
+            "change to another one with os.chdir"
+        ) from error
