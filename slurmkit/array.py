@@ -161,15 +161,12 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
 
         Does not wait for the end. Raises IndexError, `SchedulerError`.
         """
-        places = range(len(self)) if indices is None else sorted({range(len(self))[index] for index in indices})
-        wanted = [place for place in places if self._watch.final(place) is None]
-        if not wanted:
+        names, places = self._to_cancel(indices)
+        if not names:
             return False
         self._engine.check_open(f"array {','.join(self.job_ids)} cannot be cancelled")
-        numbers = {number for place in wanted if (number := self._jobs[place].index) is not None}
-        named = [(part, [number for number in part.numbers if number in numbers]) for part in self._parts]
-        self._engine.backend.cancel([part.named(some) for part, some in named if some], signal=signal)
-        self._watch.hurry(wanted, cancelled=signal is None)
+        self._engine.backend.cancel(names, signal=signal)
+        self._watch.hurry(places, cancelled=signal is None)
         return True
 
     def retry_failed(self) -> JobArray[R_co]:
@@ -210,6 +207,14 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
             if job.job_id == job_id:
                 return job
         raise UnknownJob(f"the array {','.join(self.job_ids)} has no element {job_id}")
+
+    def _to_cancel(self, indices: Iterable[int] | None = None) -> tuple[list[str], Sequence[int]]:
+        """Those at these places, or all, that are not over: as scancel takes them, and their places. Raises IndexError."""
+        places = range(len(self)) if indices is None else sorted({range(len(self))[index] for index in indices})
+        wanted = [place for place in places if self._watch.final(place) is None]
+        numbers = {number for place in wanted if (number := self._jobs[place].index) is not None}
+        named = [(part, [number for number in part.numbers if number in numbers]) for part in self._parts]
+        return [part.named(some) for part, some in named if some], wanted
 
     def _keep_result(self) -> None:
         """Read the results of jobs that are done: their directory is about to go."""

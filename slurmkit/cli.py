@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,8 @@ from slurmkit import __version__
 
 if TYPE_CHECKING:
     import typer
+
+    from slurmkit.housekeeping import Entry
 
 __all__ = ["build", "main"]
 
@@ -38,6 +43,10 @@ def build() -> typer.Typer:
         [], "--option", "-o", metavar="NAME=VALUE", help="An sbatch option of the small job, such as partition=debug."
     )
 
+    state_option = typer.Option(
+        [], metavar="STATE", help="Only jobs in this state, such as COMPLETED; more than once for several."
+    )
+
     @app.command()
     def doctor(
         job_root: Path | None = root_option,
@@ -60,6 +69,79 @@ def build() -> typer.Typer:
         except OptionError as error:
             raise typer.BadParameter(str(error), param_hint="--option") from error
         raise typer.Exit(0 if is_well else 1)
+
+    @app.command()
+    def jobs(
+        job_root: Path | None = root_option,
+        state: list[str] = state_option,
+        as_json: bool = typer.Option(False, "--json", help="One JSON object a line."),
+    ) -> None:
+        """List the jobs of a job root, whoever submitted them, and how they stand."""
+        for entry in _survey(job_root):
+            if state and not set(entry.states) & set(state):
+                continue
+            if as_json:
+                typer.echo(json.dumps({**_plain(entry), "states": dict(entry.states), "is_over": entry.is_over}))
+            else:
+                shown = _plain(entry)
+                typer.echo(
+                    "  ".join(
+                        [
+                            shown["job_id"] or "-",
+                            entry.state,
+                            *(shown[name] for name in ("created", "function", "job_dir")),
+                        ]
+                    )
+                )
+
+    @app.command()
+    def clean(
+        job_root: Path | None = root_option,
+        older_than: str = typer.Option(
+            "30d", metavar="AGE", help="Only what has not changed for so long: 45s, 90m, 12h, 30d, 2w."
+        ),
+        state: list[str] = state_option,
+        dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be removed."),
+    ) -> None:
+        """Remove the directories of jobs that are over, with their results. A job that Slurm knows and that is not over is never touched."""
+        from slurmkit import jobdir
+        from slurmkit.errors import OptionError
+        from slurmkit.housekeeping import age_in_seconds, removable
+
+        try:
+            seconds = age_in_seconds(older_than)
+        except OptionError as error:
+            raise typer.BadParameter(str(error), param_hint="--older-than") from error
+        entries = _survey(job_root)
+        removed = 0
+        for entry in removable(entries, time.time(), older_than=seconds, states=state):
+            if not dry_run:
+                jobdir.remove(entry.job_dir)
+            removed += 1
+            typer.echo(f"{'would remove' if dry_run else 'removed'} {entry.job_dir} ({entry.state})")
+        typer.echo(f"{removed} of {len(entries)} job directories {'would be ' if dry_run else ''}removed")
+
+    def _survey(job_root: Path | None) -> list[Entry]:
+        from slurmkit.backends.cli import CliBackend
+        from slurmkit.cluster import Cluster
+        from slurmkit.errors import SchedulerError
+        from slurmkit.housekeeping import survey
+
+        try:
+            with Cluster("slurm", job_root=job_root) as cluster:
+                return survey(cluster.job_root, CliBackend(), time.time())
+        except SchedulerError as error:
+            typer.echo(f"slurmkit: {error}", err=True)
+            raise typer.Exit(1) from error
+
+    def _plain(entry: Entry) -> dict[str, str]:
+        when = datetime.datetime.fromtimestamp(entry.created, datetime.UTC).isoformat(timespec="seconds")
+        return {
+            "job_id": ",".join(entry.job_ids),
+            "created": when,
+            "function": entry.function,
+            "job_dir": str(entry.job_dir),
+        }
 
     def _name_and_value(text: str) -> tuple[str, str]:
         name, equals, value = text.partition("=")

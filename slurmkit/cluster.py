@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, TypeVarTuple, overload
 
 from slurmkit import jobdir, jobroot, script, serialize
 from slurmkit.array import JobArray
+from slurmkit.backends import choice
 from slurmkit.backends.base import SchedulerBackend, Submission
 from slurmkit.backends.submission import is_certain, submit_once
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
@@ -28,7 +28,7 @@ from slurmkit.callbacks.dispatch import fire, merge, plan
 from slurmkit.clock import Clock
 from slurmkit.dependencies import Argument, Dependency, References, outstanding
 from slurmkit.engine import Engine
-from slurmkit.errors import OptionError, SchedulerError, SchedulerNotFound, UnknownJob
+from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, UnknownJob
 from slurmkit.job import Job, watch_jobs
 from slurmkit.mapping import ArrayRequest, attach_array, submit_array, working_directory
 from slurmkit.packaging.base import PackagingResult, PackagingStrategy
@@ -38,7 +38,6 @@ from slurmkit.slurm.options import normalize
 from slurmkit.task import Task, as_task
 
 __all__ = ["Cluster"]
-
 
 log = logging.getLogger("slurmkit.cluster")
 
@@ -50,7 +49,6 @@ C = TypeVar("C")
 D = TypeVar("D")
 Ts = TypeVarTuple("Ts")
 
-BACKEND_VARIABLE = "SLURMKIT_BACKEND"
 JOB_ROOT_VARIABLE = "SLURMKIT_JOB_ROOT"
 DEFAULT_JOB_ROOT = "~/.slurmkit/jobs"
 
@@ -91,7 +89,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job[Any] | JobArray[Any]] = {}
         self._stack = ExitStack()
-        self._engine = Engine.start(self._backend(backend), clock)
+        self._engine = Engine.start(choice.chosen(backend, self._stack), clock)
         of_backend = getattr(self._engine.backend, "job_root", None)
         self._temporary = job_root is None and of_backend is not None
         root = job_root or of_backend or os.environ.get(JOB_ROOT_VARIABLE) or DEFAULT_JOB_ROOT
@@ -103,34 +101,7 @@ class Cluster:
 
         `arguments` are those of `Cluster`, but for the backend. Raises `SchedulerNotFound` when there is neither.
         """
-        name = os.environ.get(BACKEND_VARIABLE)
-        if name:
-            if name not in ("slurm", "fake"):
-                raise OptionError(f"{BACKEND_VARIABLE} is {name!r}; valid: 'slurm', 'fake'")
-            return cls(name, **arguments)  # type: ignore[arg-type]
-        return cls("slurm", **arguments)
-
-    def _backend(self, backend: object) -> SchedulerBackend:
-        if backend == "slurm":
-            from slurmkit.backends.cli import CliBackend
-
-            if shutil.which("sbatch") is None:
-                raise SchedulerNotFound(
-                    f"there is no sbatch on PATH={os.environ.get('PATH', '')!r}. To run without a cluster, use "
-                    f'Cluster("fake"), or set {BACKEND_VARIABLE}=fake for Cluster.from_env().',
-                    command=["sbatch"],
-                )
-            return CliBackend()
-        if backend == "fake":
-            from fakeslurm import FakeSlurm
-
-            fake: SchedulerBackend = self._stack.enter_context(FakeSlurm()).backend()
-            return fake
-        if isinstance(backend, str) or not hasattr(backend, "submit"):
-            raise OptionError(
-                f"backend is {backend!r}; valid: 'slurm', 'fake', or an object that is a SchedulerBackend"
-            )
-        return backend  # type: ignore[return-value]
+        return cls(choice.name_from_env(), **arguments)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         closed = " closed" if self._engine.closed else ""
@@ -158,9 +129,23 @@ class Cluster:
         return self._job_root
 
     def jobs(self) -> list[Job[Any] | JobArray[Any]]:
-        """The jobs and arrays submitted from here and attached here, oldest first."""
+        """The jobs and arrays of the job root, oldest first: what was submitted from here, and what other processes have submitted, alive
+        or not, which is attached by this (see `attach`). Raises `SchedulerError`.
+
+        Of a closed Cluster those that it has had.
+        """
+        if not self._engine.closed:
+            for path in jobroot.directories(self._job_root):
+                if path.name not in self._jobs:
+                    with suppress(
+                        UnknownJob, JobDirectoryError
+                    ):  # its submission did not come about, or it is no job directory
+                        self.attach(path)
+        return self._known()
+
+    def _known(self) -> list[Job[Any] | JobArray[Any]]:
         with self._lock:
-            return list(self._jobs.values())
+            return [self._jobs[token] for token in sorted(self._jobs, key=jobdir.moment)]
 
     @overload
     def submit(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
@@ -366,6 +351,7 @@ class Cluster:
                     created=float(record["created"]),
                     callbacks=planned.callbacks,
                     subscribers=planned.subscribers,
+                    attached=True,
                 )
                 self._jobs[token] = attached
                 watch.start()
@@ -376,15 +362,17 @@ class Cluster:
         self._engine.check_open("nothing can be asked for")
         self._engine.status.refresh()
 
-    def close(self) -> None:
-        """Stop following the jobs, which go on. Completed events of jobs that are over by now are delivered before that.
+    def close(self, *, cancel: bool = False) -> None:
+        """Stop following the jobs, which go on, unless `cancel`: then those that were submitted or attached here are cancelled.
 
-        An embedded fake ends, and its jobs with it.
+        Completed events of jobs that are over by now are delivered before that. An embedded fake ends, and its jobs with it.
         """
         if self._engine.closed:
             return
-        jobs = self.jobs()
+        jobs = self._known()
         try:
+            if cancel:
+                self._cancel(jobs)
             self._finish([job._watch for job in jobs if not job._watch.are_done()])
         finally:
             self._engine.closed = True
@@ -398,6 +386,12 @@ class Cluster:
                 for job in jobs:
                     job._keep_result()
             self._stack.close()
+
+    def _cancel(self, jobs: Iterable[Job[Any] | JobArray[Any]]) -> None:
+        live = [(job._watch, *job._to_cancel()) for job in jobs]
+        self._engine.backend.cancel([name for _, names, _ in live for name in names])
+        for watch, _, places in live:
+            watch.hurry(places, cancelled=True)
 
     def _finish(self, outstanding: list[Watch]) -> None:
         if not outstanding:

@@ -16,6 +16,7 @@ from slurmkit.errors import JobDirectoryError, SlurmkitError, UnknownJob, WaitTi
 from slurmkit.outcome import Ending, error_of, has_values, part_of_output, read_ending, read_values, state_words
 from slurmkit.polling.arbitration import Snapshot
 from slurmkit.polling.watch import LOOK_AGAIN, RESULT_GRACE, Watch
+from slurmkit.reported import Reports
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -257,6 +258,10 @@ class Job(Generic[R_co]):
         latest = self._watch.latest(self._position)
         return f"its state is {'not known yet' if latest is None else state_words(latest)}"
 
+    def _to_cancel(self) -> tuple[list[str], Sequence[int]]:
+        """As `JobArray._to_cancel`."""
+        return ([self._job_id], self._mine) if self._watch.final(self._position) is None else ([], ())
+
     def _keep_result(self) -> None:
         """Read the result of a job that is done: its directory is about to go."""
         if self._is_settled:
@@ -329,9 +334,16 @@ def watch_jobs(
     created: float,
     callbacks: Sequence[BaseCallback],
     subscribers: Sequence[Subscriber],
+    attached: bool = False,
 ) -> Watch:
-    """Begin to watch the jobs of one submission; see `Watch`. The poller, if a callback asks for one, is to be started."""
-    watch = Watch(engine, jobs, tokens=tokens, created=created, callbacks=callbacks, subscribers=subscribers)
+    """Begin to watch the jobs of one submission; see `Watch`. The poller, if a callback asks for one, is to be started.
+
+    `attached`: another client has submitted them, and may have told of their ends.
+    """
+    reports = Reports(jobs[0]._root, attached=attached) if jobs else None
+    watch = Watch(
+        engine, jobs, tokens=tokens, created=created, callbacks=callbacks, subscribers=subscribers, reports=reports
+    )
     for job in jobs:
         job._watch = watch
     return watch

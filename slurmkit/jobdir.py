@@ -22,6 +22,7 @@ __all__ = [
     "ARGS",
     "CALLBACKS",
     "CLOCK_VARIABLE",
+    "COMPLETED",
     "FUNCTION",
     "ITEMS",
     "JOB",
@@ -37,6 +38,7 @@ __all__ = [
     "element_dir",
     "first_failure",
     "is_pre_submission_id",
+    "moment",
     "new_pre_submission_id",
     "open_trusted",
     "output_name",
@@ -66,6 +68,7 @@ CALLBACKS = "callbacks.pkl"
 STDOUT = "stdout"
 STDERR = "stderr"
 JOURNAL = "journal.jsonl"
+COMPLETED = "completed.jsonl"
 OUTPUT = "output"
 CLOCK_VARIABLE = "SLURMKIT_CLOCK"
 """In the environment of a job whose Slurm has a time of its own: the file that holds it."""
@@ -83,6 +86,11 @@ def new_pre_submission_id(now: float) -> str:
     fraction = int((now - seconds) * 4096)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
     return f"{stamp}-{fraction:03x}{os.urandom(5).hex()[:9]}"
+
+
+def moment(pre_submission_id: str) -> str:
+    """The part of it that sorts by time."""
+    return pre_submission_id[:19]
 
 
 def is_pre_submission_id(text: str) -> bool:
@@ -253,9 +261,9 @@ def read_job(job_dir: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(job)
 
 
-def append_journal(job_dir: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
-    """Append one line to the journal, in one write. A line that an earlier attempt left unfinished is ended first."""
-    path = os.path.join(os.fspath(job_dir), JOURNAL)
+def append_journal(job_dir: str | os.PathLike[str], record: Mapping[str, Any], name: str = JOURNAL) -> None:
+    """Append one line to the journal, in one write. A line that an earlier writer left unfinished is ended first."""
+    path = os.path.join(os.fspath(job_dir), name)
     line = json.dumps(record).encode() + b"\n"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -270,10 +278,10 @@ def append_journal(job_dir: str | os.PathLike[str], record: Mapping[str, Any]) -
         raise _error(f"cannot write {path!r}: {error.strerror}") from error
 
 
-def read_journal(job_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_journal(job_dir: str | os.PathLike[str], name: str = JOURNAL) -> list[dict[str, Any]]:
     """The journal's records in order, ``[]`` when there is none yet. What a killed writer left unfinished is left out."""
     try:
-        lines = read_trusted(os.path.join(os.fspath(job_dir), JOURNAL)).split(b"\n")
+        lines = read_trusted(os.path.join(os.fspath(job_dir), name)).split(b"\n")
     except FileNotFoundError:
         return []
     records = []

@@ -16,7 +16,7 @@ from slurmkit.outcome import id_in_journal
 from slurmkit.parts import Part
 from slurmkit.slurm.jobid import array_of
 
-__all__ = ["find_again", "is_element", "look_up", "note", "part_id"]
+__all__ = ["directories", "find_again", "is_element", "look_up", "note", "part_id"]
 
 _ELEMENT_ID = re.compile(r"[0-9]+_[0-9]+", re.ASCII)
 
@@ -63,6 +63,11 @@ def _job_ids(record: Mapping[str, Any]) -> list[str | None]:
     return [part["job_id"] for part in record["array"]["parts"]] if "array" in record else [record["job_id"]]
 
 
+def directories(job_root: Path) -> list[Path]:
+    """What is in the job root, which need not exist. Names of job directories sort by the time of submission."""
+    return sorted(job_root.iterdir()) if job_root.is_dir() else []
+
+
 def look_up(
     job_root: Path, job: str | int | os.PathLike[str], backend: SchedulerBackend
 ) -> tuple[Path, dict[str, Any]]:
@@ -77,7 +82,7 @@ def look_up(
         path = Path(text).expanduser().absolute()
         return path, jobdir.read_job(path)
     found, open_ends = [], []
-    for path in job_root.iterdir() if job_root.is_dir() else ():
+    for path in directories(job_root):
         try:
             record = jobdir.read_job(path)
         except SlurmkitError:

@@ -284,7 +284,8 @@ def attach_array(cluster: Cluster, job_dir: Path, record: Mapping[str, Any]) -> 
         known = cluster._jobs.get(str(record["pre_submission_id"]))
         if isinstance(known, JobArray):
             return known
-        array = _array(cluster, request, plan(cluster._callbacks), job_dir, parts, float(record["created"]))
+        planned = plan(cluster._callbacks)
+        array = _array(cluster, request, planned, job_dir, parts, float(record["created"]), attached=True)
         cluster._jobs[str(record["pre_submission_id"])] = array
     array._watch.start()
     return array
@@ -301,6 +302,8 @@ def _array(
     job_dir: Path | None,
     parts: Sequence[Part],
     created: float,
+    *,
+    attached: bool = False,
 ) -> JobArray[R]:
     """The array of what was submitted, and its jobs; its poller is not started yet."""
     jobs: list[Job[R]] = []
@@ -318,6 +321,7 @@ def _array(
         created=created,
         callbacks=planned.callbacks,
         subscribers=planned.subscribers,
+        attached=attached,
     )
 
     def again(numbers: Sequence[int]) -> JobArray[R]:

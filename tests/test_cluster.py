@@ -360,7 +360,8 @@ def test_attach(slurm: StubSlurm, root: Path) -> None:
         assert second.attach(str(jobs[1].job_dir)) is by_id
         assert by_id.result(timeout=60) == 2
         assert by_directory.state == "PENDING"
-        assert second.jobs() == [by_id, by_directory]
+        assert [job.job_id for job in second.jobs()] == [job.job_id for job in jobs]
+        assert second.jobs()[1:] == [by_id, by_directory]
         with pytest.raises(slurmkit.UnknownJob, match="there is no job 99 in"):
             second.attach("99")
         with pytest.raises(slurmkit.JobDirectoryError, match="is no job directory"):

@@ -12,7 +12,7 @@ import attrs
 from slurmkit.callbacks.base import HOOKS, BaseCallback, ExecutionLocus, locus_of, overrides
 from slurmkit.errors import CallbackError
 
-__all__ = ["Plan", "Subscriber", "fire", "hears", "merge", "plan"]
+__all__ = ["Plan", "Subscriber", "fire", "hears", "merge", "name_of", "plan"]
 
 log = logging.getLogger("slurmkit.callbacks")
 
@@ -85,10 +85,10 @@ def plan(callbacks: Sequence[BaseCallback]) -> Plan:
 def _is_shipped(callback: BaseCallback) -> bool:
     if callback.run_hooks_on not in _RUN_HOOKS_ON:
         valid = ", ".join(repr(value) for value in _RUN_HOOKS_ON)
-        raise CallbackError(f"{_name(callback)}: run_hooks_on is {callback.run_hooks_on!r}; valid: {valid}")
+        raise CallbackError(f"{name_of(callback)}: run_hooks_on is {callback.run_hooks_on!r}; valid: {valid}")
     if not isinstance(callback.requires_pickling, bool):
         raise CallbackError(
-            f"{_name(callback)}: requires_pickling is {callback.requires_pickling!r}; valid: True, False"
+            f"{name_of(callback)}: requires_pickling is {callback.requires_pickling!r}; valid: True, False"
         )
     shipped = False
     for hook in HOOKS:
@@ -104,7 +104,7 @@ def _is_shipped(callback: BaseCallback) -> bool:
             shipped = True
         elif locus is ExecutionLocus.RUNNER:
             raise CallbackError(
-                f"{_name(callback)}: {hook} runs in the job only, but requires_pickling = False keeps the callback on the client, "
+                f"{name_of(callback)}: {hook} runs in the job only, but requires_pickling = False keeps the callback on the client, "
                 f"so that {hook} would never be called. Drop {hook}, or set requires_pickling = True."
             )
     return shipped
@@ -116,7 +116,7 @@ def _interval(callback: BaseCallback) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise CallbackError(
-            f"{_name(callback)}: poll_interval_secs is {value!r}; valid: None, or a number of seconds above 0"
+            f"{name_of(callback)}: poll_interval_secs is {value!r}; valid: None, or a number of seconds above 0"
         )
     return float(value)
 
@@ -135,9 +135,9 @@ def fire(callbacks: Iterable[BaseCallback], hook: str, ctx: Any, side: Execution
         except KeyboardInterrupt:
             raise
         except BaseException:
-            log.exception("callback %s failed in %s on the %s", _name(callback), hook, side.value)
+            log.exception("callback %s failed in %s on the %s", name_of(callback), hook, side.value)
 
 
-def _name(callback: BaseCallback) -> str:
+def name_of(callback: BaseCallback) -> str:
     """The class, not repr(): a repr of the user's own may fail too."""
     return f"{type(callback).__module__}.{type(callback).__qualname__}"

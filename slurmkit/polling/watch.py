@@ -22,6 +22,7 @@ from slurmkit.slurm.states import ExitCode
 if TYPE_CHECKING:
     from slurmkit.engine import Engine
     from slurmkit.job import Job
+    from slurmkit.reported import Reports
 
 __all__ = ["RESULT_GRACE", "Watch"]
 
@@ -74,8 +75,9 @@ class Watch:
         created: float,
         callbacks: Sequence[BaseCallback],
         subscribers: Sequence[Subscriber],
+        reports: Reports | None = None,
     ) -> None:
-        """`tokens`: of each job, by its id."""
+        """`tokens`: of each job, by its id. `reports`: which ends were told already; None: nobody keeps that."""
         self.engine = engine
         self._created = created
         self.clock = engine.clock
@@ -87,6 +89,7 @@ class Watch:
         """Jobs that are over, and whose end nobody delivers yet."""
         self._finished: list[int] = []
         self._callbacks = tuple(callbacks)
+        self._reports = reports
         self._changed = condition(self.clock)
         self._wakers: list[Callable[[], object]] = []
         now = self.clock.monotonic()
@@ -358,7 +361,12 @@ class Watch:
         job, course = self._jobs[position], self._courses[position]
         try:
             context = _completed_context(job, final, self._read_ending(job, final))
-            fire(self._callbacks, "on_completed_ctx", context, ExecutionLocus.CLIENT)
+            told = self._callbacks
+            if self._reports is not None:
+                told = tuple(self._reports.left(job.job_id, final.attempt, told))
+            fire(told, "on_completed_ctx", context, ExecutionLocus.CLIENT)
+            if self._reports is not None:
+                self._reports.add(job.job_id, final.attempt, told)
         finally:
             # Also when a KeyboardInterrupt comes out of a hook: the hooks had their chance, and nobody shall wait for ever.
             with self._changed:

@@ -1,0 +1,146 @@
+"""``slurmkit jobs`` and ``slurmkit clean``: what is in a job root, and what of it can go.
+
+`survey` asks, with one squeue and a sacct for every ten thousand jobs that squeue does not know; what follows from the answers is decided in
+pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from slurmkit import jobdir, jobroot
+from slurmkit.backends.base import SchedulerBackend
+from slurmkit.backends.cli import MAX_ACCOUNTING_IDS
+from slurmkit.errors import OptionError, SlurmkitError
+from slurmkit.outcome import end_of_journal, id_in_journal
+from slurmkit.parts import Part
+from slurmkit.polling.arbitration import Belief, Round, Rules, arbitrate
+
+__all__ = ["Entry", "age_in_seconds", "removable", "survey"]
+
+NOT_SUBMITTED = "NOT_SUBMITTED"
+"""Instead of a state: the client did not live to submit the job, and Slurm does not know it."""
+
+_AT_ONCE = Rules(grace=0.0, accounting_lag=0.0, absences=1)
+"""Somebody who looks once has no time for a source that is late: what the controller does not know does not run."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+@attrs.frozen
+class Entry:
+    """A job directory: what it is of, and how it stands.
+
+    `created` and `touched` are epoch seconds: the submission, and the last change that is known of. `states`: how many of its jobs are in
+    which state. `is_over`: all of them are.
+    """
+
+    job_dir: Path
+    function: str
+    created: float
+    touched: float
+    job_ids: tuple[str, ...]
+    states: Mapping[str, int]
+    is_over: bool
+
+    @property
+    def state(self) -> str:
+        """``COMPLETED``, or ``98 COMPLETED, 2 FAILED`` of an array."""
+        if sum(self.states.values()) == 1:
+            return next(iter(self.states))
+        return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+
+
+@attrs.frozen
+class _Known:
+    """A job directory that can be read: its ``job.json``, and a belief for each of its jobs and the directory in which that one writes."""
+
+    job_dir: Path
+    record: Mapping[str, Any]
+    jobs: Mapping[str, tuple[Belief, Path]]
+
+
+def survey(root: Path, backend: SchedulerBackend, now: float) -> list[Entry]:
+    """The job directories in `root`, oldest first. What is none, or cannot be read, is left out. Raises `SchedulerError`."""
+    known = [one for path in jobroot.directories(root) if (one := _read(path, backend))]
+    beliefs = {job_id: job for one in known for job_id, job in one.jobs.items()}
+    found = {job_id: belief for job_id, (belief, _) in beliefs.items()}
+    queue = backend.queue(beliefs) if beliefs else {}
+    for job_id, row in queue.items():
+        if job_id in found:
+            found[job_id] = arbitrate(found[job_id], Round(queue=row), now, _AT_ONCE)
+    lost = iter([job_id for job_id, belief in found.items() if belief.snapshot is None])
+    while several := list(islice(lost, MAX_ACCOUNTING_IDS)):
+        booked = backend.accounting(several)
+        for job_id in several:
+            answers = Round(
+                queue=None,
+                accounting=None if booked is None else booked.get(job_id),
+                has_accounting=booked is not None,
+                shown=None,
+                journal=end_of_journal(beliefs[job_id][1]),
+            )
+            found[job_id] = arbitrate(found[job_id], answers, now, _AT_ONCE)
+    return [_entry(one, [found[job_id] for job_id in one.jobs]) for one in known]
+
+
+def _read(path: Path, backend: SchedulerBackend) -> _Known | None:
+    try:
+        record = jobdir.read_job(path)
+    except SlurmkitError:
+        return None  # no job directory, or one that is being written
+    created = float(record["created"])
+    jobs = {}
+    if "array" in record:
+        for part in map(Part.read, record["array"]["parts"]):
+            if part.job_id is not None:
+                for number in part.numbers:
+                    belief = Belief(part.element(number), token=part.token, created=created)
+                    jobs[belief.job_id] = belief, path / f"{number}"
+        return _Known(path, record, jobs)
+    token = str(record["pre_submission_id"])
+    job_id = record["job_id"] or id_in_journal(path) or backend.find(token)
+    if job_id is not None:
+        jobs[str(job_id)] = Belief(str(job_id), token=token, created=created), path
+    return _Known(path, record, jobs)
+
+
+def _entry(known: _Known, beliefs: Iterable[Belief]) -> Entry:
+    record = known.record
+    states = Counter("UNKNOWN" if one.snapshot is None else one.snapshot.state for one in beliefs)
+    is_over = all(one.is_over for one in beliefs)
+    return Entry(
+        job_dir=known.job_dir,
+        function=f"{record['module']}.{record['function']}",
+        created=float(record["created"]),
+        touched=max(float(record["created"]), known.job_dir.stat().st_mtime),
+        job_ids=tuple(dict.fromkeys(job_id.partition("_")[0] for job_id in known.jobs)),
+        states=dict(states) or {NOT_SUBMITTED: 1},
+        is_over=is_over,
+    )
+
+
+def removable(
+    entries: Iterable[Entry], now: float, *, older_than: float, states: Iterable[str] = ()
+) -> Iterator[Entry]:
+    """Those of `entries` that are over, have not changed for `older_than` seconds, and have ended in `states` only (none given: in any)."""
+    wanted = frozenset(states)
+    for entry in entries:
+        is_wanted = not wanted or wanted.issuperset(entry.states)
+        if entry.is_over and is_wanted and now - entry.touched >= older_than:
+            yield entry
+
+
+def age_in_seconds(text: str) -> float:
+    """``30d``, ``12h``, ``90m``, ``45s``, ``2w``. Raises `OptionError`."""
+    match = re.fullmatch(r"([0-9]+)([smhdw])", text)
+    if match is None:
+        raise OptionError(f"{text!r} is no age; valid: a whole number and one of s, m, h, d, w, such as 30d")
+    return float(int(match[1]) * _UNITS[match[2]])
