@@ -14,7 +14,7 @@ import pytest
 
 from slurmkit import BaseCallback, CompletedContext, jobdir
 from slurmkit.backends.parse import record
-from slurmkit.errors import ClusterClosed, SchedulerError, UnknownJob
+from slurmkit.errors import ClusterClosed, SchedulerError
 from slurmkit.polling.arbitration import JournalEnd, Snapshot
 from slurmkit.polling.watch import RESULT_GRACE, START_GRACE, Watch
 
@@ -56,15 +56,15 @@ class Status:
         self.forgotten: list[str] = []
         self.tracked: dict[str, Any] = {}
 
-    def track(self, job_id: str, **how: Any) -> None:
-        self.tracked[job_id] = SimpleNamespace(**how)
+    def track(self, tokens: Mapping[str, str], **how: Any) -> None:
+        self.tracked.update({job_id: SimpleNamespace(token=token, **how) for job_id, token in tokens.items()})
 
     def snapshot(self, job_ids: Iterable[str], max_age: float) -> Mapping[str, Snapshot]:
         self.asked.append(max_age)
         return {one: self.known[one] for one in job_ids if one in self.known}
 
-    def expire(self, job_id: str) -> None:
-        self.expired.append(job_id)
+    def expire(self, job_ids: Iterable[str], *, cancelled: bool) -> None:
+        self.expired.extend(job_ids)
 
     def forget(self, job_id: str) -> None:
         self.forgotten.append(job_id)
@@ -89,17 +89,38 @@ class Ends(BaseCallback):
         self.seen.append(ctx)
 
 
+class OfOne(Watch):
+    """The watch of a single job: what it says of that."""
+
+    def __init__(self, engine: Any, job_dir: Path, *, callback: BaseCallback, created: float) -> None:
+        job: Any = SimpleNamespace(
+            job_id="7",
+            job_dir=job_dir,
+            journal_path=str(job_dir / jobdir.JOURNAL),
+            stdout_path=job_dir / jobdir.STDOUT,
+            stderr_path=job_dir / jobdir.STDERR,
+        )
+        super().__init__(engine, [job], tokens={"7": "t"}, created=created, callbacks=[callback], subscribers=())
+
+    @property
+    def is_done(self) -> bool:
+        return self.are_done()
+
+    def now(self) -> Snapshot | None:
+        [snapshot] = self.current([0])
+        return snapshot
+
+    def wait_for(self, seconds: float) -> None:
+        self.wait(seconds, lambda: self.is_completed(None))
+
+
 class Case:
     """A watch, and what is around it."""
 
     def __init__(self, job_dir: Path, age: float = 0.0) -> None:
         self.engine, self.ends, self.dir = Engine(), Ends(), job_dir
         self.clock, self.status = self.engine.clock, self.engine.status
-        job: Any = SimpleNamespace(job_id="7", job_dir=job_dir)
-        engine: Any = self.engine
-        self.watch = Watch(
-            *(engine, job), token="t", created=self.clock.time() - age, callbacks=[self.ends], subscribers=()
-        )
+        self.watch = OfOne(self.engine, job_dir, callback=self.ends, created=self.clock.time() - age)
 
     def write(self, event: str, attempt: int = 0, **more: Any) -> None:
         known = {"job_state": "FAILED", "exit_code": "1:0", "failed_rank": None} if event == "completed" else {}
@@ -110,7 +131,7 @@ class Case:
         over = state in ("COMPLETED", "FAILED", "CANCELLED") if over is None else over
         status = record(JobId="7", JobState=state, **fields)
         snapshot = Snapshot("7", status, state, over, attempt, "squeue", self.clock.now)
-        self.status.tracked["7"].listener(snapshot)
+        self.status.tracked["7"].listener([snapshot])
         return snapshot
 
     def asks_within(self, seconds: float) -> list[float]:
@@ -231,7 +252,7 @@ def test_a_job_that_was_told_to_end_is_asked_about_at_once(case: Case) -> None:
     case.clock.now += 100.0
     case.watch.advance()
     case.clock.now += 1.0
-    case.watch.hurry()
+    case.watch.hurry([0], cancelled=True)
     assert case.status.expired == ["7"]
     before = len(case.status.asked)
     case.watch.advance()
@@ -241,9 +262,9 @@ def test_a_job_that_was_told_to_end_is_asked_about_at_once(case: Case) -> None:
 def test_the_status_service_is_told_what_the_job_is(case: Case) -> None:
     tracked = case.status.tracked["7"]
     assert (tracked.token, tracked.created) == ("t", case.clock.time())
-    assert tracked.journal() is None
+    assert tracked.journal("7") is None
     case.write("completed", attempt=2)
-    assert tracked.journal() == JournalEnd(2, "FAILED", "1:0", 5.0)
+    assert tracked.journal("7") == JournalEnd(2, "FAILED", "1:0", 5.0)
 
 
 # The end
@@ -251,18 +272,18 @@ def test_the_status_service_is_told_what_the_job_is(case: Case) -> None:
 
 def test_the_end_is_delivered_once(case: Case) -> None:
     called: list[str] = []
-    assert case.watch.when_done(lambda: called.append("done"))
+    assert case.watch.when_done(0, lambda: called.append("done"))
     running = case.observe("RUNNING")
-    assert (case.watch.latest, case.watch.final, case.watch.is_done) == (running, None, False)
+    assert (case.watch.latest(0), case.watch.final(0), case.watch.is_done) == (running, None, False)
     final = case.observe("COMPLETED")
-    assert (case.watch.latest, case.watch.final, case.watch.is_done) == (final, final, False)
+    assert (case.watch.latest(0), case.watch.final(0), case.watch.is_done) == (final, final, False)
     assert case.watch.advance() is None
     assert case.watch.advance() is None
     assert (len(case.ends.seen), called, case.watch.is_done) == (1, ["done"], True)
     assert case.status.forgotten == ["7"]
-    assert not case.watch.when_done(lambda: called.append("late"))
+    assert not case.watch.when_done(0, lambda: called.append("late"))
     assert called == ["done"]
-    case.watch.wait(5.0)
+    case.watch.wait_for(5.0)
     assert case.clock.now == NOW, "there is nothing to wait for"
 
 
@@ -270,13 +291,13 @@ def test_what_was_seen_after_the_end_changes_nothing(case: Case) -> None:
     final = case.observe("FAILED", ExitCode="0:9")
     case.watch.advance()
     case.observe("PENDING", attempt=1)
-    assert case.watch.final is final
+    assert case.watch.final(0) is final
 
 
 def test_a_requeue_that_is_seen_in_time_takes_the_end_back(case: Case) -> None:
     case.observe("FAILED")
     case.observe("PENDING", attempt=1)
-    assert case.watch.final is None
+    assert case.watch.final(0) is None
     assert case.watch.advance() is not None
     assert case.ends.seen == []
 
@@ -290,9 +311,7 @@ def test_somebody_else_delivers(case: Case) -> None:
             inside.set()
             assert leave.wait(60)
 
-    engine: Any = case.engine
-    holds, job = Holds(), SimpleNamespace(job_id="7", job_dir=case.dir)
-    case.watch = Watch(engine, job, token="t", created=0.0, callbacks=[holds], subscribers=())  # type: ignore[arg-type]
+    case.watch = OfOne(case.engine, case.dir, callback=(holds := Holds()), created=0.0)
     case.observe("COMPLETED")
     other = threading.Thread(target=case.watch.advance)
     other.start()
@@ -310,14 +329,12 @@ def test_inside_its_own_hook_the_job_is_done(case: Case) -> None:
 
     class Asks(Ends):
         def on_completed_ctx(self, ctx: CompletedContext) -> None:
-            seen.append((case.watch.is_done, case.watch.advance(), case.watch.current().state))
+            seen.append((case.watch.is_done, case.watch.advance(), case.watch.now()))
 
-    engine: Any = case.engine
-    job = SimpleNamespace(job_id="7", job_dir=case.dir)
-    case.watch = Watch(engine, job, token="t", created=0.0, callbacks=[Asks()], subscribers=())  # type: ignore[arg-type]
-    case.observe("COMPLETED")
+    case.watch = OfOne(case.engine, case.dir, callback=Asks(), created=0.0)
+    final = case.observe("COMPLETED")
     assert case.watch.advance() is None
-    assert seen == [(True, None, "COMPLETED")]
+    assert seen == [(True, None, final)]
 
 
 FIELDS = {"ExitCode": "0:0", "StartTime": "2026-01-02T03:04:05", "EndTime": "2026-01-02T03:04:08", "Reason": "None"}
@@ -364,7 +381,6 @@ def test_the_runners_own_times_where_it_has_both(case: Case) -> None:
     context = told(case)
     assert (context.start_time, context.end_time, context.duration) == (3.25, 4.5, 1.25)
     assert (context.error_type, context.error_message) == ("ValueError", "no")
-    assert case.watch.ending.completed is not None
 
 
 def test_never_a_mixture_of_two_clocks(case: Case) -> None:
@@ -424,36 +440,35 @@ def test_what_an_earlier_attempt_has_written_is_no_reason(case: Case) -> None:
 
 
 def test_the_status_is_a_second_old_at_most(case: Case) -> None:
-    case.status.known["7"] = case.observe("RUNNING")
-    assert case.watch.current().state == "RUNNING"
+    case.status.known["7"] = running = case.observe("RUNNING")
+    assert case.watch.now() is running
     assert case.status.asked == [1.0]
 
 
 def test_the_status_after_the_end_is_the_end(case: Case) -> None:
     final = case.observe("COMPLETED")
-    assert case.watch.current() is final
+    assert case.watch.now() is final
     assert (case.status.asked, len(case.ends.seen)) == ([], 1)
 
 
 def test_a_status_that_is_not_known(case: Case) -> None:
-    with pytest.raises(UnknownJob, match=r"^Slurm does not know job 7$"):
-        case.watch.current()
+    assert case.watch.now() is None
     case.status.error = SchedulerError("no answer")
     with pytest.raises(SchedulerError, match=r"^no answer$"):
-        case.watch.current()
+        case.watch.now()
     case.engine.closed = True
     with pytest.raises(ClusterClosed, match=r"^the status of job 7 cannot be asked for$"):
-        case.watch.current()
+        case.watch.now()
 
 
 # Waiting
 
 
 def test_waiting_lets_time_go_by(case: Case) -> None:
-    case.watch.wait(5.0)
+    case.watch.wait_for(5.0)
     assert case.clock.now == NOW + 5.0
     case.observe("COMPLETED")
-    case.watch.wait(5.0)
+    case.watch.wait_for(5.0)
     assert case.clock.now == NOW + 5.0, "there is an end to deliver"
 
 
@@ -467,7 +482,7 @@ def test_nobody_waits_when_the_cluster_is_closed(case: Case) -> None:
     case.watch.close()
     case.watch.wake(lambda: called.append("late"))
     assert called == ["first", "late"]
-    case.watch.wait(5.0)
+    case.watch.wait_for(5.0)
     assert case.clock.now == NOW
 
 
