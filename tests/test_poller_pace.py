@@ -96,9 +96,11 @@ class Case:
         self.hears = [Hears(self.clock, takes) for _ in intervals]
         self.completed: list[str] = []
         service: Any = self.service
-        job: Any = SimpleNamespace(job_id="7")
+        self.job: Any = SimpleNamespace(job_id="7")
         subscribers = [Subscriber(one, each) for one, each in zip(self.hears, intervals, strict=True)]
-        self.poller = Poller(job, subscribers, service, self.clock, lambda end: self.completed.append(end.state))
+        self.poller = Poller(
+            [self.job], subscribers, service, self.clock, lambda _, end: self.completed.append(end.state)
+        )
 
     def run(self) -> list[float]:
         """To the end: when it asked."""
@@ -124,7 +126,7 @@ def test_what_the_context_says() -> None:
     case = Case({0: "COMPLETED"}, 2.0)
     case.run()
     (context,) = case.hears[0].contexts
-    assert (context.job_id, context.job, context.timestamp) == ("7", case.poller._job, NOW + 1e9)
+    assert (context.job_id, context.job, context.timestamp) == ("7", case.job, NOW + 1e9)
     assert (context.status["JobState"], context.previous_state, context.is_terminal) == ("COMPLETED", None, True)
 
 
@@ -152,7 +154,7 @@ def test_a_slow_callback_delays_the_next_question() -> None:
 
 def test_what_others_saw_is_told_at_once_and_makes_the_next_question_later() -> None:
     case = Case({0: "PENDING", 8: "COMPLETED"}, 2.0)
-    case.clock.events = [(NOW + 3.0, lambda: case.poller.offer(snapshot("RUNNING", NOW + 3.0)))]
+    case.clock.events = [(NOW + 3.0, lambda: case.poller.offer([snapshot("RUNNING", NOW + 3.0)]))]
     assert case.run() == [0.0, 2.0, 5.0, 7.0, 9.0]
     assert [(when, state) for when, _, state, _ in case.hears[0].heard][:3] == [
         (0.0, "PENDING"),
@@ -163,7 +165,7 @@ def test_what_others_saw_is_told_at_once_and_makes_the_next_question_later() -> 
 
 def test_what_others_saw_earlier_is_no_news() -> None:
     case = Case({0: "RUNNING", 4: "COMPLETED"}, 2.0)
-    case.clock.events = [(NOW + 3.0, lambda: case.poller.offer(snapshot("PENDING", NOW + 2.0)))]
+    case.clock.events = [(NOW + 3.0, lambda: case.poller.offer([snapshot("PENDING", NOW + 2.0)]))]
     assert case.run() == [0.0, 2.0, 5.0], "an interval after it was looked at"
     assert [state for _, _, state, _ in case.hears[0].heard] == ["RUNNING", "RUNNING", "COMPLETED"]
 
@@ -172,8 +174,7 @@ def test_several_that_others_saw_are_told_in_the_order_in_which_they_were_seen()
     case = Case({0: "PENDING", 4: "COMPLETED"}, 2.0)
 
     def offer() -> None:
-        case.poller.offer(snapshot("RUNNING", NOW + 1.5))
-        case.poller.offer(snapshot("CONFIGURING", NOW + 1.0))
+        case.poller.offer([snapshot("RUNNING", NOW + 1.5), snapshot("CONFIGURING", NOW + 1.0)])
 
     case.clock.events = [(NOW + 1.6, offer)]
     case.run()
@@ -211,7 +212,7 @@ def test_a_poller_that_has_not_begun_is_gone() -> None:
 def test_a_callback_does_not_wait_for_its_own_poller() -> None:
     case = Case({0: "COMPLETED"}, 2.0)
     joined: list[object] = []
-    case.poller._completed = lambda end: joined.append((case.poller.join(60), case.poller.is_current_thread))
+    case.poller._completed = lambda _, end: joined.append((case.poller.join(60), case.poller.is_current_thread))
     case.run()
     assert joined == [(False, True)]
     assert not case.poller.is_current_thread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -510,8 +510,7 @@ def test_a_reused_id_is_not_shown() -> None:
 
     clock = ManualClock()
     status = StatusService(Labelled({}), clock, uniform=lambda low, high: 1.0)
-    for job_id, token in (("1", "tok"), ("2", "other")):
-        status.track({job_id: token}, created=0.0, listener=lambda _: None, journal=lambda _: None)
+    status.track({"1": "tok", "2": "other"}, created=0.0, listener=lambda _: None, journal=lambda _: None)
     assert set(status.snapshot(["1", "2"], max_age=0)) == {"1"}
 
 
@@ -543,9 +542,11 @@ def test_each_change_is_told() -> None:
     slurm = Slurm({"1": "RUNNING", "2": "PENDING"})
     clock = ManualClock()
     told: list[tuple[str, str]] = []
-    status = service(
-        slurm, "0", "1", "2", clock=clock, listener=lambda news: told.extend((s.job_id, s.state) for s in news)
-    )
+
+    def hear(news: Sequence[Snapshot]) -> None:
+        told.extend((snapshot.job_id, snapshot.state) for snapshot in news)
+
+    status = service(slurm, "0", "1", "2", clock=clock, listener=hear)
     status.snapshot(["1"], max_age=0)
     clock.now += 1.0
     slurm.states["2"] = "RUNNING"
