@@ -68,13 +68,15 @@ def batch_environment(
 
     `components` are those of a heterogeneous job, of which `job` is the first. `login` is the environment of a fresh login of
     the user, which jobs get that have SLURM_GET_USER_ENV=1, of ``--get-user-env`` or of the job that submitted them, and those with
-    an ``--export`` other than ALL; by default `login_environment`.
+    an ``--export`` other than ALL, and in 24.11 than NIL; by default `login_environment`.
     """
     description = job.description
     export = description.export
     environment = exported(description.environment, export)
     if not exports_all(export):
-        environment |= {"SLURM_EXPORT_ENV": export or "", "SLURM_GET_USER_ENV": "1"}
+        environment["SLURM_EXPORT_ENV"] = export or ""
+        if (export or "").upper() != "NIL" or not settings.profile.nil_needs_no_login:
+            environment["SLURM_GET_USER_ENV"] = "1"
     if environment.get("SLURM_GET_USER_ENV") == "1":
         environment = {**(login_environment(description.user) if login is None else login), **environment}
     node = job.nodes[0]

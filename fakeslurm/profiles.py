@@ -59,6 +59,8 @@ class Profile:
     """The missing directory of a batch script's output file is made; before that the job FAILED with 0:53."""
     pack_group_in_environment: bool
     """SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0 in steps."""
+    nil_needs_no_login: bool
+    """With ``--export=NIL`` a job has nothing of its user's login; before that it was as NONE."""
     slurmd_debug_in_environment: bool
     """SLURMD_DEBUG in steps."""
     launchers_in_environment: bool
@@ -127,6 +129,7 @@ PROFILES: Mapping[str, Profile] = {
         refuses_more_than_there_is=False,
         makes_output_directories=False,
         pack_group_in_environment=True,
+        nil_needs_no_login=False,
         slurmd_debug_in_environment=False,
         launchers_in_environment=False,
         nameless_name_in_environment=False,
@@ -171,6 +174,7 @@ PROFILES: Mapping[str, Profile] = {
         refuses_more_than_there_is=True,
         makes_output_directories=True,
         pack_group_in_environment=False,
+        nil_needs_no_login=True,
         slurmd_debug_in_environment=True,
         launchers_in_environment=True,
         nameless_name_in_environment=True,

@@ -432,6 +432,17 @@ def test_account_and_qos_that_there_are_not(slurm: SlurmUnderTest) -> None:
         assert slurm.output("out.txt") == "root unset\n"
 
 
+@pytest.mark.parametrize("export", ["NIL", "nil", "NONE"])
+def test_nothing_of_a_login(slurm: SlurmUnderTest, export: str) -> None:
+    """24.11 knows NIL; before that it is as NONE."""
+    body = 'echo "${USER-unset} ${HOME-unset} ${SLURM_GET_USER_ENV-unset} $SLURM_EXPORT_ENV"'
+    slurm.wait(slurm.sbatch(body, f"--export={export}", "--output=out.txt"))
+    bare = export != "NONE" and slurm.at_least("24.11")
+    words = until(lambda: slurm.output("out.txt").split(), what="its output")
+    assert words[2:] == ["unset" if bare else "1", export]
+    assert (words[:2] == ["unset", "unset"]) is bare
+
+
 def test_no_variable_of_a_locale_appears(slurm: SlurmUnderTest) -> None:
     """Where nobody has set LC_CTYPE, the tasks of srun have none, although the locale is C."""
     body = "srun sh -c 'echo \"${LC_CTYPE-unset}\"'\nLC_CTYPE=C.UTF-8 srun sh -c 'echo $LC_CTYPE'"
