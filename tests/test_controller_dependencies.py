@@ -120,3 +120,28 @@ def test_circles_by_arrays() -> None:
     assert depend(controller, array, f"afterany:{job.job_id}", task=3) == "", "which no other element waits for"
     other = submit(controller, "-H", dependency="afterany:1")
     assert depend(controller, array, f"afterany:{other.job_id}", task=1) == "Circular job dependency"
+
+
+def test_all_elements_of_an_array_that_is_not_known() -> None:
+    """On 24.11, where jobs are to have been there."""
+    controller = cluster(version="24.11")
+    array = submit(controller, "-H", array="1-2")
+    job = submit(controller, dependency=f"afterok:{array.job_id}_*")
+    assert (job.reason, job.dependency) == ("Dependency", f"afterok:{array.job_id}_*(unfulfilled)")
+    for text in ("afterok:77_*", f"afterok:{job.job_id}_*", f"afterok:{array.job_id}_9"):
+        with pytest.raises(SlurmError, match=r"^Job dependency problem$"):
+            submit(controller, dependency=text)
+
+
+def test_elements_wait_for_a_whole_array_unless_they_correspond() -> None:
+    controller = cluster()
+    first = submit(controller, array="1-2")
+    second = submit(controller, array="1-2", dependency=f"afterok:{first.job_id}")
+    controller.update_job(second.job_id, JobUpdate(comment="c"), NOW, uid=0, task=1)
+    assert first.array is not None
+    assert second.array is not None
+    element = controller.jobs[second.array.elements[1]]
+    finish(controller, controller.jobs[first.array.elements[1]], NOW + 1)
+    assert element.reason == "Dependency"
+    finish(controller, controller.jobs[first.array.elements[2]], NOW + 2)
+    assert element.shown_state == "RUNNING"

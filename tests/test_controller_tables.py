@@ -153,14 +153,19 @@ def test_nodelist_of_more_nodes_than_nodes(version: str, options: str, before: s
         assert f"{hostlist.compress(job.nodes)} {counts(job)}" == expected
 
 
-def layouts() -> list[Any]:
-    """Those that ran, but for distributions of which srun makes something else."""
-    rows = [row for row in load("step-layouts-22.05.json") if not row["rc"] and "stderr" not in row]
-    rows = [row for row in rows if "-m arbitrary" not in row["srun"] and "*" not in row["srun"]]
+def layouts(*, refused: bool) -> list[Any]:
+    """Those that ran, or were refused, but for distributions of which srun makes something else."""
+    rows = [
+        row for row in load("step-layouts-22.05.json") if "-m arbitrary" not in row["srun"] and "*" not in row["srun"]
+    ]
+    if refused:
+        rows = [row for row in rows if "Unable to create step" in row.get("stderr", "")]
+    else:
+        rows = [row for row in rows if not row["rc"] and "stderr" not in row]
     return [pytest.param(row, id=f"{row['job']} / {row['srun']} {' '.join(row.get('hosts', []))}") for row in rows]
 
 
-@pytest.mark.parametrize("row", layouts())
+@pytest.mark.parametrize("row", layouts(refused=False))
 def test_random_steps_of_random_jobs(row: Any) -> None:
     controller = cluster()
     job = submit(controller, row["job"])
@@ -174,3 +179,16 @@ def test_random_steps_of_random_jobs(row: Any) -> None:
     assert made == row["nodes"]
     assert step.distribution == row["distribution"]
     assert layout.format([len(ranks) for ranks in step.tasks]) == row["tasks_per_node"]
+
+
+@pytest.mark.parametrize("row", layouts(refused=True))
+def test_random_steps_that_are_refused(row: Any) -> None:
+    controller = cluster()
+    job = submit(controller, row["job"])
+    request = evolve(step_request(row["srun"], job), hosts=tuple(row.get("hosts", ())))
+    with pytest.raises(SlurmError) as refused:
+        controller.create_step(job.job_id, request, NOW)
+    assert refused.value.message in (
+        "More processors requested than permitted",
+        "Requested node configuration is not available",
+    )

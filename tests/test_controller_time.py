@@ -299,3 +299,23 @@ def test_a_job_that_is_suspended_is_not_warned() -> None:
     assert controller.next_deadline() is None, "its time stands still"
     controller.resume(1, NOW + 40, uid=0)
     assert warned(controller, NOW + 60)
+
+
+def test_nothing_is_left_to_happen_of_a_job_that_is_over() -> None:
+    controller = cluster(min_job_age=0)
+    for more in ({"begin": NOW + 100}, {"deadline": NOW + 1000}):
+        job = submit(controller, "-H" if "deadline" in more else "", **more)
+        controller.cancel(job.job_id, NOW, uid=0)
+        assert controller.next_deadline() is None
+    first = submit(controller)
+    waits = submit(controller, dependency=f"after:{first.job_id}+5")
+    assert controller.next_deadline() == NOW + 300
+    controller.cancel(waits.job_id, NOW, uid=0)
+    assert controller.next_deadline() is None
+
+
+def test_a_held_job_does_not_wait_for_its_time() -> None:
+    controller = cluster()
+    job = submit(controller, begin=NOW + 100)
+    controller.hold(job.job_id, NOW, uid=0)
+    assert controller.next_deadline() is None
