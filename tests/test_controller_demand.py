@@ -86,6 +86,19 @@ def test_gpus_where_there_are_none() -> None:
         assert refused.value.message == words
 
 
+def test_steps_wait_for_gpus_that_others_hold() -> None:
+    controller = cluster(nodes=GPUS, gres_types=["gpu"])
+    submit(controller, "-N2 -n4", gres="gpu:2")
+    first = step(controller, ntasks=1, exact=True, gres="gpu:2", nodelist="n2")
+    assert (first.nodes, first.gres) == (("n2",), (3,))
+    assert step(controller, ntasks=1, exact=True, gres="gpu:1", nodelist="n2") is None
+    assert step(controller, ntasks=1, exact=True, gres="gpu:1", nodelist="n2", overlap=True) is not None
+    assert step(controller, ntasks=1, exact=True, gres="gpu:1", nodelist="n1").gres == (1,)
+    assert step(controller, ntasks=1, exact=True, gres="gpu:1", nodelist="n1").gres == (2,)
+    controller.step_ended(1, 0, [0], NOW)
+    assert step(controller, ntasks=1, exact=True, gres="gpu:1", nodelist="n2") is not None
+
+
 # The memory of steps
 
 

@@ -199,3 +199,7 @@ def test_whose_partition_is_never_preempted() -> None:
     mid, low = submit(controller, "-p mid -N2 --exclusive"), submit(controller, "-N2 --exclusive")
     high = submit(controller, "-p high -N2 --exclusive")
     assert (mid.state, low.state, high.reason) == ("RUNNING", "PREEMPTED", "Resources")
+    controller = cluster(partitions=partitions, preempts=True, preempt_mode="CANCEL")
+    mid, low = submit(controller, "-p mid -N2 --exclusive"), submit(controller, "-N2 --exclusive")
+    assert submit(controller, "-p high -N3 --exclusive").reason == "Resources"
+    assert (mid.state, low.state) == ("RUNNING", "RUNNING"), "it would be no help"
