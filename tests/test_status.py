@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -356,6 +359,28 @@ def test_a_request_under_way_is_too_old_for_who_cancels_meanwhile() -> None:
     assert status.snapshot(["1"], max_age=1000)["1"].state == "CANCELLED"
     first.join(10)
     assert slurm.count("squeue") == 2
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_that_it_has_not() -> None:
+    slurm = Slurm({"1": "RUNNING"})
+    slurm.gate = threading.Event()
+    status = service(slurm, "1", clock=SystemClock())
+    asking = threading.Thread(target=lambda: status.snapshot(["1"], max_age=0))
+    asking.start()
+    assert slurm.entered.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 says of what this test is about
+        child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(60)
+            slurm.gate = None
+            os._exit(0 if status.snapshot(["1"], max_age=0)["1"].state == "RUNNING" else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    slurm.gate.set()
+    asking.join(60)
 
 
 def test_one_sacct_for_everything_that_squeue_has_lost() -> None:
