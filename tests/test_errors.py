@@ -109,6 +109,11 @@ def fail_privately() -> NoReturn:
     raise Private("no")
 
 
+@task
+def ask() -> NoReturn:
+    raise slurmkit.Requeue
+
+
 class Heavy(BaseCallback):
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -276,6 +281,8 @@ CASES: dict[str, Callable[[Place], object]] = {
     "it called `sys.exit`": lambda place: place.ended(place.cluster.submit(leave)),
     "its process was killed, or called `os._exit`": in_a_job(die),
     "it returned what cannot be pickled": in_a_job(lock),
+    "it raised `Requeue`, and nobody has said how often": in_a_job(ask),
+    "it raised `Requeue` once too often": in_a_job(ask.with_options(max_requeues=0)),
     "the time limit is over": lambda place: place.ended(place.cluster.submit(add, 1, 2), state="TIMEOUT"),
     "too much memory": lambda place: place.ended(place.cluster.submit(add, 1, 2), state="OUT_OF_MEMORY"),
     "a job of higher priority took the nodes": lambda place: place.ended(
