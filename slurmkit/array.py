@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
 import attrs
 
@@ -14,7 +14,9 @@ from slurmkit.job import Job, all_done, wait_for
 from slurmkit.parts import Part
 
 if TYPE_CHECKING:
+    from slurmkit.backends.base import SchedulerBackend
     from slurmkit.engine import Engine
+    from slurmkit.polling.arbitration import Snapshot
     from slurmkit.polling.watch import Watch
 
 __all__ = ["JobArray", "Outcomes"]
@@ -199,7 +201,18 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
 
+    def as_argument(self) -> list[R_co]:
+        """This array, as a static checker is to see it where the list of its results is wanted; see `Job.as_argument`."""
+        return cast("list[R_co]", self)
+
     # For the Cluster alone.
+
+    def _finals_by_now(self) -> list[Snapshot | None]:
+        """As that of `Job`, of each job."""
+        return self._watch.finals_by_now(range(len(self)))
+
+    def _is_on(self, backend: SchedulerBackend) -> bool:
+        return self._engine.backend == backend
 
     def _named(self, job_id: str) -> Job[R_co]:
         """Raises `UnknownJob`."""

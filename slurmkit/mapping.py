@@ -21,7 +21,7 @@ from slurmkit.backends.submission import is_certain
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
 from slurmkit.callbacks.contexts import SubmitBeginContext, SubmitEndContext
 from slurmkit.callbacks.dispatch import Plan, fire, plan
-from slurmkit.dependencies import Dependency, References
+from slurmkit.dependencies import Dependency, References, check_corresponding
 from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SubmissionError
 from slurmkit.job import Job, watch_jobs
 from slurmkit.packaging.base import PackagingResult
@@ -167,6 +167,7 @@ class _Submission(Generic[R]):
     def _split(self, max_array_size: int) -> list[Part]:
         request = self.request
         parts = split(request.numbers, self.token, max_array_size=max_array_size, max_concurrent=request.max_concurrent)
+        check_corresponding(self.waits, parts, request.task.__qualname__)
         if any(part.after is not None for part in parts):
             self._options(
                 parts[-1], after="0"

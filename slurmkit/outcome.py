@@ -56,6 +56,9 @@ _BY_STATE: Mapping[str, type[JobFailed]] = {
 NEVER_SATISFIED = "DependencyNeverSatisfied"
 """Slurm's reason, in squeue and scontrol, for ending a job that waits in vain."""
 
+_MANY = 3
+"""How many of the jobs that another one has waited for are named."""
+
 _TAIL_LINES = 20
 _TAIL_BYTES = 4096
 
@@ -212,25 +215,40 @@ def _waited_in_vain(snapshot: Snapshot, job_dir: Path) -> str:
         return ""
     failed, unknown = [], []
     for wait in record.get("after", ()):
-        if wait["job_dir"] is None:
-            continue
-        ending = read_ending(Path(wait["job_dir"]), 0)
-        name = f"job {wait['job_id']} ({wait['job_dir']!r})"
-        if ending.completed is None:
-            started = "left no trace of its end" if ending.started is not None else "never started"
-            unknown.append(f"{name}, which {started}")
-        elif not is_satisfied(wait["when"], state := str(ending.completed["job_state"])):
-            words = "" if ending.error_type is None else f": {ending.error_type}: {ending.error_message}"
-            failed.append(f"{name}, which ended {state}{words}")
+        for name, place in _waited_for(wait, snapshot.job_id):
+            ending = read_ending(place, 0)
+            if ending.completed is None:
+                started = "left no trace of its end" if ending.started is not None else "never started"
+                unknown.append(f"{name}, which {started}")
+            elif not is_satisfied(wait["when"], state := str(ending.completed["job_state"])):
+                words = "" if ending.error_type is None else f": {ending.error_type}: {ending.error_message}"
+                failed.append(f"{name}, which ended {state}{words}")
+            if len(failed) == _MANY:
+                return f"it never started, because it waited for {'; '.join(failed)}; ..."
     if failed:
         return f"it never started, because it waited for {'; '.join(failed)}"
     if snapshot.status.get("Reason") != NEVER_SATISFIED:
         return ""
     if unknown:
-        return f"it never started, because it waited for {'; or '.join(unknown)}"
+        more = "; ..." if len(unknown) > _MANY else ""
+        return f"it never started, because it waited for {'; or '.join(unknown[:_MANY])}{more}"
     return (
         f"it never started, because its dependency {record['options'].get('dependency')!r} cannot be satisfied any more"
     )
+
+
+def _waited_for(wait: Mapping[str, Any], job_id: str) -> list[tuple[str, Path]]:
+    """The jobs that one entry of ``after`` in the ``job.json`` of job `job_id` is about: what to call each, and where it has its journal."""
+    if wait["job_dir"] is None:
+        return []
+    whole = Path(wait["job_dir"])
+    if not (whole / jobdir.ITEMS).exists():
+        return [(f"job {wait['job_id']} ({str(whole)!r})", whole)]
+    numbers = sorted((path.name for path in whole.iterdir() if path.name.isdecimal()), key=int)
+    if wait["when"] == "corr" and "_" in job_id:
+        numbers = [job_id.rpartition("_")[2]]
+    elements = [(f"item {number} of array {wait['job_id']} ({str(whole)!r})", whole / number) for number in numbers]
+    return elements or [(f"array {wait['job_id']} ({str(whole)!r})", whole)]
 
 
 def _raised(snapshot: Snapshot, ending: Ending, stderr: Path) -> BaseException | None:

@@ -149,10 +149,7 @@ def job_record(
         "inject": list(inject),
         "max_requeues": task.max_requeues,
         "options": dict(options),
-        "after": [
-            {"when": wait.when, "job_id": wait.job_id, "job_dir": None if wait.job_dir is None else str(wait.job_dir)}
-            for wait in waits
-        ],
+        "after": [wait.record() for wait in waits if wait.job_ids],
         "packaging": packaged.strategy,
         "python": packaged.python,
         "python_version": packaged.python_version,

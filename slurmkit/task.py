@@ -15,6 +15,7 @@ from slurmkit.dependencies import Dependency, When, combined, dependencies
 from slurmkit.errors import OptionError
 
 if TYPE_CHECKING:
+    from slurmkit.array import JobArray
     from slurmkit.job import Job
     from slurmkit.runtime import JobContext
 
@@ -124,9 +125,10 @@ class Task(Generic[P, R]):
             max_requeues=self.max_requeues,
         )
 
-    def after(self, *jobs: Job[Any] | str | int, when: When = "ok") -> Task[P, R]:
+    def after(self, *jobs: Job[Any] | JobArray[Any] | str | int, when: When = "ok") -> Task[P, R]:
         """The same task, whose job Slurm starts when all of `jobs` have completed (``"ok"``), have ended somehow (``"any"``), have ended
-        without success (``"not_ok"``), or have started or been cancelled (``"start"``).
+        without success (``"not_ok"``), or have started or been cancelled (``"start"``). Of an array they are all of its jobs, of which one has
+        to have failed for ``"not_ok"``. ``"corr"``, of an array: each job of this one starts when that of the same item there has completed.
 
         Comes on top of what the task waits for already. Whether a Job is over is looked at when the task is submitted; about an id Slurm
         alone decides. Raises `OptionError`.

@@ -29,7 +29,7 @@ from slurmkit import (
     task,
 )
 from slurmkit.clock import SystemClock
-from slurmkit.dependencies import Dependency, combined, is_satisfied
+from slurmkit.dependencies import Dependency, combined, is_satisfied, verdict
 from slurmkit.runner import arguments
 from slurmkit.slurm.states import TERMINAL_STATES
 
@@ -147,11 +147,14 @@ def test_a_task_that_waits_is_pickled_with_the_ids(cluster: Cluster) -> None:
     ("wrong", "words"),
     [
         (lambda: add.after(), "add.after: no job is given"),
-        (lambda: add.after("abc"), "add.after: 'abc' is neither a Job nor a job id"),
-        (lambda: add.after("12.batch"), "'12.batch' is neither a Job nor a job id such as 123 or 123_4"),
+        (lambda: add.after("abc"), "add.after: 'abc' is neither a Job, nor a JobArray, nor a job id"),
+        (
+            lambda: add.after("12.batch"),
+            "'12.batch' is neither a Job, nor a JobArray, nor a job id such as 123 or 123_4",
+        ),
         (lambda: add.after(" 12"), "' 12' is neither"),
         (lambda: add.after([1]), r"\[1\] is neither"),  # type: ignore[list-item]
-        (lambda: add.after(1, when="corr"), "when is 'corr'; valid: 'ok', 'any', 'not_ok', 'start'"),  # type: ignore[arg-type]
+        (lambda: add.after(1, when="often"), "when is 'often'; valid: 'ok', 'any', 'not_ok', 'start', 'corr'"),  # type: ignore[arg-type]
         (lambda: add.with_options(dependency="afterok:1?afterok:2").after(3), "an alternative.*'afterok:3'"),
         (lambda: add.after(3).with_options(dependency="afterok:1?afterok:2"), "an alternative.*'afterok:3'"),
     ],
@@ -490,3 +493,78 @@ def test_dependencies_of_which_only_the_text_is_known(cluster: Cluster, slurm: S
     )
     cancelled = cluster.submit(add.after(78), 1)
     assert type(ended(slurm, cancelled, "None")) is slurmkit.JobCancelled
+
+
+# --- arrays -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("when", "states", "known"),
+    [
+        ("ok", [], True),
+        ("ok", ["COMPLETED", None], None),
+        ("ok", ["COMPLETED", "COMPLETED"], True),
+        ("ok", ["FAILED", None], False),
+        ("any", ["FAILED", None], None),
+        ("any", ["FAILED", "COMPLETED"], True),
+        ("start", ["CANCELLED"], True),
+        ("not_ok", ["FAILED", None], None),
+        ("not_ok", ["FAILED", "COMPLETED"], True),
+        ("not_ok", ["COMPLETED", "COMPLETED"], False),
+        ("corr", ["COMPLETED", "FAILED"], False),
+    ],
+)
+def test_what_is_known_of_an_array(when: Any, states: list[str | None], known: bool | None) -> None:
+    assert verdict(when, states) is known
+
+
+@task
+def half(number: int) -> int:
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    return number // 2
+
+
+def test_the_results_of_an_array_are_a_list(fake: Cluster) -> None:
+    halves = fake.map(half, [2, 4, 6])
+    job = fake.submit(total, halves)
+    assert waits_for(job) == f"afterok:{halves.job_ids[0]}"
+    assert job.result(timeout=SECONDS) == 6
+    assert waits_for(fake.submit(add, halves[1], b=5)) in (None, f"afterok:{halves[1].job_id}")
+    assert fake.submit(total, fake.map(half, [])).result(timeout=SECONDS) == 0
+
+
+def test_items_that_are_jobs(fake: Cluster) -> None:
+    one, two = fake.submit(add, 2), fake.submit(add, 4)
+    halves = fake.map(half, [one.as_argument(), two.as_argument(), 6])
+    assert halves.results(timeout=SECONDS) == [1, 2, 3]
+    again = fake.map(half.after(halves, when="corr"), [2, 4, 6])
+    assert again.results(timeout=SECONDS) == [1, 2, 3]
+
+
+def test_an_array_of_which_one_has_failed(fake: Cluster) -> None:
+    halves = fake.map(half.with_options(hold=True), [2, 3, 4])
+    later = fake.submit(total, halves)
+    corresponding = fake.map(half.after(halves, when="corr"), [2, 4, 6])
+    fake._engine.backend._execute(["scontrol", "release", halves.job_ids[0]], cwd=None, env={}, timeout=60)  # type: ignore[attr-defined]
+    error = later.exception(timeout=SECONDS)
+    assert isinstance(error, JobDependencyFailed)
+    words = f"item 1 of array {halves.job_ids[0]} ({str(halves.job_dir)!r}), which ended FAILED: ValueError: 3 is odd"
+    assert words in str(error)
+    outcomes = corresponding.wait(timeout=SECONDS).outcomes()
+    assert (outcomes.results, list(outcomes.errors)) == ({0: 1, 2: 3}, [1])
+    assert isinstance(outcomes.errors[1], JobDependencyFailed)
+    assert words in str(outcomes.errors[1])
+    halves.wait(timeout=SECONDS)
+    with pytest.raises(JobDependencyFailed, match=r"waits for <JobArray .*\(afterok\), which has ended FAILED"):
+        fake.submit(total, halves)
+    assert fake.submit(add.after(halves, when="not_ok"), 1).result(timeout=SECONDS) == 1
+
+
+def test_arrays_that_do_not_correspond(fake: Cluster) -> None:
+    halves = fake.map(half.with_options(hold=True), [2, 4])
+    retried = attrs.evolve(halves._parts[0], first=1000)
+    halves._parts = (retried,)
+    with pytest.raises(OptionError, match="when='corr' needs two arrays of the same size which Slurm has as one each"):
+        fake.map(half.after(halves, when="corr"), [2, 4])
+    halves.cancel()

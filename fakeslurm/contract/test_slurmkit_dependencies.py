@@ -19,6 +19,13 @@ def total(numbers: dict[str, int]) -> int:
     return sum(numbers.values())
 
 
+@task
+def half(number: int) -> int:
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    return number // 2
+
+
 def released(slurm: SlurmUnderTest, *jobs: Job[Any]) -> None:
     assert slurm.run("scontrol", "release", *(job.job_id for job in jobs)).returncode == 0
 
@@ -87,6 +94,23 @@ def test_with_the_option_it_stays_in_the_queue(slurm: SlurmUnderTest, slurm_clus
     assert slurm.run("scontrol", "update", f"jobid={job.job_id}", "dependency=").returncode == 0
     error = job.exception(timeout=SECONDS)
     assert "rank 0 has returned no value: ValueError" in str(error), "it runs, and there is no value for it"
+
+
+def test_an_array_and_what_waits_for_it(slurm: SlurmUnderTest, slurm_cluster: Cluster) -> None:
+    """Its results as a list, and item for item; of what one item has failed for, the others do not."""
+    halves = slurm_cluster.map(half, [2, 4, 6])
+    assert slurm_cluster.submit(sum, halves).result(timeout=SECONDS) == 6
+    assert slurm_cluster.submit(recorder.add, halves[1], b=5).result(timeout=SECONDS) == 7
+    broken = slurm_cluster.map(half.with_options(hold=True), [2, 3, 4])
+    whole = slurm_cluster.submit(sum, broken)
+    items = slurm_cluster.map(half.after(broken, when="corr"), [2, 4, 6])
+    assert slurm.run("scontrol", "release", *broken.job_ids).returncode == 0
+    outcomes = items.outcomes(timeout=SECONDS)
+    assert (outcomes.results, list(outcomes.errors)) == ({0: 1, 2: 3}, [1])
+    for error in (outcomes.errors[1], whole.exception(timeout=SECONDS)):
+        assert isinstance(error, JobDependencyFailed)
+        assert f"item 1 of array {broken.job_ids[0]} " in str(error)
+        assert "which ended FAILED: ValueError: 3 is odd" in str(error)
 
 
 def forgotten(slurm: SlurmUnderTest, job_id: str, state: str) -> None:

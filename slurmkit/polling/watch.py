@@ -141,16 +141,16 @@ class Watch:
             raise error
         return snapshots
 
-    def final_by_now(self, position: int) -> Snapshot | None:
-        """The job's end, None while it goes on, going by what Slurm said within the last second, or by the last that it did say.
+    def finals_by_now(self, positions: Sequence[int]) -> list[Snapshot | None]:
+        """The jobs' ends, None of one that goes on, going by what Slurm said within the last second, or by the last that it did say.
 
-        A job that was submitted within that second is not asked about. Delivers nothing. Raises `ClusterClosed`, `SchedulerNotFound`.
+        Jobs that were submitted within that second are not asked about. Delivers nothing. Raises `ClusterClosed`, `SchedulerNotFound`.
         """
-        final = self.final(position)
-        if final is None and self.clock.time() - self._created >= STATUS_AGE:
-            self.engine.check_open(f"the status of {self._named([position])} cannot be asked for")
-            self.engine.status.snapshot([self._jobs[position].job_id], STATUS_AGE)
-        return final or self.final(position)
+        job_ids = [self._jobs[position].job_id for position in positions if self.final(position) is None]
+        if job_ids and self.clock.time() - self._created >= STATUS_AGE:
+            self.engine.check_open(f"the status of {self._named(positions)} cannot be asked for")
+            self.engine.status.snapshot(job_ids, STATUS_AGE)
+        return [self.final(position) for position in positions]
 
     def advance(self, positions: Sequence[int] | None = None) -> float | None:
         """One step on behalf of somebody who waits for these jobs (None: for all): look for signs of ends, ask Slurm when that is due,

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["value_of"]
+__all__ = ["value_of", "values_of"]
 
 GRACE = 10.0
 """Seconds for which a result may be late: it was written on another node, and this one may see it late."""
@@ -36,3 +36,8 @@ def value_of(job_id: str, job_dir: str) -> Any:
         raise ResultError(
             f"the result of job {job_id}, which is an argument here, cannot be had on {here}: {error}"
         ) from error
+
+
+def values_of(jobs: list[tuple[str, str]]) -> list[Any]:
+    """The same of the jobs of an array, given as (id, directory), in their order."""
+    return [value_of(job_id, job_dir) for job_id, job_dir in jobs]

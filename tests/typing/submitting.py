@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_type
 
-from slurmkit import Cluster, Job, JobContext, Task, task
+from slurmkit import Cluster, Job, JobArray, JobContext, Task, task
 
 
 @task
@@ -129,3 +129,23 @@ def bad_arguments(
     add(number)  # E
     wrong: Job[str] = cluster.submit(add, number)  # E
     print(wrong)
+
+
+def good_arrays(cluster: Cluster, numbers: JobArray[int], text: Job[str], number: Job[float]) -> None:
+    assert_type(cluster.submit(total, numbers), Job[int])
+    assert_type(cluster.submit(add, numbers[0], numbers[1]), Job[int])
+    assert_type(cluster.submit(both, number, numbers), Job[str])
+    assert_type(cluster.submit(both, 1.0, numbers=numbers.as_argument()), Job[str])
+    assert_type(cluster.submit(add.after(numbers, text, when="any"), 1), Job[int])
+    assert_type(cluster.map(add.after(numbers, when="corr"), [1, 2]), JobArray[int])
+
+
+def bad_arrays(cluster: Cluster, numbers: JobArray[int], texts: JobArray[str], number: Job[int]) -> None:
+    cluster.submit(total, texts)  # E
+    cluster.submit(add, numbers)  # E
+    cluster.submit(total, number)  # E
+    cluster.submit(both, 1.0, texts)  # E
+
+
+def both(a: float, numbers: list[int]) -> str:
+    return f"{a}: {numbers}"
