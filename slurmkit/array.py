@@ -174,8 +174,8 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
     def retry_failed(self) -> JobArray[R_co]:
         """Submit those that are over by now and did not succeed once more: a new array, of the same items and function.
 
-        Its jobs have the same `Job.index`; this array stays as it is. Callbacks, options and dependencies are this array's. An empty array
-        when none has failed. Raises as `Cluster.map` does.
+        Its jobs have the same `Job.index`; this array stays as it is. Callbacks and options are this array's; what it waited for is over, and
+        is not waited for again. An empty array when none has failed. Raises as `Cluster.map` does.
         """
         return self._again([job.index for job in self.failed() if job.index is not None])
 

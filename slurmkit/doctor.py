@@ -90,7 +90,12 @@ def judge_configuration(text: str) -> list[Finding]:
     size = int(fields.get("MaxArraySize", "0").split()[0])
     if size < 2:
         found.append(
-            Finding("warning", "arrays", f"are switched off (MaxArraySize = {size})", "submit jobs one by one")
+            Finding(
+                "warning",
+                "arrays",
+                f"are switched off (MaxArraySize = {size})",
+                "nothing has to be done: Cluster.map submits a job for each item",
+            )
         )
     else:
         found.append(Finding("ok", "arrays", f"indices up to {size - 1} (MaxArraySize = {size})"))

@@ -273,7 +273,7 @@ def attach_array(cluster: Cluster, job_dir: Path, record: Mapping[str, Any]) -> 
         jobroot.note(job_dir, {**record, "job_id": parts[0].job_id, "array": noted})
     own = {"array", "comment", "error", "output"}
     request: ArrayRequest[Any] = ArrayRequest(
-        task=as_task(_unloaded),
+        task=as_task(_unloaded).with_options(max_requeues=record["max_requeues"]),
         items=(),
         numbers=sorted(number for part in parts for number in part.numbers),
         starred=told["starred"],
@@ -332,7 +332,8 @@ def _array(
         )
         if numbers and request.task.func is _unloaded:
             assert job_dir is not None
-            changed = attrs.evolve(changed, task=_loaded(job_dir))
+            loaded = _loaded(job_dir).with_options(max_requeues=request.task.max_requeues)
+            changed = attrs.evolve(changed, task=loaded)
         return submit_array(cluster, changed, planned.callbacks)
 
     return JobArray(cluster._engine, jobs, watch, job_dir=job_dir, parts=parts, again=again)

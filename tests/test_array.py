@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import json
 import re
 import threading
 import tracemalloc
@@ -114,7 +115,7 @@ def test_the_first_failure_is_raised_and_says_which_it_is(slurm: FakeSlurm, clus
 
 def test_what_failed_is_submitted_again(slurm: FakeSlurm, cluster: Cluster) -> None:
     slurm.simulate(simulated(failing=[2, 3]))
-    array = cluster.map(square.with_options(job_name="squares"), range(5), max_concurrent=2)
+    array = cluster.map(square.with_options(job_name="squares", max_requeues=4), range(5), max_concurrent=2)
     array.wait()
     slurm.simulate(simulated(failing=[3]))
     again = array.retry_failed()
@@ -126,7 +127,9 @@ def test_what_failed_is_submitted_again(slurm: FakeSlurm, cluster: Cluster) -> N
         assert [job.index for job in attached] == [2, 3]
         attached.wait()
         slurm.simulate(simulated())
-        assert attached.retry_failed().outcomes().results == {3: 9}
+        third = attached.retry_failed()
+        assert third.outcomes().results == {3: 9}
+        assert json.loads((third.job_dir / "job.json").read_text())["max_requeues"] == 4
     assert array.outcomes().results == {0: 0, 1: 1, 4: 16}
     assert len(cluster.map(square, range(2)).wait().retry_failed()) == 0
 
