@@ -14,6 +14,7 @@ from fakeslurm.messages import SlurmError
 from fakeslurm.model import BATCH, EndJob, Job, JobError, Partition, SignalStep
 from fakeslurm.slurmconf import configured
 from fakeslurm.slurmctld import Controller
+from fakeslurm.slurmctld.jobupdate import JobUpdate
 from fakeslurm.slurmctld.preemption import Candidate, choose
 from fakeslurm.slurmctld.selection import Share
 from slurmkit.slurm.states import JobState
@@ -124,6 +125,19 @@ def test_end_in_the_grace_time(version: str, partition: str, late: float, state:
     controller.step_ended(job.job_id, 0, (0,), NOW + 10 + late)
     finish(controller, job, NOW + 10 + late)
     assert (job.state, other.state) == (state, JobState.RUNNING)
+
+
+def test_who_waits_for_those_it_has_preempted_may_go_elsewhere() -> None:
+    """In another partition there is room for it: it does not wait there for what it has preempted here."""
+    high = Partition("high", nodes=["n1"], priority_tier=10)
+    controller = cluster(
+        partitions=(Partition("low", default=True, grace_time=30), high), preempts=True, preempt_mode="REQUEUE"
+    )
+    submit(controller, "-w n1 -n4")
+    other = submit(controller, "-n4", NOW + 10, partition="high")
+    assert (other.state, other.reason) == (JobState.PENDING, "Resources")
+    controller.update_job(other.job_id, JobUpdate(partition="low"), NOW + 10, uid=0)
+    assert (other.state, other.nodes) == (JobState.RUNNING, ("n2",))
 
 
 def test_exempt_time() -> None:

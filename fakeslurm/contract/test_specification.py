@@ -507,7 +507,13 @@ FIELDS: Mapping[type, Mapping[str, str]] = {
         "duration": "float",
     },
     slurmkit.SubmitBeginContext: {**_SUBMIT, **_SUBMITTED},
-    slurmkit.SubmitEndContext: {**_SUBMIT, **_SUBMITTED, "job": "Job[Any]", "job_id": "str", "duration": "float"},
+    slurmkit.SubmitEndContext: {
+        **_SUBMIT,
+        **_SUBMITTED,
+        "job": "Job[Any] | JobArray[Any]",
+        "job_id": "str",
+        "duration": "float",
+    },
     slurmkit.RunBeginContext: {
         **_COMMON_RUN,
         "args_path": "str",

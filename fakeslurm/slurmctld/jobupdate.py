@@ -274,6 +274,7 @@ class JobUpdates:
         if limit is None:
             job.time_limit = self._state.partitions[partition.split(",")[0]].max_time
         self._describe(job, partition=partition, time_limit=limit)
+        job.preempts_in, job.elsewhere_at = "", 0.0  # whoever makes room for it does so where it was
 
     def _limit(self, job: Job, update: JobUpdate, *, operator: bool) -> None:
         limit = update.time_limit
