@@ -40,5 +40,7 @@ def test_the_batch_script_knows_the_step_of_a_bare_srun(processes: strategies.Jo
     tasks_are_counted = any(f"{name}{suffix}" in processes.batch for name in names for suffix in ("", "_HET_GROUP_0"))
     says_cpus = any(name.startswith("SLURM_CPUS_PER_TASK") for name in processes.batch)
     if processes.is_bare and (tasks_are_counted or not (says_cpus or processes.kind == "het")):
-        assert (context.world_size, context.tasks_per_node) == (first.world_size, first.tasks_per_node)
+        assert context.world_size == first.world_size
+        # A node with half of a task's CPUs left counts for one more in the batch script; srun puts that elsewhere (-n4 -c2 on 5 and 4 CPUs).
+        assert says_cpus or context.tasks_per_node == first.tasks_per_node
         assert context.master_addr == first.master_addr
