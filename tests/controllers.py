@@ -18,7 +18,10 @@ _NAMED = (
     *(("--threads-per-core", "threads_per_core"), ("--sockets-per-node", "sockets_per_node")),
     *(("--cores-per-socket", "cores_per_socket"), ("--tmp", "tmp_disk"), ("--nice", "nice")),
 )
-_TEXTS = (("-w", "nodelist"), ("-x", "exclude"), ("-m", "distribution"), ("--comment", "comment"), ("-p", "partition"))
+_TEXTS = (
+    *(("-w", "nodelist"), ("-x", "exclude"), ("-m", "distribution"), ("--comment", "comment"), ("-p", "partition")),
+    *(("-a", "array"), ("-C", "constraint"), ("-L", "licenses"), ("--reservation", "reservation")),
+)
 _FLAGS = (
     *(("--exclusive", "exclusive"), ("-O", "overcommit"), ("--spread-job", "spread_job"), ("-k", "no_kill")),
     *(("--use-min-nodes", "use_min_nodes"), ("--contiguous", "contiguous"), ("-s", "oversubscribe"), ("-H", "hold")),
@@ -29,9 +32,9 @@ _IGNORED = ("-J", "--qos", "--signal", "-D", "--profile", "--hint", "--gpus-per-
 def options(text: str) -> dict[str, Any]:
     """Fields of a `JobDescription` for arguments of sbatch, those that the measured tables use."""
     parser = argparse.ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
-    aliases = {"-O": ["--overcommit"], "-m": ["--distribution"]}
+    aliases = {"-O": ["--overcommit"], "-m": ["--distribution"], "-c": ["--cpus-per-task"]}
     for flag, name in _NAMED:
-        parser.add_argument(flag, dest=name, type=int)
+        parser.add_argument(flag, *aliases.get(flag, []), dest=name, type=int)
     for flag, name in _TEXTS:
         parser.add_argument(flag, *aliases.get(flag, []), dest=name)
     for flag, name in _FLAGS:
