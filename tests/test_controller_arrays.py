@@ -115,10 +115,16 @@ def test_elements_whose_dependency_is_another_one_when_they_are_split_off() -> N
 
 
 def test_what_a_long_array_waits_for() -> None:
-    """Ten elements ahead of what they correspond to are jobs of their own."""
+    """Ten elements ahead of what they correspond to are jobs of their own, also when others have started."""
     controller = cluster()
     first = submit(controller, "-H", array="1-20")
     second = submit(controller, array="1-20", dependency=f"aftercorr:{first.job_id}")
     assert second.array is not None
     assert (second.dependency, second.reason) == (f"aftercorr:{first.job_id}_*(unfulfilled)", "Dependency")
     assert (len(second.array.elements), len(second.array.pending)) == (10, 10)
+    assert first.array is not None
+    for task in (1, 2):
+        controller.release(first.job_id, NOW + task, uid=0, task=task)
+        finish(controller, controller.jobs[first.array.elements[task]], NOW + task)
+        assert controller.jobs[second.array.elements[task]].start_time == NOW + task
+        assert (len(second.array.unstarted), len(second.array.pending)) == (10, 10 - task)

@@ -47,6 +47,14 @@ def test_nodes_and_cpus(text: str, old: str, new: str | None) -> None:
     assert allocated(NEW, text) == (old if new == "as before" else new)
 
 
+def test_a_list_of_more_nodes_than_needed_is_a_choice() -> None:
+    """Since 24.11: docs/measured/resources.md."""
+    controller = cluster(version=NEW)
+    submit(controller, "-w n1 --exclusive")
+    assert submit(controller, "-w n[1-2] -N1").nodes == ("n2",)
+    assert submit(cluster(version=NEW), "-w n[1-3] -N2-4").nodes == ("n1", "n2", "n3")
+
+
 def test_overcommit_and_cpus_of_a_node() -> None:
     assert allocated(NEW, "-O --mincpus=2") == f"{NO}--overcommit with --mincpus=2"
 
@@ -150,3 +158,4 @@ def test_memory_counts_for_nothing_where_it_is_not_consumed() -> None:
     controller = cluster()
     submit(controller, "-n4 --mem=100")
     assert step(controller, ntasks=1, exact=True, mem_per_node=1000) is not None
+    assert controller.nodes["n1"].allocated_memory == 0

@@ -116,6 +116,17 @@ def test_the_nodes_that_are_free_are_kept_for_the_first() -> None:
     assert outcomes(first, long, short) == ["Resources", "Priority", "n3"]
 
 
+def test_the_nodes_of_all_that_name_theirs_are_kept() -> None:
+    controller = cluster()
+    for node in ("n1", "n2"):
+        submit(controller, f"-w {node} --exclusive -t 10")
+    first, second = (submit(controller, f"-N2 -w {nodes} --exclusive -t 10") for nodes in ("n[1,3]", "n[2,4]"))
+    long, short = submit(controller, "-t 60"), submit(controller, "-t 8")
+    assert outcomes(first, second) == ["Resources", "Resources"]
+    assert (long.shown_state, short.shown_state) == ("PENDING", "RUNNING")
+    assert short.nodes in (("n3",), ("n4",))
+
+
 def test_the_jobs_of_licenses_hold_up_nobody() -> None:
     controller = cluster(licenses={"foo": 1})
     holds = submit(controller, "-w n1 --exclusive", licenses="foo")

@@ -154,6 +154,16 @@ def test_nobody_may_delay_it_by_a_minute() -> None:
     assert (same.nodes, longer.nodes) == (("n2",), ())
 
 
+def test_it_delays_nobody_ahead() -> None:
+    """It is the backfill scheduler that starts it."""
+    controller = cluster()
+    submit(controller, "-w n1 --exclusive -t 10")
+    first = submit(controller, "-N4 --exclusive -t 10")
+    long, short = submit_het(controller, "-t 60", "-t 60"), submit_het(controller, "-t 5", "-t 5")
+    assert first.reason == "Resources"
+    assert [job.shown_state for job in (*long, *short)] == ["PENDING", "PENDING", "RUNNING", "RUNNING"]
+
+
 def test_a_component_of_a_partition_that_is_down_keeps_the_others_waiting() -> None:
     controller = cluster(partitions=PARTITIONS)
     jobs = submit_het(controller, "", "-p down")

@@ -143,6 +143,7 @@ def test_a_lost_node_keeps_nobody_waiting() -> None:
     assert job.batch is not None
     assert job.batch.lost
     assert job.state == "CANCELLED"
+    assert [flags(controller, name) for name in ("n1", "n2")] == [("down", "gone")] * 2
     controller.update_node("n3", NOW + 2, "DOWN", WHY)
     assert controller.take_effects() == [Abandon(2)]
 

@@ -20,6 +20,18 @@ def test_a_partition_that_is_down_lets_its_jobs_wait() -> None:
     assert (waiting.shown_state, waiting.nodes, waiting.start_time) == ("RUNNING", ("n1",), NOW + 1)
 
 
+def test_one_of_several_partitions_is_up_again() -> None:
+    controller = cluster(partitions=PARTITIONS)
+    for name in ("p", "debug"):
+        controller.update_partition(name, NOW, state="DOWN")
+    first, second = submit(controller, "-p p,debug"), submit(controller, "-p debug,p")
+    assert [job.reason for job in (first, second)] == ["PartitionDown"] * 2
+    controller.update_partition("p", NOW + 1, state="UP")
+    assert [(job.shown_state, job.partition, job.start_time) for job in (first, second)] == [
+        ("RUNNING", "p", NOW + 1)
+    ] * 2
+
+
 @pytest.mark.parametrize("state", ["DRAIN", "INACTIVE"])
 def test_a_partition_that_takes_no_new_jobs(state: str) -> None:
     controller = cluster(partitions=PARTITIONS)

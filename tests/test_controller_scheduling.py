@@ -506,7 +506,7 @@ def test_timers(operations: list[tuple[str, int, float]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("time", "period", "expected"), [(0, 30, 0), (0.1, 30, 30), (30, 30, 30), (31, 30, 60), (31, 0, 31)]
+    ("time", "period", "expected"), [(0, 30, 0), (0.1, 30, 30), (30, 30, 30), (31, 30, 60), (31, 0, 31), (1.5, 1, 2)]
 )
 def test_next_scan(time: float, period: float, expected: float) -> None:
     assert next_scan(1000 + time, 1000, period) == 1000 + expected

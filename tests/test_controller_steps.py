@@ -105,6 +105,16 @@ def test_refused_steps(request_: Any, words: str) -> None:
     assert refused.value.message == words
 
 
+def test_a_node_that_would_get_more_tasks_than_it_has_cpus() -> None:
+    """Where its tasks are named, and CPUs are its own: docs/measured/steps.md."""
+    controller = cluster()
+    assert submit(controller, "-N2 -n5").cpus_per_node == (4, 1)
+    named = {"ntasks": 3, "hosts": ("n1", "n2", "n2"), "distribution": "arbitrary"}
+    with pytest.raises(SlurmError, match=r"^More processors requested than permitted$"):
+        step(controller, **named, exact=True)
+    assert step(controller, **named).tasks == ((0,), (1, 2))
+
+
 def test_steps_of_jobs_that_do_not_run() -> None:
     controller = cluster()
     with pytest.raises(SlurmError, match=r"^Invalid job id specified$"):
