@@ -43,7 +43,7 @@ class _Place:
 
 def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], settings: Settings) -> Placement | None:
     """Where a step of a running job goes; None when it has to wait for other steps. Raises SlurmError."""
-    required, excluded = (_names(text, job, nodes, settings) for text in (request.nodelist, request.exclude))
+    required, excluded = (_names(text, nodes, settings) for text in (request.nodelist, request.exclude))
     required |= set(request.hosts)
     if not required <= set(job.nodes):
         raise SlurmError(messages.NODE_CONFIGURATION)
@@ -106,7 +106,7 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     )
 
 
-def _names(text: str, job: Job, nodes: Mapping[str, NodeRecord], settings: Settings) -> set[str]:
+def _names(text: str, nodes: Mapping[str, NodeRecord], settings: Settings) -> set[str]:
     try:
         _, names = node_mask(text, nodes, settings)
     except SlurmError:
