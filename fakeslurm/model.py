@@ -222,8 +222,6 @@ class Step:
     cancelled_by: int | None = None
     """The uid that cancelled it."""
     end_time: float | None = None
-    task_statuses: tuple[int, ...] = ()
-    """Wait status of each rank, once it has ended."""
     wait_status: int = 0
     """The step's: that of the rank with the highest exit code."""
     pid: int | None = None

@@ -387,7 +387,6 @@ class Running:
         if not step.running:
             return
         step.end_time = self._state.now
-        step.task_statuses = tuple(statuses)
         step.wait_status = _step_status(step, statuses)
         if step.wait_status == OUT_OF_MEMORY:
             step.state = JobState.OUT_OF_MEMORY
