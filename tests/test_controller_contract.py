@@ -31,6 +31,7 @@ from fakeslurm.messages import SlurmError
 from fakeslurm.model import Job
 from fakeslurm.slurmconf import configured
 from fakeslurm.slurmctld import Controller
+from fakeslurm.slurmctld.licenses import license_names
 from fakeslurm.slurmctld.resources import bits
 from slurmkit.slurm import hostlist, layout
 
@@ -190,6 +191,12 @@ def test_licenses(version: str, text: str, foo: int, bar: int) -> None:
     controller = configured_by(test_features, version)
     submit(controller, licenses=text)
     assert controller.licenses_used == {"foo": foo, "bar": bar}
+
+
+@pytest.mark.parametrize(*table(test_features.test_squeue_by_license))
+def test_jobs_by_license(wanted: str, found: int) -> None:
+    jobs = [license_names(text) for text in ("foo:2", "foo,bar", "")]
+    assert sum(not names.isdisjoint(wanted.split(",")) for names in jobs) == found
 
 
 # What is refused

@@ -329,3 +329,15 @@ def test_elements_that_stand_still_count_for_the_limit(version: str) -> None:
     controller.resume(element(controller, array, 1).job_id, NOW + 11, uid=0)
     finish(controller, element(controller, array, 1), NOW + 12)
     assert element(controller, array, 2).start_time == NOW + 12
+
+
+@both
+def test_what_a_requeued_job_shows(version: str) -> None:
+    """docs/measured/lifecycle.md, resources.md: as many nodes as it has had; 24.11 gives it the next priority."""
+    controller = cluster(version=version)
+    job = submit(controller, "-N1-3")
+    before = job.priority
+    controller.requeue(job.job_id, NOW + 1, uid=0)
+    finish(controller, job, NOW + 2, 15)
+    assert (job.shown_state, job.num_nodes, job.nodes) == ("PENDING", 3, ())
+    assert job.priority == before - (version == "24.11")
