@@ -204,7 +204,9 @@ class Slurm:
     def __init__(self, states: Mapping[str, str], booked: Mapping[str, str] | None = None) -> None:
         self.states = dict(states)
         self.booked = None if booked is None else dict(booked)
+        self.shown: dict[str, Mapping[str, Record]] = {}
         self.asked: list[tuple[str, int]] = []
+        self.about: list[tuple[str, list[str]]] = []
         self.failure: SchedulerError | None = None
         self.accounting_failure: SchedulerError | None = None
         self.gate: threading.Event | None = None
@@ -213,9 +215,13 @@ class Slurm:
     def count(self, command: str) -> int:
         return sum(1 for name, _ in self.asked if name == command)
 
+    def asked_about(self, command: str) -> list[list[str]]:
+        return [job_ids for name, job_ids in self.about if name == command]
+
     def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
         wanted = list(job_ids)
         self.asked.append(("squeue", len(wanted)))
+        self.about.append(("squeue", wanted))
         answer = {
             job_id: record(JobId=job_id, JobState=self.states[job_id], Restarts="0")
             for job_id in wanted
@@ -231,6 +237,7 @@ class Slurm:
     def accounting(self, job_ids: Iterable[str]) -> Mapping[str, Record] | None:
         wanted = list(job_ids)
         self.asked.append(("sacct", len(wanted)))
+        self.about.append(("sacct", wanted))
         if self.accounting_failure is not None:
             raise self.accounting_failure
         if self.booked is None:
@@ -243,7 +250,8 @@ class Slurm:
 
     def show(self, job_id: str) -> Mapping[str, Record]:
         self.asked.append(("scontrol", 1))
-        return {}
+        self.about.append(("scontrol", [job_id]))
+        return self.shown.get(job_id, {})
 
     def limits(self) -> Any:
         raise NotImplementedError
@@ -667,6 +675,221 @@ def test_transitions_are_told_whoever_asked() -> None:
     assert heard == [("1", "PENDING"), ("2", "RUNNING"), ("1", "RUNNING"), ("1", "COMPLETED")]
     status.forget("1")
     assert status.snapshot(["1", "2"], max_age=0).keys() == {"2"}
+
+
+def test_a_refresh_asks_about_everything_however_new() -> None:
+    slurm = Slurm({"1": "RUNNING", "2": "PENDING"})
+    told: list[Snapshot] = []
+    status = service(slurm, "1", "2", listener=told.extend)
+    status.snapshot(["1", "2"], max_age=10.0)
+    slurm.states["2"] = "COMPLETED"
+    status.refresh()
+    assert slurm.asked_about("squeue") == [["1", "2"]] * 2
+    assert [(snapshot.job_id, snapshot.state) for snapshot in told][2:] == [("2", "COMPLETED")]
+    status.forget("1")
+    status.forget("2")
+    status.refresh()
+    assert slurm.count("squeue") == 2, "nothing is outstanding"
+
+
+def test_each_submission_hears_of_its_own_jobs_once_a_round() -> None:
+    slurm = Slurm({"1": "COMPLETED", "7_0": "PENDING", "7_1": "RUNNING"})
+    clock = ManualClock()
+    rounds: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def hears(name: str) -> Any:
+        return lambda news: rounds.append((name, [(snapshot.job_id, snapshot.state) for snapshot in news]))
+
+    status = service(slurm, "1", clock=clock, listener=hears("one"))
+    status.track({"7_0": "", "7_1": ""}, created=0.0, listener=hears("array"), journal=lambda _: None)
+    status.refresh()
+    assert rounds == [("one", [("1", "COMPLETED")]), ("array", [("7_0", "PENDING"), ("7_1", "RUNNING")])]
+    slurm.states["7_1"] = "COMPLETED"
+    status.refresh()
+    assert rounds[2:] == [("array", [("7_1", "COMPLETED")])], "what is over is no news, and hides none"
+
+
+def test_a_requeue_is_told_though_the_state_is_the_same() -> None:
+    class Requeued(Slurm):
+        def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
+            found = super().queue(job_ids)
+            return {one: record(JobId=one, JobState="RUNNING", Restarts=f"{len(self.about) // 2}") for one in found}
+
+    told: list[int] = []
+    status = service(Requeued({"1": "RUNNING"}), "1", listener=lambda news: told.extend(one.attempt for one in news))
+    for _ in range(4):
+        status.refresh()
+    assert told == [0, 1, 2]
+
+
+def test_jobs_that_nobody_tracks_are_no_news() -> None:
+    class Talks(Slurm):
+        def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
+            return super().queue(["99", *job_ids])
+
+    told: list[str] = []
+    slurm = Talks({"99": "RUNNING", "1": "RUNNING"})
+    status = service(slurm, "1", listener=lambda news: told.extend(one.job_id for one in news))
+    assert set(status.snapshot(["1", "99"], max_age=0)) == {"1"}
+    assert told == ["1"]
+
+
+def test_the_clock_makes_what_a_service_waits_with() -> None:
+    """A virtual one has to know of it."""
+    made: list[str] = []
+
+    class Conducts(ManualClock):
+        def condition(self) -> threading.Condition:
+            made.append("condition")
+            return threading.Condition()
+
+        def thread(self, target: Any, *, name: str, background: bool) -> threading.Thread:
+            raise NotImplementedError
+
+    service(Slurm({}), "1", clock=Conducts())
+    assert made == ["condition"]
+
+
+def test_what_is_known_of_some_jobs_expires_alone() -> None:
+    slurm = Slurm({"1": "RUNNING", "2": "RUNNING"})
+    status = service(slurm, "1", "2")
+    status.snapshot(["1", "2"], max_age=10.0)
+    status.expire(["unknown", "2"])
+    status.snapshot(["1"], max_age=10.0)
+    assert slurm.count("squeue") == 1
+    status.snapshot(["2"], max_age=10.0)
+    assert slurm.count("squeue") == 2
+
+
+# --- what squeue has lost, of arrays ----------------------------------------------------------------------------------
+
+
+def states(status: StatusService, *jobs: str) -> dict[str, str]:
+    return {job_id: snapshot.state for job_id, snapshot in status.snapshot(jobs, max_age=0).items()}
+
+
+def lost_for(status: StatusService, clock: ManualClock, seconds: int, *jobs: str) -> dict[str, str]:
+    """What is said of them after `seconds`, each of which had a round."""
+    for _ in range(seconds):
+        status.snapshot(jobs, max_age=0)
+        clock.now += 1
+    return states(status, *jobs)
+
+
+def test_an_element_that_was_cancelled_before_it_ran_leaves_no_trace() -> None:
+    """From here: at once, and that alone; what others cancel, or nobody, is given time."""
+    slurm = Slurm({"7_0": "PENDING", "7_1": "PENDING", "7_2": "RUNNING"}, booked={})
+    status = service(slurm, "7_0", "7_1", "7_2")
+    status.refresh()
+    slurm.states = {}
+    status.expire(["7_0", "7_2"], cancelled=True)
+    status.expire(["7_0", "7_1"])
+    assert states(status, "7_0", "7_1", "7_2") == {"7_0": "CANCELLED", "7_1": "PENDING", "7_2": "RUNNING"}
+
+
+def test_an_element_that_has_written_its_end_was_not_cancelled_before_it_ran() -> None:
+    slurm = Slurm({"7_0": "PENDING", "7_1": "PENDING"}, booked={})
+    ends = {"7_1": JournalEnd(0, "COMPLETED", "0:0")}
+    clock = ManualClock()
+    status = StatusService(slurm, clock, uniform=lambda low, high: 1.0)
+    status.track({"7_0": "", "7_1": ""}, created=0.0, listener=lambda _: None, journal=ends.get)
+    status.refresh()
+    slurm.states = {}
+    status.expire(["7_0", "7_1"], cancelled=True)
+    assert states(status, "7_0", "7_1") == {"7_0": "CANCELLED", "7_1": "PENDING"}
+    assert lost_for(status, clock, 60, "7_1") == {"7_1": "COMPLETED"}
+
+
+def test_an_element_whose_siblings_are_known_was_cancelled_by_somebody() -> None:
+    """Once it is missed for the grace period. The siblings need not be anybody's; of another array they are none."""
+
+    class Talks(Slurm):
+        def queue(self, job_ids: Iterable[str]) -> Mapping[str, Record]:
+            return super().queue([*job_ids, "7_5"])
+
+    slurm = Talks({"7_0": "PENDING", "8_0": "PENDING", "7_5": "RUNNING"}, booked={})
+    clock = ManualClock()
+    status = service(slurm, "7_0", "8_0", clock=clock)
+    status.refresh()
+    slurm.states = {"7_5": "RUNNING"}
+    assert lost_for(status, clock, 59, "7_0", "8_0") == {"7_0": "PENDING", "8_0": "PENDING"}
+    assert lost_for(status, clock, 1, "7_0", "8_0") == {"7_0": "CANCELLED", "8_0": LOST}
+
+
+def test_scontrol_is_asked_about_an_array_once_a_round() -> None:
+    elements = [f"7_{index}" for index in range(3)]
+    slurm = Slurm({}, booked={})
+    slurm.shown["7"] = {"7_1": record(JobId="7_1", JobState="RUNNING", Restarts="0")}
+    status = service(slurm, *elements)
+    found = status.snapshot(elements, max_age=0)
+    assert {job_id: (one.state, one.source) for job_id, one in found.items()} == {"7_1": ("RUNNING", "scontrol")}
+    assert slurm.asked_about("scontrol") == [["7"]]
+    status.refresh()
+    assert slurm.asked_about("scontrol") == [["7"]] * 2, "for the one that it has shown; the others are denied"
+
+
+def test_a_scontrol_that_fails_is_asked_about_an_array_once_a_round() -> None:
+    class Mute(Slurm):
+        def show(self, job_id: str) -> Mapping[str, Record]:
+            super().show(job_id)
+            raise SchedulerError("no answer")
+
+    slurm = Mute({}, booked={})
+    status = service(slurm, "7_0", "7_1")
+    for number in range(1, 4):
+        status.refresh()
+        assert slurm.asked_about("scontrol") == [["7"]] * number
+
+
+def test_more_arrays_than_scontrol_is_asked_about_in_a_round_wait_for_the_next() -> None:
+    """Elements of an array that was asked about do not."""
+    arrays = [str(number) for number in range(10, 10 + MAX_SHOWS + 1)]
+    jobs = [f"{array}_{index}" for index in range(2) for array in arrays]
+    slurm = Slurm({}, booked={})
+    slurm.shown = {
+        array: {f"{array}_{index}": record(JobId=f"{array}_{index}", JobState="RUNNING") for index in range(2)}
+        for array in arrays
+    }
+    status = service(slurm, *jobs)
+    assert states(status, *jobs) == {job_id: "RUNNING" for job_id in jobs if not job_id.startswith(arrays[-1])}
+    assert slurm.asked_about("scontrol") == [[array] for array in arrays[:-1]]
+
+
+def test_sacct_is_asked_about_some_arrays_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of which it has told the end make room for the next."""
+    monkeypatch.setattr("slurmkit.polling.status.MAX_ACCOUNTING", 2)
+    jobs = ["7_0", "8_0", "9_0", "7_1", "10"]
+    slurm = Slurm({}, booked=dict.fromkeys(jobs, "COMPLETED"))
+    slurm.shown = {"9": {"9_0": record(JobId="9_0", JobState="RUNNING")}}
+    status = service(slurm, *jobs)
+    assert states(status, *jobs) == {"7_0": "COMPLETED", "8_0": "COMPLETED", "7_1": "COMPLETED", "9_0": "RUNNING"}
+    assert slurm.asked_about("sacct") == [["7_0", "8_0", "7_1"]]
+    assert slurm.asked_about("scontrol") == [["9"], ["10"]]
+    assert states(status, "9_0", "10") == {"9_0": "COMPLETED", "10": "COMPLETED"}
+    assert slurm.asked_about("sacct")[1:] == [["9_0", "10"]]
+
+
+def test_a_job_about_which_sacct_was_not_asked_is_not_unknown_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it is given the time that accounting needs."""
+    monkeypatch.setattr("slurmkit.polling.status.MAX_ACCOUNTING", 1)
+    slurm = Slurm({"1": "RUNNING", "2": "RUNNING"}, booked={"1": "RUNNING"})
+    clock = ManualClock()
+    status = service(slurm, "1", "2", clock=clock)
+    status.refresh()
+    slurm.states = {}
+    assert lost_for(status, clock, 299, "1", "2") == {"1": "RUNNING", "2": "RUNNING"}
+    assert {tuple(job_ids) for job_ids in slurm.asked_about("sacct")} == {("1",)}
+    assert lost_for(status, clock, 1, "1", "2") == {"1": LOST, "2": LOST}
+
+
+def test_a_job_that_sacct_does_not_know_is_lost_after_the_grace_period() -> None:
+    slurm = Slurm({"1": "RUNNING", "2": "RUNNING"}, booked={"1": "RUNNING"})
+    clock = ManualClock()
+    status = service(slurm, "1", "2", clock=clock)
+    status.refresh()
+    slurm.states = {}
+    assert lost_for(status, clock, 59, "1", "2") == {"1": "RUNNING", "2": "RUNNING"}
+    assert lost_for(status, clock, 1, "1", "2") == {"1": "RUNNING", "2": LOST}
 
 
 def test_hurrying_costs_one_percent() -> None:
