@@ -564,6 +564,35 @@ def test_the_rules_that_are_given_hold() -> None:
     assert status.snapshot(["1"], max_age=0)["1"].state == LOST
 
 
+def test_the_rules_that_are_given_hold_for_scontrol_too() -> None:
+    slurm = Slurm({}, booked={"1": "RUNNING"})
+    clock = ManualClock()
+    status = StatusService(slurm, clock, uniform=lambda low, high: 1.0, rules=Rules(grace=2.0))
+    status.track({"1": ""}, created=0.0, listener=lambda _: None, journal=lambda _: None)
+    asked = []
+    for _ in range(4):
+        status.refresh()
+        asked.append(slurm.count("scontrol"))
+        clock.now += 1.0
+    assert asked == [0, 0, 1, 1]
+
+
+def test_accounting_that_is_taken_away_is_asked_about_as_often_as_if_there_had_been_none() -> None:
+    slurm = Slurm({}, booked={})
+    clock = ManualClock()
+    status = service(slurm, "1", clock=clock)
+    status.refresh()
+    slurm.booked = None
+    began, asked = clock.now, list[float]()
+    for _ in range(25):
+        clock.now += 60
+        before = slurm.count("sacct")
+        status.track({"2": ""}, created=0.0, listener=lambda _: None, journal=lambda _: None)
+        status.refresh()
+        asked += [clock.now - began] * (slurm.count("sacct") - before)
+    assert asked == [60, 660]
+
+
 def test_who_is_not_tracked_is_in_nobodys_way() -> None:
     slurm = Slurm({"1": "RUNNING"})
     status = service(slurm, "1")
