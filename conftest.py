@@ -57,7 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in MINUTES)
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if parameters.get("slurm_kind") == "real" and "slurm_cluster" not in getattr(item, "fixturenames", ()):
+        on_real = "real" in (parameters.get("slurm_kind"), parameters.get("client_slurm"))
+        if on_real and "slurm_cluster" not in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

@@ -34,6 +34,9 @@ ONCE = """
     @pytest.mark.parametrize("slurm_kind", ["real"])
     def test_of_slurmkit(slurm_kind, slurm_cluster): fail_once("slurmkit")
 
+    @pytest.mark.parametrize("client_slurm", ["fake", "real"])
+    def test_of_clients(client_slurm): fail_once(f"client on {client_slurm}")
+
     def test_of_nothing_else(): fail_once("nothing else")
 """
 
@@ -43,12 +46,12 @@ def test_who_gets_another_chance(pytester: pytest.Pytester, options: tuple[str, 
     pytester.makepyfile(test_one=ONCE)
     result = run(pytester, *options)
     outcomes = result.parseoutcomes()
-    assert (outcomes["passed"], outcomes["failed"], outcomes["rerun"]) == (1, 4, 1)
+    assert (outcomes["passed"], outcomes["failed"], outcomes["rerun"]) == (2, 5, 2)
     result.stdout.fnmatch_lines(
         [
             "*failed, and was run again: test_one.py::test_of_slurm[[]real]*",
             "E*AssertionError: the first time",
-            "1 tests were run again on the real Slurm; 5 may be",
+            "2 tests were run again on the real Slurm; 5 may be",
         ]
     )
 
