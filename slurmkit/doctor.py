@@ -24,7 +24,7 @@ from slurmkit.errors import JobDirectoryError, JobFailed, SlurmkitError, WaitTim
 from slurmkit.job import Job
 from slurmkit.task import as_task
 
-__all__ = ["Finding", "examine", "judge_commands", "judge_configuration", "judge_node"]
+__all__ = ["Finding", "examine", "judge_commands", "judge_configuration"]
 
 Level = Literal["ok", "warning", "error"]
 
@@ -133,21 +133,6 @@ def judge_root(root: Path) -> Finding:
     return Finding("ok", about, f"{str(root)!r} can be written")
 
 
-def judge_node(here: Mapping[str, str], there: Mapping[str, str]) -> list[Finding]:
-    """What the job has seen where it ran, beside what is so here: ``python``, ``executable``, ``hostname``."""
-    where = f"on {there['hostname']}"
-    if here["python"] != there["python"]:
-        found = Finding(
-            "error",
-            "Python",
-            f"is {there['python']} {where}, and {here['python']} here",
-            "use one interpreter on a shared file system: pickled functions do not go from one version to another",
-        )
-    else:
-        found = Finding("ok", "Python", f"{there['python']} {where} ({there['executable']})")
-    return [found]
-
-
 def _look() -> dict[str, str]:
     """What the job tells of its node."""
     return {
@@ -213,7 +198,7 @@ def _try_job(cluster: Cluster, patience: float) -> Iterator[Finding]:
         yield Finding("error", "job", str(error), f"look into {str(job.job_dir)!r}")
         return
     yield Finding("ok", "job", "the job directory is seen by its node, and the result is back")
-    yield from judge_node(_look(), there)
+    yield Finding("ok", "Python", f"{there['python']} on {there['hostname']} ({there['executable']})")
     if job.status().get("Comment") != job.job_dir.name:
         yield Finding(
             "warning",

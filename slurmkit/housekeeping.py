@@ -18,10 +18,10 @@ import attrs
 from slurmkit import jobdir, jobroot
 from slurmkit.backends.base import SchedulerBackend
 from slurmkit.backends.cli import MAX_ACCOUNTING_IDS
-from slurmkit.errors import OptionError, SlurmkitError
-from slurmkit.outcome import end_of_journal, id_in_journal
+from slurmkit.errors import OptionError, SlurmkitError, UnknownJob
+from slurmkit.outcome import end_of_journal
 from slurmkit.parts import Part
-from slurmkit.polling.arbitration import Belief, Round, Rules, arbitrate
+from slurmkit.polling.arbitration import LOST, Belief, Round, Rules, arbitrate
 
 __all__ = ["Entry", "age_in_seconds", "removable", "survey"]
 
@@ -100,14 +100,18 @@ def _read(path: Path, backend: SchedulerBackend) -> _Known | None:
     jobs = {}
     if "array" in record:
         for part in map(Part.read, record["array"]["parts"]):
-            if part.job_id is not None:
-                for number in part.numbers:
-                    belief = Belief(part.element(number), token=part.token, created=created)
-                    jobs[belief.job_id] = belief, path / f"{number}"
+            if part.job_id is None:  # the client has not lived to write it down: it may run all the same
+                try:
+                    part = attrs.evolve(part, job_id=jobroot.part_id(path, part, backend))
+                except UnknownJob:
+                    continue
+            for number in part.numbers:
+                belief = Belief(part.element(number), token=part.token, created=created)
+                jobs[belief.job_id] = belief, path / f"{number}"
         return _Known(path, record, jobs)
-    token = str(record["pre_submission_id"])
-    job_id = record["job_id"] or id_in_journal(path) or backend.find(token)
+    job_id = record["job_id"] or jobroot.find_again(path, record, backend)
     if job_id is not None:
+        token = str(record["pre_submission_id"])
         jobs[str(job_id)] = Belief(str(job_id), token=token, created=created), path
     return _Known(path, record, jobs)
 
@@ -130,10 +134,13 @@ def _entry(known: _Known, beliefs: Iterable[Belief]) -> Entry:
 def removable(
     entries: Iterable[Entry], now: float, *, older_than: float, states: Iterable[str] = ()
 ) -> Iterator[Entry]:
-    """Those of `entries` that are over, have not changed for `older_than` seconds, and have ended in `states` only (none given: in any)."""
+    """Those of `entries` that are over, have not changed for `older_than` seconds, and have ended in `states` only.
+
+    None given: in any, but what nobody knows anything of (it may be another cluster's) has to be asked for by name.
+    """
     wanted = frozenset(states)
     for entry in entries:
-        is_wanted = not wanted or wanted.issuperset(entry.states)
+        is_wanted = wanted.issuperset(entry.states) if wanted else not {LOST, NOT_SUBMITTED} & set(entry.states)
         if entry.is_over and is_wanted and now - entry.touched >= older_than:
             yield entry
 

@@ -12,7 +12,7 @@ import pytest
 
 from fakeslurm import FakeSlurm, VirtualClock
 from fakeslurm.throwaway import ThrowawaySlurm, unavailable_reason
-from slurmkit.doctor import Finding, examine, judge_commands, judge_configuration, judge_node
+from slurmkit.doctor import Finding, examine, judge_commands, judge_configuration
 
 CONFIGURATION = """\
 Configuration data as of 2026-11-23T20:43:03
@@ -199,11 +199,3 @@ def test_configurations(line: str, about: str, says: str) -> None:
     assert (found.level, found.about) == ("warning", about)
     assert says in found.says
     assert found.advice
-
-
-def test_another_python() -> None:
-    here = {"hostname": "login", "python": "3.13.5", "executable": "/x/python"}
-    there = {**here, "hostname": "n7"}
-    assert [finding.level for finding in judge_node(here, there)] == ["ok"]
-    [found] = judge_node(here, {**there, "python": "3.11.2"})
-    assert (found.level, found.says) == ("error", "is 3.11.2 on n7, and 3.13.5 here")

@@ -99,6 +99,19 @@ def test_a_submission_that_did_not_come_about(slurm: FakeSlurm, tmp_path: Path) 
     }
 
 
+def test_an_array_whose_client_died_is_alive(slurm: FakeSlurm, tmp_path: Path) -> None:
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
+        array = cluster.map(work, range(3))
+        path = array.job_dir / "job.json"
+        record = json.loads(path.read_text())
+        record["job_id"] = None
+        for part in record["array"]["parts"]:
+            part["job_id"] = None
+        path.write_text(json.dumps(record))
+        [found] = survey(tmp_path, slurm.backend(), slurm.clock.time())
+    assert (found.job_ids, found.state, found.is_over) == (array.job_ids, "3 RUNNING", False)
+
+
 def test_another_job_under_the_same_id_is_not_looked_at(slurm: FakeSlurm, tmp_path: Path) -> None:
     with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
         job = cluster.submit(work).wait()
@@ -138,12 +151,15 @@ def test_what_can_go() -> None:
         entry("mixed", 0.0, FAILED=1, COMPLETED=9),
         entry("live", 0.0, is_over=False, RUNNING=1),
         entry("partly live", 0.0, is_over=False, COMPLETED=9, PENDING=1),
+        entry("lost", 0.0, LOST=1),
+        entry("never", 0.0, NOT_SUBMITTED=1),
     ]
     assert names(entries, 100.0, older_than=41.0) == ["old", "failed", "mixed"]
     assert names(entries, 100.0, older_than=40.0) == ["old", "young", "failed", "mixed"]
     assert names(entries, 100.0, older_than=0.0, states=["COMPLETED"]) == ["old", "young"]
     assert names(entries, 100.0, older_than=0.0, states=["COMPLETED", "FAILED"]) == ["old", "young", "failed", "mixed"]
     assert names(entries, 100.0, older_than=0.0, states=["RUNNING"]) == []
+    assert names(entries, 100.0, older_than=0.0, states=["LOST", "NOT_SUBMITTED"]) == ["lost", "never"]
 
 
 @pytest.mark.parametrize(
