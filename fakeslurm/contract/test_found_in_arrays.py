@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until
 
 
 def held(slurm: SlurmUnderTest, *options: str) -> str:
@@ -264,3 +264,13 @@ def test_a_step_of_an_array_is_that_of_the_element_with_its_id(slurm: SlurmUnder
     assert steps(array) == [f"{array}_{step}" for step in ("1.batch", "1.0", "2.batch", "2.0")]
     if slurm.at_least("24.11"):
         assert steps(f"{array}.batch") == [f"{array}_2.batch"]
+
+
+@pytest.mark.parametrize(("options", "nice"), [(("--begin=now+1hour",), "0"), (("--hold",), "5")])
+def test_release_of_a_job_with_a_nice_value(slurm: SlurmUnderTest, options: tuple[str, ...], nice: str) -> None:
+    """One that is not held loses it; one that is held keeps it."""
+    job, other = (slurm.sbatch("true", "--begin=now+1hour", *one) for one in (("--nice=5", *options), ()))
+    assert slurm.run("scontrol", "release", job).returncode == 0
+    fields = shown(slurm, job)
+    assert fields["Nice"] == nice
+    assert int(fields["Priority"]) == int(shown(slurm, other)["Priority"]) - 1 - int(nice)

@@ -285,12 +285,12 @@ class Waiting:
         self._state.timers.clear("begin", job.job_id)
 
     def release(self, job: Job, uid: int) -> None:
-        """Undo `hold`. A job that is not held gets the next priority as well, also one that asked for another (measured)."""
+        """Undo `hold`. One that is not held gets the next priority as well, also if it asked for another, and loses its `--nice` (measured)."""
         if job.finished:
             raise SlurmError(messages.JOB_FINISHED)
         if job.reason == Reason.HELD_BY_ADMIN and uid != 0:
             raise SlurmError(messages.ACCESS_DENIED)
-        job.description = evolve(job.description, priority=None)
+        job.description = evolve(job.description, priority=None, nice=0 if job.priority else job.description.nice)
         job.direct_priority = False
         job.priority = self._state.priority_of(job.description)
         if job.state is JobState.PENDING and not job.requeued:
