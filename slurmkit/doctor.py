@@ -22,6 +22,7 @@ from slurmkit.backends.execute import CommandResult, subprocess_execute
 from slurmkit.cluster import Cluster
 from slurmkit.errors import JobDirectoryError, JobFailed, SlurmkitError, WaitTimeout
 from slurmkit.job import Job
+from slurmkit.outcome import id_in_journal
 from slurmkit.task import as_task
 
 __all__ = ["Finding", "examine", "judge_commands", "judge_configuration"]
@@ -210,7 +211,7 @@ def _try_job(cluster: Cluster, patience: float) -> Iterator[Finding]:
 
 
 def _advice(job: Job[Any]) -> str:
-    if (job.job_dir / jobdir.JOURNAL).exists():
+    if id_in_journal(job.job_dir) is not None:
         return f"look into {str(job.job_dir)!r}"
     return (
         f"its runner has not written into {str(job.job_dir)!r}: either the node does not see that directory (set SLURMKIT_JOB_ROOT, or "

@@ -234,10 +234,9 @@ class Job(Generic[R_co]):
     def _is_on(self, backend: SchedulerBackend) -> bool:
         return self._engine.backend == backend
 
-    @property
-    def journal_path(self) -> str:
-        """The runner's journal."""
-        return f"{self._root}/{'' if self._index is None else f'{self._index}/'}{jobdir.JOURNAL}"
+    def journal_path(self, attempt: int) -> str:
+        """The runner's journal of an attempt."""
+        return f"{self._root}/{'' if self._index is None else f'{self._index}/'}{jobdir.journal_name(attempt)}"
 
     @property
     def _mine(self) -> tuple[int]:

@@ -33,17 +33,20 @@ __all__ = [
     "STDERR",
     "STDOUT",
     "append_journal",
+    "append_line",
     "create",
     "create_element",
     "element_dir",
     "first_failure",
     "is_pre_submission_id",
+    "journal_name",
     "moment",
     "new_pre_submission_id",
     "open_trusted",
     "output_name",
     "read_job",
     "read_journal",
+    "read_lines",
     "read_result",
     "read_trusted",
     "read_value",
@@ -261,8 +264,36 @@ def read_job(job_dir: str | os.PathLike[str]) -> dict[str, Any]:
     return dict(job)
 
 
-def append_journal(job_dir: str | os.PathLike[str], record: Mapping[str, Any], name: str = JOURNAL) -> None:
-    """Append one line to the journal, in one write. A line that an earlier writer left unfinished is ended first."""
+def journal_name(attempt: int) -> str:
+    """The journal of an attempt. Each has its own: a run that goes on, on a node that Slurm has lost, does not write into that of the next one
+    (two nodes that append to one file can overwrite each other on NFS)."""
+    return f"journal.{attempt}.jsonl" if attempt else JOURNAL
+
+
+def append_journal(job_dir: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Append a line to the journal of the attempt that `record` names. Raises `JobDirectoryError`."""
+    append_line(job_dir, journal_name(record["attempt"]), record)
+
+
+def read_journal(job_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The records of all attempts, in order; ``[]`` when there are none yet. Raises `JobDirectoryError`."""
+    try:
+        names = os.listdir(job_dir)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _error(f"cannot read {os.fspath(job_dir)!r}: {error.strerror}") from error
+    attempts = {0} if JOURNAL in names else set()
+    for name in names:
+        head, _, rest = name.partition(".")
+        number, _, tail = rest.partition(".")
+        if head == "journal" and tail == "jsonl" and number.isdecimal():
+            attempts.add(int(number))
+    return [record for attempt in sorted(attempts) for record in read_lines(job_dir, journal_name(attempt))]
+
+
+def append_line(job_dir: str | os.PathLike[str], name: str, record: Mapping[str, Any]) -> None:
+    """Append one line to ``<job_dir>/<name>``, in one write. A line that an earlier writer left unfinished is ended first."""
     path = os.path.join(os.fspath(job_dir), name)
     line = json.dumps(record).encode() + b"\n"
     try:
@@ -278,8 +309,8 @@ def append_journal(job_dir: str | os.PathLike[str], record: Mapping[str, Any], n
         raise _error(f"cannot write {path!r}: {error.strerror}") from error
 
 
-def read_journal(job_dir: str | os.PathLike[str], name: str = JOURNAL) -> list[dict[str, Any]]:
-    """The journal's records in order, ``[]`` when there is none yet. What a killed writer left unfinished is left out."""
+def read_lines(job_dir: str | os.PathLike[str], name: str) -> list[dict[str, Any]]:
+    """What `append_line` has written, in order; ``[]`` when there is no such file. What a killed writer left unfinished is left out."""
     try:
         lines = read_trusted(os.path.join(os.fspath(job_dir), name)).split(b"\n")
     except FileNotFoundError:

@@ -92,8 +92,10 @@ class Ending:
 
 
 def end_of_journal(job_dir: Path) -> JournalEnd | None:
-    """The latest ``completed`` event, None when there is none yet or the journal cannot be read."""
+    """The ``completed`` event of the latest attempt that has started; None when there is none yet or the journal cannot be read."""
     for event in reversed(_journal(job_dir)):
+        if event.get("event") == "started":
+            return None
         if event.get("event") == "completed":
             return JournalEnd(
                 attempt=int(event.get("attempt", 0)),

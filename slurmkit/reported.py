@@ -30,7 +30,7 @@ class Reports:
         self._job_dir = job_dir
         self._heard: set[tuple[str, int, str]] = set()
         if attached:
-            for record in jobdir.read_journal(job_dir, jobdir.COMPLETED):
+            for record in jobdir.read_lines(job_dir, jobdir.COMPLETED):
                 self._heard.update((record["job_id"], record["attempt"], name) for name in record["callbacks"])
 
     def left(self, job_id: str, attempt: int, callbacks: Iterable[BaseCallback]) -> list[BaseCallback]:
@@ -44,6 +44,6 @@ class Reports:
             return
         record = {"job_id": job_id, "attempt": attempt, "callbacks": names}
         try:
-            jobdir.append_journal(self._job_dir, record, jobdir.COMPLETED)
+            jobdir.append_line(self._job_dir, jobdir.COMPLETED, record)
         except JobDirectoryError as error:
             log.warning("the end of job %s may be told again after a restart: %s", job_id, error)

@@ -239,28 +239,47 @@ def test_a_torn_journal_keeps_its_whole_lines(
 ) -> None:
     """Whatever a killed writer has left of its last line, what came before it and what comes after it is read."""
     directory = tmp_path_factory.mktemp("journal")
-    assert jobdir.read_journal(directory) == []
+    assert jobdir.read_lines(directory, "journal.jsonl") == []
     for record in records:
-        jobdir.append_journal(directory, record)
-    assert jobdir.read_journal(directory) == records
+        jobdir.append_line(directory, "journal.jsonl", record)
+    assert jobdir.read_lines(directory, "journal.jsonl") == records
     journal = directory / "journal.jsonl"
     torn = json.dumps({"event": "completed", "time": 1.5}).encode()
     torn = torn[: data.draw(st.integers(1, len(torn) - 1))]
     journal.write_bytes((journal.read_bytes() if records else b"") + torn)
     journal.chmod(0o600)
-    assert jobdir.read_journal(directory) == records
-    jobdir.append_journal(directory, {"event": "started"})
-    assert jobdir.read_journal(directory) == [*records, {"event": "started"}]
+    assert jobdir.read_lines(directory, "journal.jsonl") == records
+    jobdir.append_line(directory, "journal.jsonl", {"event": "started"})
+    assert jobdir.read_lines(directory, "journal.jsonl") == [*records, {"event": "started"}]
+
+
+def test_each_attempt_has_its_own_journal(tmp_path: Path) -> None:
+    """They are read as one, in the order of the attempts, whenever a line was written."""
+    assert jobdir.read_journal(tmp_path / "gone") == jobdir.read_journal(tmp_path) == []
+    written = [
+        {"event": event, "attempt": attempt}
+        for attempt, event in [(0, "started"), (10, "started"), (2, "started"), (2, "completed"), (0, "completed")]
+    ]
+    for record in written:
+        jobdir.append_journal(tmp_path, record)
+    (tmp_path / "journal.x.jsonl").touch()
+    (tmp_path / "journal.3.pkl").touch()
+    assert jobdir.read_journal(tmp_path) == sorted(written, key=lambda record: record["attempt"])
+    assert jobdir.read_lines(tmp_path, "journal.jsonl") == [written[0], written[4]]
+    assert jobdir.read_lines(tmp_path, "journal.2.jsonl") == written[2:4]
 
 
 def test_the_journal_of_somebody_else(tmp_path: Path) -> None:
-    jobdir.append_journal(tmp_path, {"event": "started"})
+    jobdir.append_journal(tmp_path, {"event": "started", "attempt": 0})
     assert mode(tmp_path / "journal.jsonl") == 0o600
     (tmp_path / "journal.jsonl").chmod(0o666)
     with pytest.raises(JobDirectoryError, match="others can write it"):
         jobdir.read_journal(tmp_path)
     with pytest.raises(JobDirectoryError, match=r"cannot write .*journal\.jsonl"):
-        jobdir.append_journal(tmp_path / "gone", {})
+        jobdir.append_journal(tmp_path / "gone", {"attempt": 0})
+    (tmp_path / "file").touch()
+    with pytest.raises(JobDirectoryError, match=r"cannot read .*file': Not a directory"):
+        jobdir.read_journal(tmp_path / "file")
 
 
 OK = {"status": "ok", "error_type": None, "error_message": None, "end_time": 3.0}

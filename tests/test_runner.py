@@ -464,6 +464,7 @@ def test_a_requeued_job_does_not_keep_its_old_results(run: Run) -> None:
     assert jobdir.result_ranks(ran.job_dir) == []
     assert not list(ran.job_dir.glob(".result*"))
     assert [event["attempt"] for event in ran.journal] == [2, 2]
+    assert [path.name for path in ran.job_dir.glob("journal*")] == ["journal.2.jsonl"]
     ran = run(tasks.add, 1, prepare=leave_results, env={"SLURM_RESTART_COUNT": "1"})
     assert (ran.value(), ran.header()["attempt"], jobdir.result_ranks(ran.job_dir)) == (1, 1, [0])
 

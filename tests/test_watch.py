@@ -103,7 +103,7 @@ def job_in(job_dir: Path, job_id: str) -> Any:
     return SimpleNamespace(
         job_id=job_id,
         job_dir=job_dir,
-        journal_path=str(job_dir / jobdir.JOURNAL),
+        journal_path=lambda attempt: str(job_dir / jobdir.journal_name(attempt)),
         stdout_path=job_dir / jobdir.STDOUT,
         stderr_path=job_dir / jobdir.STDERR,
     )
@@ -242,6 +242,20 @@ def test_the_last_word_of_an_earlier_attempt_is_none(case: Case) -> None:
     assert case.status.asked[before:] == [0.0]
 
 
+def test_the_journal_of_a_later_attempt_is_another_file(case: Case) -> None:
+    """Which may be as long as that of the attempt before."""
+    case.clock.now += 100.0
+    case.write("completed")
+    case.observe("RUNNING")
+    case.watch.advance()
+    case.write("completed", attempt=1)
+    before = len(case.status.asked)
+    case.observe("RUNNING", attempt=1)
+    case.clock.now += 3.0
+    case.watch.advance()
+    assert case.status.asked[before:] == [0.0]
+
+
 def test_a_failing_scheduler_is_left_alone(case: Case) -> None:
     case.status.retry_at = NOW + 8.0
     assert case.asks_within(8.2)[0] == 8.0
@@ -279,6 +293,12 @@ def test_the_status_service_is_told_what_the_job_is(case: Case) -> None:
     assert tracked.journal("7") is None
     case.write("completed", attempt=2)
     assert tracked.journal("7") == JournalEnd(2, "FAILED", "1:0", 5.0)
+    case.write("started", attempt=3)
+    assert tracked.journal("7") is None, "it goes on"
+    case.write("completed", attempt=1)
+    assert tracked.journal("7") is None, "it still goes on: that was a node which Slurm has given up"
+    case.write("completed", attempt=3)
+    assert tracked.journal("7") == JournalEnd(3, "FAILED", "1:0", 5.0)
 
 
 # The end

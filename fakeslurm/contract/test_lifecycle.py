@@ -111,9 +111,9 @@ def ends(path: Path, hook: str) -> list[recorder.Event]:
 
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_every_rank_is_told_of_preemption(slurm: SlurmUnderTest, tmp_path: Path, ranks: int) -> None:
-    """It saves what it has, and Slurm starts it again; each attempt has its own output."""
+    """It saves what it has, and Slurm starts it again; each attempt has its own journal and output, and every context says which it is."""
     layout = {"nodes": 2, "ntasks": ranks, "nodelist": "n[1-2]"} if ranks > 1 else {}
-    watcher = recorder.Recorder(tmp_path / "events")
+    watcher = recorder.Recorder(tmp_path / "events", poll_interval_secs=0.2)
     log = str(tmp_path / "log")
     with Cluster(slurm.backend(), job_root=slurm.workdir / "jobs", callbacks=[watcher]) as cluster:
         job = cluster.submit(sail.with_options(max_requeues=3, **layout), log, [])
@@ -126,6 +126,14 @@ def test_every_rank_is_told_of_preemption(slurm: SlurmUnderTest, tmp_path: Path,
         assert sorted(job.stdout().splitlines()) == sorted(output[0] + output[1])
         assert "DUE TO PREEMPTION" in job.stderr(0)
         assert "DUE TO PREEMPTION" not in job.stderr(1)
+        assert {path.name for path in job.job_dir.glob("journal*")} == {"journal.jsonl", "journal.1.jsonl"}
+    attempts = {
+        hook: [(one["attempt"], one["restart_count"]) for one in ends(tmp_path / "events", hook)]
+        for hook in ("on_begin_run_job_ctx", "on_job_status_update_ctx")
+    }
+    assert attempts["on_begin_run_job_ctx"] == [*[(0, 0)] * ranks, *[(1, 1)] * ranks]
+    assert attempts["on_job_status_update_ctx"] == sorted(attempts["on_job_status_update_ctx"])
+    assert set(attempts["on_job_status_update_ctx"]) == {(0, 0), (1, 1)}
     runs = ends(tmp_path / "events", "on_end_run_job_ctx")
     assert sorted((run["attempt"], run["restart_count"], run["cause"], run["status"]) for run in runs) == [
         *[(0, 0, "PREEMPTED", "failure")] * ranks,

@@ -254,6 +254,8 @@ class Watch:
             for snapshot in news:
                 position = self._positions[snapshot.job_id]
                 course = self._courses[position]
+                if course.latest is not None and course.latest.attempt != snapshot.attempt:
+                    course.journal_size = -1  # of another file
                 course.latest = snapshot
                 if course.completing is not None:
                     continue
@@ -284,8 +286,10 @@ class Watch:
     def _speaks(self, position: int) -> bool:
         """Its runner has written its last word, which it had not when somebody looked before."""
         job, course = self._jobs[position], self._courses[position]
+        with self._changed:
+            attempt = 0 if course.latest is None else course.latest.attempt
         try:
-            size = os.stat(job.journal_path).st_size  # noqa: PTH116 (of each of ten thousand, again and again)
+            size = os.stat(job.journal_path(attempt)).st_size  # noqa: PTH116 (of each of ten thousand, again and again)
         except OSError:
             return False
         if size == course.journal_size:
