@@ -14,6 +14,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
 def main(arguments: list[str]) -> None:
+    # What pip installs is compiled; what a process would compile anew each time says nothing of slurmkit.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         numbers = [int(text) for text in arguments] or list(ROWS)
         wanted = [ROWS[number] for number in numbers]

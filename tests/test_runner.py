@@ -203,6 +203,7 @@ STANDARD_LIBRARY = {
         "_struct",
         "_weakref",
         "errno",
+        "gc",
     ),
     *("_collections", "_functools", "collections", "collections.abc", "copyreg", "enum", "functools", "itertools"),
     *("json", "json.decoder", "json.encoder", "json.scanner", "keyword", "operator", "pickle", "re", "re._casefix"),

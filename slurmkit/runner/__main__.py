@@ -10,6 +10,7 @@ nothing beside slurmkit can take its place.
 from __future__ import annotations
 
 import errno  # noqa: F401
+import gc  # noqa: F401
 import json  # noqa: F401
 import os
 import pickle  # noqa: F401

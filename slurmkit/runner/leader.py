@@ -6,6 +6,7 @@ It imports next to nothing and runs nothing of the user's before the workers hav
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -64,12 +65,13 @@ def lead(shared: str, index: int | None = None) -> int:
     # From here on signals wait until somebody is there to be told, or, in the worker, able to take them.
     signal.pthread_sigmask(signal.SIG_BLOCK, handed_on)
     if world_size == 1:
+        from slurmkit.runner import worker
+
         sys.stdout.flush()
         sys.stderr.flush()
+        gc.freeze()  # else the collector of the worker would touch all that is here, and so have it copied
         pid = os.fork()
         if pid == 0:
-            from slurmkit.runner import worker
-
             return worker.run(job_dir, job, rank=0, local_rank=0)
     else:
         _find_out_deadline()
@@ -100,7 +102,9 @@ def rank(shared: str, index: int | None = None) -> int:
 
 def warning_signal(job: Mapping[str, Any]) -> int | None:
     """The signal that warns the task of its end: that of the option ``signal`` (``B:USR2@60``). None: there is none, or none to be heard."""
-    text = job.get("options", {}).get("signal", "")
+    text = job.get("options", {}).get("signal")
+    if text is None:
+        return None
     name = text.rpartition(":")[2].partition("@")[0].upper()
     number = int(name) if name.isdecimal() else signal.Signals.__members__.get(f"SIG{name.removeprefix('SIG')}", 0)
     usable = number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM}
