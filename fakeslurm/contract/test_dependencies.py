@@ -275,3 +275,33 @@ def test_a_held_job_does_not_look(slurm: SlurmUnderTest) -> None:
     assert shown(slurm, job_id) == [f"PD|JobHeldUser|afterok:{first}(unfulfilled)"]
     release(slurm, job_id)
     becomes(slurm, job_id, f"PD|DependencyNeverSatisfied|afterok:{first}(failed)")
+
+
+@pytest.mark.slurm_conf("MinJobAge=12")
+def test_what_held_jobs_wait_for_is_looked_at_when_slurm_looks_for_jobs_to_forget(slurm: SlurmUnderTest) -> None:
+    """That is every minute, or sooner with a smaller MinJobAge."""
+    first = slurm.sbatch("true")
+    slurm.wait(first, ["COMPLETED"])
+    fails, comes, killed = (
+        slurm.sbatch("true", "--hold", "-d", *words)
+        for words in (
+            (f"afternotok:{first}",),
+            (f"afterok:{first}",),
+            (f"afternotok:{first}", "--kill-on-invalid-dep=yes"),
+        )
+    )
+    held_later = slurm.sbatch("true", "--begin=now+1hour", "-d", f"afternotok:{first}")
+    slurm.run("scontrol", "uhold", held_later)
+    for job_id in (fails, held_later):
+        becomes(slurm, job_id, f"PD|JobHeldAdmin|afternotok:{first}(failed)")
+    becomes(slurm, comes, "PD|JobHeldUser|(null)")
+    becomes(slurm, killed, f"CA|DependencyNeverSatisfied|afternotok:{first}(failed)")
+
+
+def test_on_the_elements_of_an_array_that_are_cancelled_by_name(slurm: SlurmUnderTest) -> None:
+    """It waits for nothing then: there are no such elements any more."""
+    array = slurm.sbatch("true", "--hold", "-a", "1-2")
+    jobs = [slurm.sbatch("true", "-d", f"afternotok:{array}_{task}") for task in (1, 2)]
+    slurm.run("scancel", f"{array}_[1,2]")
+    for job_id in jobs:
+        becomes(slurm, job_id, "CD|None|(null)")

@@ -30,6 +30,8 @@ PATIENCE = 5.0
 """Seconds after which the two sides have to say the same: the real one schedules once a second."""
 _LONGEST_DELAY = 12.0
 """Seconds that a requeued job may take to start."""
+_PURGE_PERIOD = 60.0
+"""Seconds after which slurmctld looks again at what held jobs wait for."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.16
 """Seconds between two looks; each starts a process of the real one's."""
 
@@ -250,16 +252,24 @@ class Session(RuleBasedStateMachine):
 
     def _until_none(self, argv: Sequence[str], look: Callable[[], _Difference | None]) -> None:
         deadline = time.monotonic() + self.arena.patience
+        latest = deadline + _PURGE_PERIOD
         pause = _FIRST_PAUSE
         while True:
             self._push_on()
             difference = look()
             if difference is None:
                 return
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > latest or (now > deadline and not self._some_held_jobs_wait()):
                 self._fail(argv, difference)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _some_held_jobs_wait(self) -> bool:
+        """Whether a job that is held, on one of the sides, waits for others as well."""
+        argv = ["squeue", "-h", "-t", "PD", "-o", "%Q|%E"]
+        rows = "\n".join(side.run(argv, {}, None).stdout for side in (self.arena.left, self.arena.right)).splitlines()
+        return any(row.startswith("0|") and not row.endswith("|(null)") for row in rows)
 
     def _note(self, argv: Sequence[str], line: str) -> None:
         self.arena.counts[argv[0]] += 1

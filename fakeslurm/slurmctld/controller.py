@@ -433,6 +433,8 @@ class Controller:
             match what:
                 case "begin" | "depend" | "deadline":
                     self._waiting.consider(job)
+                case "purge":
+                    self._waiting.look_at_held(job)
                 case "preempt" | "elsewhere":
                     self._scheduler.look_again()
                 case "limit":

@@ -150,8 +150,13 @@ class State:
 
     @property
     def _purge_period(self) -> float:
-        age = self.settings.min_job_age
+        age = self.settings.min_job_age or _PURGE_PERIOD
         return _PURGE_PERIOD if age >= _PURGE_PERIOD else max(_SHORTEST_PURGE_PERIOD, age)
+
+    @property
+    def next_purge(self) -> float:
+        """When Slurm looks next for jobs to forget."""
+        return self.next_scan(self.now, self._purge_period)
 
     def _forget_at(self, job: Job, time: float) -> None:
         self._forgotten_at[job.job_id] = time

@@ -118,7 +118,8 @@ class Waiting:
         if not self._can_be_in_time(job):
             return
         if job.priority == 0:
-            self._explain_hold(job)  # and nobody looks at what it depends on (measured)
+            self._explain_hold(job)
+            self._look_later(job)
             return
         if job_id in self._dependents and not self._is_independent(job):
             return
@@ -221,15 +222,8 @@ class Waiting:
             self._dependents.drop(job.job_id)
             self._state.timers.clear("depend", job.job_id)  # of a condition that did not have to come true
             return True
-        if verdict is Verdict.FAILED and job.priority == 0:
-            self._explain_hold(job)  # a held job is looked at when it is released (measured)
-            return False
         if verdict is Verdict.FAILED:
-            kill = job.description.kill_on_invalid_dep
-            if any(kill) if kill else self._state.settings.kill_invalid_dependency:
-                job.reason = Reason.DEPENDENCY_NEVER_SATISFIED  # sacct keeps what it waited for (measured)
-                self.end(job, JobState.CANCELLED)
-            else:
+            if not self._is_killed(job):
                 self._wait(job, Reason.DEPENDENCY_NEVER_SATISFIED)
             return False
         due = dependencies.due()
@@ -237,6 +231,30 @@ class Waiting:
             self._state.timers.set("depend", job.job_id, due)
         self._wait(job, Reason.DEPENDENCY)
         return False
+
+    def _is_killed(self, job: Job) -> bool:
+        """Whether a job is over as what it waits for will never come true."""
+        kill = job.description.kill_on_invalid_dep
+        killed = any(kill) if kill else self._state.settings.kill_invalid_dependency
+        if killed:
+            job.reason = Reason.DEPENDENCY_NEVER_SATISFIED  # sacct keeps what it waited for (measured)
+            self.end(job, JobState.CANCELLED)
+        return killed
+
+    def _look_later(self, job: Job) -> None:
+        """Slurm looks at what a held job waits for only now and then, when it looks for jobs to forget (measured)."""
+        if job.job_id in self._dependents:
+            self._state.timers.set("purge", job.job_id, self._state.next_purge)
+
+    def look_at_held(self, job: Job) -> None:
+        """See `_look_later`."""
+        dependencies = self._dependents[job.job_id]
+        verdict = dependencies.evaluate(job, self._state.now)
+        job.dependency = str(dependencies)
+        if verdict is Verdict.SATISFIED:
+            self._dependents.drop(job.job_id)
+        elif verdict is Verdict.FAILED and not self._is_killed(job):
+            self._wait(job, Reason.HELD_BY_ADMIN)  # whoever has held it (measured)
 
     def _explain_hold(self, job: Job) -> None:
         if job.reason in (Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
@@ -283,6 +301,7 @@ class Waiting:
             self._wait(job, reason)
         self._leave_queue(job)
         self._state.timers.clear("begin", job.job_id)
+        self._look_later(job)
 
     def release(self, job: Job, uid: int) -> None:
         """Undo `hold`. One that is not held gets the next priority as well, also if it asked for another, and loses its `--nice` (measured)."""
@@ -308,7 +327,7 @@ class Waiting:
 
     def _leave_queue(self, job: Job) -> None:
         self._scheduler.remove(job.job_id)
-        for what in ("preempt", "elsewhere"):
+        for what in ("preempt", "elsewhere", "purge"):
             self._state.timers.clear(what, job.job_id)
         if job.array is not None:
             job.array.waiting.discard(job.job_id)
@@ -345,11 +364,10 @@ class Waiting:
         """An element that waits is cancelled: it leaves no trace (measured). With the last one the record is over."""
         assert whole.array is not None
         whole.array.drop(task)
-        if whole.array.pending:
-            self.tell_dependents(whole, task)
-        else:
+        if not whole.array.pending:
             whole.cancelled_by = uid
             self.end(whole, JobState.CANCELLED)
+        self.tell_dependents(whole, task)
 
     def _wait_for_limit(self, job: Job) -> None:
         """As many elements of its array run as may: it could not start now, and has an eligible time when it can (measured)."""
