@@ -6,34 +6,26 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, TypeVarTuple, overload
 
-from slurmkit import jobdir, jobroot, script, serialize
+from slurmkit import jobdir, jobroot, prepare, script, serialize
 from slurmkit.array import JobArray
 from slurmkit.backends import choice
 from slurmkit.backends.base import SchedulerBackend, Submission
 from slurmkit.backends.submission import is_certain, submit_once
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
-from slurmkit.callbacks.contexts import (
-    PackagingBeginContext,
-    PackagingEndContext,
-    SubmitBeginContext,
-    SubmitEndContext,
-)
 from slurmkit.callbacks.dispatch import fire, merge, plan
 from slurmkit.clock import Clock
 from slurmkit.dependencies import Argument, Dependency, References, outstanding
 from slurmkit.engine import Engine
 from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, UnknownJob
 from slurmkit.job import Job, watch_jobs
-from slurmkit.mapping import ArrayRequest, attach_array, submit_array, working_directory
 from slurmkit.packaging.base import PackagingResult, PackagingStrategy
 from slurmkit.polling.watch import Watch
-from slurmkit.prepare import Options, check_call, job_record, strategy, with_defaults, with_dependencies, with_own
 from slurmkit.slurm.options import normalize
 from slurmkit.task import Task, as_task
 
@@ -84,8 +76,8 @@ class Cluster:
     ) -> None:
         self._callbacks = merge(callbacks)
         plan(self._callbacks)
-        self._options: Options = normalize(options or {}, where="Cluster(options=...)")
-        self._packaging = strategy(packaging)
+        self._options: prepare.Options = normalize(options or {}, where="Cluster(options=...)")
+        self._packaging = prepare.strategy(packaging)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job[Any] | JobArray[Any]] = {}
         self._stack = ExitStack()
@@ -199,12 +191,12 @@ class Cluster:
         (A static checker sees a Job for what it is among the first four positional arguments; elsewhere `Job.as_argument` tells it.)
         """
         self._engine.check_open("nothing can be submitted")
-        cwd = working_directory()
+        cwd = prepare.working_directory()
         chosen: Task[..., Any] = as_task(task)
-        inject = check_call(chosen.func, args, kwargs)
+        inject = prepare.check_call(chosen.func, args, kwargs)
         planned = plan(merge(self._callbacks, chosen.callbacks))
         callbacks = planned.callbacks
-        options = with_defaults(chosen, self._options)
+        options = prepare.with_defaults(chosen, self._options)
         pickled = {}
         if planned.shipped:
             pickled[jobdir.CALLBACKS] = serialize.dump_callbacks(planned.shipped)
@@ -213,15 +205,17 @@ class Cluster:
         references = References()
         pickled[jobdir.ARGS], pickled[jobdir.KWARGS] = serialize.dump_arguments(args, kwargs, references)
         waits = self._outstanding((*chosen.waits, *references.waits), chosen)
-        options = with_dependencies(options, waits, chosen.__qualname__)
+        options = prepare.with_dependencies(options, waits, chosen.__qualname__)
 
         clock = self._engine.clock
         created = clock.time()
         token = jobdir.new_pre_submission_id(created)
         job_dir = Path(jobdir.create(self._job_root, token))
         try:
-            options = with_own(options, job_dir, token)
-            record = job_record(chosen, packaged, options, token, created, self.name, inject, planned.shipped, waits)
+            options = prepare.with_own(options, job_dir, token)
+            record = prepare.job_record(
+                chosen, packaged, options, token, created, self.name, inject, planned.shipped, waits
+            )
             text = script.render(options=options, job_dir=str(job_dir), packaging=packaged)
             for name, content in pickled.items():
                 jobdir.write(job_dir, name, content)
@@ -238,7 +232,10 @@ class Cluster:
             "pre_submission_id": token,
             "packaging_strategy": self._packaging,
         }
-        fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
+        if callbacks:
+            from slurmkit.callbacks.contexts import SubmitBeginContext
+
+            fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
         began = clock.monotonic()
         submission = self._submit(job_dir, token, cwd)
         duration = clock.monotonic() - began
@@ -254,8 +251,11 @@ class Cluster:
         )
         with self._lock:
             self._jobs[token] = job
-        ended = SubmitEndContext(**shown, job=job, job_id=submission.job_id, timestamp=clock.time(), duration=duration)
-        fire(callbacks, "on_end_submit_job_ctx", ended, _CLIENT)
+        if callbacks:
+            from slurmkit.callbacks.contexts import SubmitEndContext
+
+            shown |= {"job": job, "job_id": submission.job_id, "timestamp": clock.time(), "duration": duration}
+            fire(callbacks, "on_end_submit_job_ctx", SubmitEndContext(**shown), _CLIENT)
         watch.start()
         return job
 
@@ -279,6 +279,8 @@ class Cluster:
     ) -> JobArray[R]:
         self._engine.check_open("nothing can be submitted")
         chosen = as_task(task)
+        from slurmkit.mapping import ArrayRequest, submit_array
+
         request = ArrayRequest.checked(chosen, items, starred=starred, max_concurrent=max_concurrent)
         return submit_array(self, request, merge(self._callbacks, chosen.callbacks))
 
@@ -292,7 +294,11 @@ class Cluster:
                 )
         return outstanding(waits, where)
 
-    def _package(self, task: Task[..., Any], callbacks: Iterable[BaseCallback]) -> PackagingResult:
+    def _package(self, task: Task[..., Any], callbacks: Sequence[BaseCallback]) -> PackagingResult:
+        if not callbacks:
+            return self._packaging.package(task)
+        from slurmkit.callbacks.contexts import PackagingBeginContext, PackagingEndContext
+
         clock = self._engine.clock
         shown: dict[str, Any] = {"task": task, "packaging_config": self._packaging.config, "cluster": self}
         began = clock.monotonic()
@@ -332,6 +338,8 @@ class Cluster:
         with self._lock:
             known = self._jobs.get(token)
         if known is None and "array" in record:
+            from slurmkit.mapping import attach_array
+
             known = attach_array(self, job_dir, record)
         if isinstance(known, JobArray) and jobroot.is_element(job):
             return known._named(str(job))

@@ -19,20 +19,27 @@ from slurmkit.array import JobArray
 from slurmkit.backends.base import Submission
 from slurmkit.backends.submission import is_certain
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
-from slurmkit.callbacks.contexts import SubmitBeginContext, SubmitEndContext
 from slurmkit.callbacks.dispatch import Plan, fire, plan
 from slurmkit.dependencies import Dependency, References, check_corresponding
-from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SubmissionError
+from slurmkit.errors import OptionError, SchedulerError, SubmissionError
 from slurmkit.job import Job, watch_jobs
 from slurmkit.packaging.base import PackagingResult
 from slurmkit.parts import Part, split
-from slurmkit.prepare import Options, check_calls, job_record, with_defaults, with_dependencies, with_own
+from slurmkit.prepare import (
+    Options,
+    check_calls,
+    job_record,
+    with_defaults,
+    with_dependencies,
+    with_own,
+    working_directory,
+)
 from slurmkit.task import Task, as_task
 
 if TYPE_CHECKING:
     from slurmkit.cluster import Cluster
 
-__all__ = ["ArrayRequest", "attach_array", "submit_array", "working_directory"]
+__all__ = ["ArrayRequest", "attach_array", "submit_array"]
 
 R = TypeVar("R")
 
@@ -128,15 +135,21 @@ class _Submission(Generic[R]):
         except BaseException:
             jobdir.remove(self.job_dir)
             raise
-        fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
+        if callbacks:
+            from slurmkit.callbacks.contexts import SubmitBeginContext
+
+            fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
         began = clock.monotonic()
         parts = self._submit_all(parts, created)
         duration = clock.monotonic() - began
         array = _array(self.cluster, self.request, self.planned, self.job_dir, parts, created)
         with self.cluster._lock:
             self.cluster._jobs[self.token] = array
-        ended = SubmitEndContext(**shown, job=array, job_id=array.job_ids[0], timestamp=clock.time(), duration=duration)
-        fire(callbacks, "on_end_submit_job_ctx", ended, _CLIENT)
+        if callbacks:
+            from slurmkit.callbacks.contexts import SubmitEndContext
+
+            shown |= {"job": array, "job_id": array.job_ids[0], "timestamp": clock.time(), "duration": duration}
+            fire(callbacks, "on_end_submit_job_ctx", SubmitEndContext(**shown), _CLIENT)
         array._watch.start()
         return array
 
@@ -355,14 +368,3 @@ def _options_again(cluster: Cluster, request: ArrayRequest[Any]) -> Options:
 def _loaded(job_dir: Path) -> Task[..., Any]:
     with jobdir.open_trusted(job_dir / jobdir.FUNCTION) as file:
         return as_task(pickle.load(file))
-
-
-def working_directory() -> Path:
-    """Where sbatch is called, and the job starts. Raises `JobDirectoryError`."""
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise JobDirectoryError(
-            f"the working directory of this process, in which the job would start, is gone ({error.strerror}): "
-            "change to another one with os.chdir"
-        ) from error

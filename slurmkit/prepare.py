@@ -10,7 +10,7 @@ from typing import Any, Literal
 from slurmkit import __version__, jobdir
 from slurmkit.callbacks.base import BaseCallback
 from slurmkit.dependencies import Dependency, combined
-from slurmkit.errors import OptionError
+from slurmkit.errors import JobDirectoryError, OptionError
 from slurmkit.injection import unfilled_parameters
 from slurmkit.packaging.base import PackagingResult, PackagingStrategy
 from slurmkit.packaging.inherit import Inherit
@@ -156,3 +156,14 @@ def job_record(
         "sys_path": list(packaged.sys_path),
         "callbacks": [f"{type(callback).__module__}.{type(callback).__qualname__}" for callback in shipped],
     }
+
+
+def working_directory() -> Path:
+    """Where sbatch is called, and the job starts. Raises `JobDirectoryError`."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise JobDirectoryError(
+            f"the working directory of this process, in which the job would start, is gone ({error.strerror}): "
+            "change to another one with os.chdir"
+        ) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -362,6 +364,14 @@ def test_a_real_process(tmp_path: Path) -> None:
         subprocess_execute([sys.executable, "-c", "import signal; signal.pause()"], timeout=0.05)
     odd = subprocess_execute([sys.executable, "-c", r"import os; os.write(1, b'\xff')"])
     assert odd.stdout.encode("utf-8", "surrogateescape") == b"\xff"
+
+
+def test_the_end_of_a_command_is_not_polled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Popen would: a command took a millisecond longer. Here it closes its output a moment before it ends."""
+    polls: list[float] = []
+    monkeypatch.setattr(subprocess, "time", SimpleNamespace(sleep=polls.append))
+    done = subprocess_execute(["sh", "-c", "echo 1; exec >&- 2>&-; sleep 0.05"], timeout=60)
+    assert (done.returncode, done.stdout, polls) == (0, "1\n", [])
 
 
 # --- the environment --------------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ CLIENT_VARIABLES = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS
 SITE_DEFAULTS = ("account", "constraint", "partition", "qos", "reservation", "time", "wckey")
 """Options whose variables people set in a login profile: kept unless the script has the option itself."""
 
-_SCRUBBED = re.compile(r"(SLURM|SLURMD|SBATCH)_")
-_FILTERS = re.compile(r"(SLURM|SLURMD|SBATCH|SQUEUE|SACCT|SCANCEL|SCONTROL)_")
+_SCRUBBED = ("SLURM_", "SLURMD_", "SBATCH_")
+_FILTERS = (*_SCRUBBED, "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_")
 _DIRECTIVE = re.compile(r"^#SBATCH\s+--([a-z0-9-]+)", re.MULTILINE)
 
 
@@ -28,13 +28,13 @@ def submit_environment(environ: Mapping[str, str], script: str) -> dict[str, str
     """What sbatch is given, and with it the job: without an outer job's variables, and nothing that overrides `script`."""
     said = set(_DIRECTIVE.findall(script))
     kept = CLIENT_VARIABLES.union(environment_variables(name for name in SITE_DEFAULTS if name not in said))
-    return {name: value for name, value in environ.items() if name in kept or not _SCRUBBED.match(name)}
+    return {name: value for name, value in environ.items() if name in kept or not name.startswith(_SCRUBBED)}
 
 
 def query_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What squeue, sacct, scontrol and scancel are given: without what filters or reformats their answers, in the C locale, and
     such that the indices of an array are all written out (0; by default the text ends after 64 characters: squeue.1, ENVIRONMENT VARIABLES)."""
-    kept = {name: value for name, value in environ.items() if name in CLIENT_VARIABLES or not _FILTERS.match(name)}
+    kept = {name: value for name, value in environ.items() if name in CLIENT_VARIABLES or not name.startswith(_FILTERS)}
     kept["LC_ALL"] = "C"
     kept["SLURM_BITSTR_LEN"] = "0"
     return kept

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,20 +51,39 @@ def subprocess_execute(
     timeout: float | None = None,
 ) -> CommandResult:
     """Run a command in a process of its own. Bytes that are no UTF-8 survive as surrogates."""
-    stdin = subprocess.DEVNULL if input is None else None
-    try:
-        done = subprocess.run(
-            list(argv),
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            input=input,
-            stdin=stdin,
-            capture_output=True,
-            timeout=timeout,
-            encoding="utf-8",
-            errors="surrogateescape",
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f"{argv[0]} did not answer within {timeout:g} s") from error
-    return CommandResult(done.returncode, done.stdout, done.stderr)
+    with _Process(
+        list(argv),
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="surrogateescape",
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(input, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise TimeoutError(f"{argv[0]} did not answer within {timeout:g} s") from error
+        except BaseException:
+            process.kill()
+            raise
+    return CommandResult(process.returncode, stdout, stderr)
+
+
+class _Process(subprocess.Popen[str]):
+    """A process whose end is waited for by the kernel, where it can (Linux). `Popen` asks from time to time when there is a timeout: most
+    commands took 1 ms longer."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        if timeout is not None and self.returncode is None and hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):  # a kernel that has none, or no descriptor is left
+                descriptor = os.pidfd_open(self.pid)
+                try:
+                    poll = select.poll()
+                    poll.register(descriptor, select.POLLIN)
+                    poll.poll(max(0.0, timeout) * 1000)
+                finally:
+                    os.close(descriptor)
+        return super().wait(timeout)

@@ -39,6 +39,8 @@ class Inherit:
             # absolute, but not resolved: the link in a virtual environment is what makes it one
             python=str(Path(sys.executable).absolute()),
             python_version=platform.python_version(),
-            sys_path=tuple(dict.fromkeys(str(Path(entry).absolute()) for entry in sys.path)),
+            sys_path=tuple(
+                dict.fromkeys(entry if entry.startswith("/") else str(Path(entry).absolute()) for entry in sys.path)
+            ),
             runner=str(RUNNER),
         )

@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
-from slurmkit.callbacks.contexts import CompletedContext
 from slurmkit.callbacks.dispatch import Subscriber, fire
 from slurmkit.clock import condition, sleep
 from slurmkit.outcome import Ending, cause_of, end_of_journal, read_ending, tail
 from slurmkit.polling.arbitration import JournalEnd, Snapshot
 from slurmkit.polling.cadence import Pace
-from slurmkit.polling.poller import Poller
 from slurmkit.slurm.durations import DurationError, parse_timestamp
 from slurmkit.slurm.states import ExitCode
 
 if TYPE_CHECKING:
+    from slurmkit.callbacks.contexts import CompletedContext
     from slurmkit.engine import Engine
     from slurmkit.job import Job
+    from slurmkit.polling.poller import Poller
     from slurmkit.reported import Reports
 
 __all__ = ["RESULT_GRACE", "Watch"]
@@ -97,7 +97,11 @@ class Watch:
         self._look_at = now
         self.reading = threading.Lock()
         """Who reads a result holds it."""
-        self.poller = Poller(jobs, subscribers, engine.status, self.clock, self._end) if subscribers and jobs else None
+        self.poller: Poller | None = None
+        if subscribers and jobs:
+            from slurmkit.polling.poller import Poller
+
+            self.poller = Poller(jobs, subscribers, engine.status, self.clock, self._end)
         engine.status.track(tokens, created=created, listener=self._observe, journal=self._end_of_journal)
 
     def latest(self, position: int) -> Snapshot | None:
@@ -364,11 +368,12 @@ class Watch:
         """Read what the job left, call ``on_completed_ctx``, then the done callbacks: in the thread that has claimed it."""
         job, course = self._jobs[position], self._courses[position]
         try:
-            context = _completed_context(job, final, self._read_ending(job, final))
+            ending = self._read_ending(job, final)
             told = self._callbacks
             if self._reports is not None:
                 told = tuple(self._reports.left(job.job_id, final.attempt, told))
-            fire(told, "on_completed_ctx", context, ExecutionLocus.CLIENT)
+            if told:
+                fire(told, "on_completed_ctx", _completed_context(job, final, ending), ExecutionLocus.CLIENT)
             if self._reports is not None:
                 self._reports.add(job.job_id, final.attempt, told)
         finally:
@@ -409,6 +414,8 @@ def _is_signal(exit_code: str) -> bool:
 
 
 def _completed_context(job: Job[Any], final: Snapshot, ending: Ending) -> CompletedContext:
+    from slurmkit.callbacks.contexts import CompletedContext
+
     start, end = _times(final, ending)
     reason = final.status.get("Reason", "")
     return CompletedContext(

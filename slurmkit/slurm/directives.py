@@ -20,6 +20,7 @@ from collections.abc import Iterator
 _BLANKS = " \t\n\v\f\r"
 _MAGIC = ("#SBATCH", "#SLURM")
 _COMPONENT = re.compile(r"(?:hetjob|packjob)(?=[ \t\n\v\f\r]|$)")
+_IMPOSSIBLE = re.compile(r"[\n\0\ud800-\udfff]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./,=@%+:*-]+", re.ASCII)
 
 
@@ -86,7 +87,7 @@ def separators(text: bytes) -> list[str]:
 
 def is_representable(value: str) -> bool:
     """Whether a directive can carry this text: no line break, no NUL, nothing that UTF-8 cannot encode."""
-    return not any(char in "\n\0" or "\ud800" <= char <= "\udfff" for char in value)
+    return _IMPOSSIBLE.search(value) is None
 
 
 def quote(value: str) -> str:

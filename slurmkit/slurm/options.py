@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Literal
 
 from slurmkit.errors import OptionError
@@ -90,6 +89,8 @@ def _lookup(name: str, where: str) -> Option:
     if option is not None:
         return option
     usable = [known for known in OPTIONS if not OPTIONS[known].reserved]
+    from difflib import get_close_matches
+
     close = get_close_matches(str(name).lower().replace("-", "_").strip("_"), usable, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}?" if close else "valid are sbatch's long options, with underscores for dashes"
     raise OptionError(f"{where}: unknown option {name!r}; {hint}")
