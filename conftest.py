@@ -15,8 +15,8 @@ CHANCES = 5
 """How many tests of a run may fail once on the real Slurm. Its daemons, and srun's messages, race with one another under load; what fails more
 often than that is no chance."""
 
-MINUTES = ("test_lifecycle.py", "test_deadline.py")
-"""Files whose tests wait for time limits, which Slurm counts in minutes: at the end of a run the other workers would wait for them."""
+MINUTES = ("test_lifecycle.py", "test_deadline.py", "test_clients.py", "test_differential.py")
+"""Files whose tests take a minute and more (Slurm counts time limits in minutes): at the end of a run the other workers would wait for them."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,7 +53,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The real Slurm alone gets another chance: a race in a test of the fake or of slurmkit is ours. What waits for minutes comes first."""
+    """The real Slurm alone gets another chance: a race in a test of the fake or of slurmkit is ours. What takes minutes comes first."""
     items.sort(key=lambda item: item.path.name not in MINUTES)
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
