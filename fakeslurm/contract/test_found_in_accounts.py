@@ -198,3 +198,12 @@ def test_a_het_job_that_waits(slurm: SlurmUnderTest) -> None:
     assert labels(f"{leader + 1}") == [f"{leader + 1}" if new else f"{leader}+1"]
     assert labels(f"{leader}+1") == ([] if new else [f"{leader}+1"])
     slurm.run("scancel", f"{leader}")
+
+
+def test_a_job_that_is_held_as_it_runs_has_not_waited_for_that(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("until [ -e go ]; do sleep 0.02; done")
+    slurm.wait(job_id, ["RUNNING"])
+    assert slurm.run("scontrol", "hold", job_id).returncode == 0
+    (slurm.workdir / "go").touch()
+    assert slurm.wait(job_id)["Reason"] == "JobHeldAdmin"
+    assert slurm.accounted(job_id, "State,Reason", "-X") == [{"State": "COMPLETED", "Reason": "None"}]

@@ -73,6 +73,7 @@ class LifecycleRules(Session):
 
     def finish(self) -> None:
         """What stands still goes on first."""
+        self.settle()  # what has started beside it may have had its CPUs
         for job in self.jobs:
             if self.in_states("S") & job.labels:
                 self.both(["scontrol", "resume", f"{job.job_id}"])

@@ -115,6 +115,8 @@ class Session(RuleBasedStateMachine):
         self.started = False
         """Whether some job has, or will so long from now: from then on the order of squeue's rows depends on seconds."""
         self.submitted = 0
+        self.array_second = 0
+        """In which the last array was submitted: sacct shows a job of the same second before it, and a later one after it."""
         self.priorities = Priorities()
         self.first_job_id = first = arena.next_job_id()
         for side in (arena.left, arena.right):
@@ -143,8 +145,13 @@ class Session(RuleBasedStateMachine):
         tail = {"file": [name, *submission.arguments], "stdin": [], "wrap": [f"--wrap={script}"]}[submission.way]
         stdin = script if submission.way == "stdin" else None
         self.started = self.started or any("now+" in text for text in (*options, script))
+        if tasks is None:
+            while int(time.time()) == self.array_second:
+                time.sleep(_FIRST_PAUSE)
         shown = "" if submission.way == "wrap" else "".join(f"\n  | {line}" for line in script.split("\n"))
         answer = self.both(["sbatch", *options, *tail], submission.environ, stdin, shown)
+        if tasks is not None:
+            self.array_second = int(time.time())
         known = {job.job_id for job in self.jobs}
         found = (
             [int(word) for word in answer.stdout.replace(";", " ").split() if word.isdigit()]

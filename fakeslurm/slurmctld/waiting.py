@@ -257,15 +257,18 @@ class Waiting:
             self._wait(job, Reason.HELD_BY_ADMIN)  # whoever has held it (measured)
 
     def _explain_hold(self, job: Job) -> None:
-        if job.reason in (Reason.HELD_BY_ADMIN, Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
+        if job.reason in (Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
             return
         # One that was requeued when it was suspended waits without a priority (measured).
-        by_admin = job.restart_count and job.reason != Reason.HELD_BY_USER
+        requeued = job.restart_count and job.reason != Reason.HELD_BY_USER
+        by_admin = requeued or job.reason == Reason.HELD_BY_ADMIN
         self._wait(job, Reason.HELD_BY_ADMIN if by_admin else Reason.HELD_BY_USER)
 
     def _wait(self, job: Job, reason: Reason) -> None:
-        """Say why a job waits, if it is not for its turn: sacct keeps that (measured)."""
-        job.reason = job.waited_for = reason
+        """Say why a job waits, if it is not for its turn: sacct keeps that, unless it runs and is held for later (measured)."""
+        job.reason = reason
+        if job.state is JobState.PENDING:
+            job.waited_for = reason
 
     def tell_dependents(self, job: Job, task: int | None = None) -> None:
         """A job has started, or is over for good: look again at those that wait for it. `task`: of the record of an array this one."""
