@@ -53,10 +53,10 @@ def megabytes(text: str) -> int:
 
 
 def tasks(job: Job) -> int | None:
-    """Tasks of the job; None for one that never ran and did not say (``NumTasks=N/A``)."""
+    """Tasks of the job; None for one that is over, never ran and did not say (``NumTasks=N/A``)."""
     asked = job.description
     if job.finished and not job.nodes and not asked.asks_for_tasks:
-        return None
+        return None if job.before is None else len(job.before.nodes)  # it was over once before (measured)
     return job.num_tasks if job.shown_tasks is None else job.shown_tasks
 
 

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until
 
 GATE = "until [ -e go ]; do sleep 0.05; done"
 
@@ -177,8 +177,8 @@ def test_bits_of_an_array_that_are_shown(slurm: SlurmUnderTest) -> None:
 
 def test_steps_of_squeue(slurm: SlurmUnderTest) -> None:
     faults = {"abc": "abc.??", "abc.d": "abc.d", "12": "12.??", "12.": "12.??", "Name:.300": "Name:.300"}
-    for text, shown in faults.items():
-        assert stderr(slurm, "squeue", "-s", text) == f"squeue: error: Invalid job_step id: {shown}\n"
+    for text, wrong in faults.items():
+        assert stderr(slurm, "squeue", "-s", text) == f"squeue: error: Invalid job_step id: {wrong}\n"
     for text in ("12.x3", "12.batch", "12_1.3"):
         assert said(slurm, "squeue", "-h", "-s", text) == (0, "", "")
     assert slurm.run("squeue", "-s", "-o", "%.20S|%.20l|").stdout.splitlines()[0] == (
@@ -360,3 +360,17 @@ def test_all_partitions_and_some(slurm: SlurmUnderTest, options: str, variables:
 def test_all_partitions_though_a_variable_names_one(slurm: SlurmUnderTest) -> None:
     assert slurm.run("sinfo", "-h", "-o", "%P", env={"SINFO_PARTITION": "nope"}).stdout == ""
     assert slurm.run("sinfo", "-a", "-h", "-o", "%P", env={"SINFO_PARTITION": "nope"}).stdout == "debug*\n"
+
+
+def test_tasks_of_a_job_that_was_over_twice(slurm: SlurmUnderTest) -> None:
+    """Cancelled before it ran again it shows what it had; one that was requeued as it ran does not."""
+    over, running = (slurm.sbatch(body, "-N2") for body in ("true", "sleep 100"))
+    slurm.wait(over, ["COMPLETED"])
+    slurm.wait(running, ["RUNNING"])
+    for job_id in (over, running):
+        assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+        slurm.wait(job_id, ["PENDING"])
+        assert shown(slurm, job_id)["NumTasks"] == "2"
+        assert slurm.run("scancel", job_id).returncode == 0
+    assert slurm.wait(over, ["CANCELLED"])["NumTasks"] == "2"
+    assert slurm.wait(running, ["CANCELLED"])["NumTasks"] == "N/A"
