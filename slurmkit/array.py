@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,17 +10,20 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overloa
 
 import attrs
 
+from slurmkit import jobdir, jobroot
 from slurmkit.errors import UnknownJob, WaitTimeout
 from slurmkit.job import Job, all_done, wait_for
-from slurmkit.parts import Part
+from slurmkit.parts import NOT_SUBMITTED, Part
+from slurmkit.slurm.jobid import render_indices
 
 if TYPE_CHECKING:
     from slurmkit.backends.base import SchedulerBackend
     from slurmkit.engine import Engine
-    from slurmkit.polling.arbitration import Snapshot
     from slurmkit.polling.watch import Watch
 
 __all__ = ["JobArray", "Outcomes"]
+
+log = logging.getLogger("slurmkit.job")
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -36,6 +40,9 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
     """The jobs of one array, in the order of the items. Made by `Cluster.map`, `Cluster.starmap` and `Cluster.attach`; thread-safe.
 
     A sequence of `Job`, whose `Job.index` is the number of the item. It can be awaited, as each of its jobs can, for the results.
+
+    Where the site's MaxArraySize makes it several arrays, and a client has died before it had submitted all of them, the one that is attached
+    has no jobs for the rest: `results` says so, `outcomes` and `states` count it, `retry_failed` submits it.
     """
 
     def __init__(
@@ -80,7 +87,7 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
     @property
     def job_ids(self) -> tuple[str, ...]:
         """Slurm's id of the array; several where the site's MaxArraySize made it more than one, none when there are no items."""
-        return tuple(str(part.job_id) for part in self._parts)
+        return tuple(part.job_id for part in self._parts if part.job_id)
 
     @property
     def job_dir(self) -> Path:
@@ -90,12 +97,14 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
         return self._job_dir
 
     def states(self) -> Counter[str]:
-        """How many jobs are in which state, not older than a second; ``"UNKNOWN"`` of those of which Slurm has not said anything yet.
+        """How many jobs are in which state, not older than a second; ``"UNKNOWN"`` of those of which Slurm has not said anything yet, and
+        ``"NOT_SUBMITTED"`` of items whose client did not live to submit them.
 
         Raises `SchedulerError` when that is because it does not answer.
         """
         snapshots = self._watch.current(range(len(self)))
-        return Counter("UNKNOWN" if one is None else one.state for one in snapshots)
+        states = Counter("UNKNOWN" if one is None else one.state for one in snapshots)
+        return states + Counter({NOT_SUBMITTED: len(self._not_submitted())})
 
     def done(self) -> bool:
         """True when all jobs are over and their completed events were delivered here. Can be called in a loop, as `Job.done`."""
@@ -118,13 +127,16 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
             if (error := job.exception()) is not None:
                 self._annotate(error, job)
                 raise error
+        for error in self._not_submitted().values():
+            raise error
         return [job.result() for job in self]
 
     def outcomes(self, timeout: float | None = None) -> Outcomes[R_co]:
         """The results of those that succeeded, and apart from them the errors of the others. Waits as `wait` does."""
         self.wait(timeout)
         errors = {number: error for number, job in self._numbered() if (error := job.exception()) is not None}
-        return Outcomes({number: job.result() for number, job in self._numbered() if number not in errors}, errors)
+        results = {number: job.result() for number, job in self._numbered() if number not in errors}
+        return Outcomes(results, {**errors, **self._not_submitted()})
 
     def failed(self) -> list[Job[R_co]]:
         """The jobs that are over by now and did not succeed."""
@@ -172,12 +184,14 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
         return True
 
     def retry_failed(self) -> JobArray[R_co]:
-        """Submit those that are over by now and did not succeed once more: a new array, of the same items and function.
+        """Submit those that are over by now and did not succeed once more: a new array, of the same items and function. Those, too, that were
+        never submitted, unless their client was at it all the time.
 
         Its jobs have the same `Job.index`; this array stays as it is. Callbacks and options are this array's; what it waited for is over, and
         is not waited for again. An empty array when none has failed. Raises as `Cluster.map` does.
         """
-        return self._again([job.index for job in self.failed() if job.index is not None])
+        failed = [job.index for job in self.failed() if job.index is not None]
+        return self._again(sorted([*failed, *self._still_not_submitted()]))
 
     def __await__(self) -> Generator[Any, None, list[R_co]]:
         return self._awaited().__await__()
@@ -190,6 +204,31 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
 
     def _numbered(self) -> Iterator[tuple[int, Job[R_co]]]:
         return ((number, job) for job in self if (number := job.index) is not None)
+
+    def _not_submitted(self) -> dict[int, UnknownJob]:
+        """The items that are none of its jobs, and what to say of them."""
+        missing = [number for part in self._parts if not part.job_id for number in part.numbers]
+        if not missing:
+            return {}
+        error = UnknownJob(
+            f"of {len(self) + len(missing)} items those with the numbers {render_indices(missing)} have not been submitted: "
+            "the client ended before. retry_failed() submits them"
+        )
+        return dict.fromkeys(missing, error)
+
+    def _still_not_submitted(self) -> list[int]:
+        """What a client that has not ended after all has submitted since then is not to be submitted twice. Raises `SchedulerError`."""
+        lacking = {part.token for part in self._parts if not part.job_id}
+        if not lacking:
+            return []
+        numbers: list[int] = []
+        for part in jobroot.find_parts(self.job_dir, jobdir.read_job(self.job_dir), self._engine.backend):
+            if not part.job_id:
+                numbers += part.numbers
+            elif part.token in lacking:
+                where = f"job {part.job_id}: another Cluster that attaches {str(self.job_dir)!r} has them"
+                log.warning("items %s have been submitted in the meantime, as %s", render_indices(part.numbers), where)
+        return numbers
 
     def _left(self) -> str:
         return f"{len(self) - len(self._watch.finished)} of {len(self)} jobs are not"
@@ -207,9 +246,13 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
 
     # For the Cluster alone.
 
-    def _finals_by_now(self) -> list[Snapshot | None]:
-        """As that of `Job`, of each job."""
-        return self._watch.finals_by_now(range(len(self)))
+    def _ends_by_now(self) -> list[str | None]:
+        """As that of `Job`, of each job, and of the items that were never submitted."""
+        finals = self._watch.finals_by_now(range(len(self)))
+        return [
+            *(None if final is None else final.state for final in finals),
+            *[NOT_SUBMITTED] * len(self._not_submitted()),
+        ]
 
     def _is_on(self, backend: SchedulerBackend) -> bool:
         return self._engine.backend == backend

@@ -6,8 +6,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, TypeVarTuple, overload
@@ -80,6 +80,7 @@ class Cluster:
         self._packaging = prepare.strategy(packaging)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job[Any] | JobArray[Any]] = {}
+        self._under_way: set[str] = set()
         self._stack = ExitStack()
         self._engine = Engine.start(choice.chosen(backend, self._stack), clock)
         of_backend = getattr(self._engine.backend, "job_root", None)
@@ -128,7 +129,9 @@ class Cluster:
         """
         if not self._engine.closed:
             for path in jobroot.directories(self._job_root):
-                if path.name not in self._jobs:
+                with self._lock:
+                    is_known = path.name in self._jobs or path.name in self._under_way
+                if not is_known:
                     with suppress(
                         UnknownJob, JobDirectoryError
                     ):  # its submission did not come about, or it is no job directory
@@ -210,47 +213,48 @@ class Cluster:
         clock = self._engine.clock
         created = clock.time()
         token = jobdir.new_pre_submission_id(created)
-        job_dir = Path(jobdir.create(self._job_root, token))
-        try:
-            options = prepare.with_own(options, job_dir, token)
-            record = prepare.job_record(
-                chosen, packaged, options, token, created, self.name, inject, planned.shipped, waits
-            )
-            text = script.render(options=options, job_dir=str(job_dir), packaging=packaged)
-            for name, content in pickled.items():
-                jobdir.write(job_dir, name, content)
-            jobdir.write(job_dir, jobdir.SCRIPT, text)
-            jobdir.write_job(job_dir, record)
-        except BaseException:
-            jobdir.remove(job_dir)
-            raise
-        shown: dict[str, Any] = {
-            "task": chosen,
-            "cluster": self,
-            "sbatch_options": MappingProxyType(dict(options)),
-            "job_dir": str(job_dir),
-            "pre_submission_id": token,
-            "packaging_strategy": self._packaging,
-        }
-        if callbacks:
-            from slurmkit.callbacks.contexts import SubmitBeginContext
+        with self._submitting(token):
+            job_dir = Path(jobdir.create(self._job_root, token))
+            try:
+                options = prepare.with_own(options, job_dir, token)
+                record = prepare.job_record(
+                    chosen, packaged, options, token, created, self.name, inject, planned.shipped, waits
+                )
+                text = script.render(options=options, job_dir=str(job_dir), packaging=packaged)
+                for name, content in pickled.items():
+                    jobdir.write(job_dir, name, content)
+                jobdir.write(job_dir, jobdir.SCRIPT, text)
+                jobdir.write_job(job_dir, record)
+            except BaseException:
+                jobdir.remove(job_dir)
+                raise
+            shown: dict[str, Any] = {
+                "task": chosen,
+                "cluster": self,
+                "sbatch_options": MappingProxyType(dict(options)),
+                "job_dir": str(job_dir),
+                "pre_submission_id": token,
+                "packaging_strategy": self._packaging,
+            }
+            if callbacks:
+                from slurmkit.callbacks.contexts import SubmitBeginContext
 
-            fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
-        began = clock.monotonic()
-        submission = self._submit(job_dir, token, cwd)
-        duration = clock.monotonic() - began
-        jobroot.note(job_dir, {**record, "job_id": submission.job_id})
-        job: Job[Any] = Job(self._engine, submission.job_id, job_dir)
-        watch = watch_jobs(
-            self._engine,
-            [job],
-            tokens={job.job_id: token},
-            created=created,
-            callbacks=callbacks,
-            subscribers=planned.subscribers,
-        )
-        with self._lock:
-            self._jobs[token] = job
+                fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
+            began = clock.monotonic()
+            submission = self._submit(job_dir, token, cwd)
+            duration = clock.monotonic() - began
+            jobroot.note(job_dir, {**record, "job_id": submission.job_id})
+            job: Job[Any] = Job(self._engine, submission.job_id, job_dir)
+            watch = watch_jobs(
+                self._engine,
+                [job],
+                tokens={job.job_id: token},
+                created=created,
+                callbacks=callbacks,
+                subscribers=planned.subscribers,
+            )
+            with self._lock:
+                self._jobs[token] = job
         if callbacks:
             from slurmkit.callbacks.contexts import SubmitEndContext
 
@@ -293,6 +297,17 @@ class Cluster:
                     f"{where} cannot wait for {wait.job!r}: it was submitted to another Slurm than {self!r}"
                 )
         return outstanding(waits, where)
+
+    @contextmanager
+    def _submitting(self, token: str) -> Iterator[None]:
+        """What is being submitted here is nobody else's to attach."""
+        with self._lock:
+            self._under_way.add(token)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.discard(token)
 
     def _package(self, task: Task[..., Any], callbacks: Sequence[BaseCallback]) -> PackagingResult:
         if not callbacks:

@@ -146,7 +146,7 @@ def outstanding(waits: Iterable[Dependency], where: str) -> list[Dependency]:
         if isinstance(wait.job, str):
             left.append(wait)
             continue
-        states = [None if final is None else final.state for final in wait.job._finals_by_now()]
+        states = wait.job._ends_by_now()
         satisfied = verdict(wait.when, states)
         if satisfied is None or (wait.when == "corr" and None in states):
             left.append(wait)

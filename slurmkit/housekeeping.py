@@ -18,15 +18,12 @@ import attrs
 from slurmkit import jobdir, jobroot
 from slurmkit.backends.base import SchedulerBackend
 from slurmkit.backends.cli import MAX_ACCOUNTING_IDS
-from slurmkit.errors import OptionError, SlurmkitError, UnknownJob
+from slurmkit.errors import OptionError, SlurmkitError
 from slurmkit.outcome import end_of_journal
-from slurmkit.parts import Part
+from slurmkit.parts import NOT_SUBMITTED
 from slurmkit.polling.arbitration import LOST, Belief, Round, Rules, arbitrate
 
 __all__ = ["Entry", "age_in_seconds", "removable", "survey"]
-
-NOT_SUBMITTED = "NOT_SUBMITTED"
-"""Instead of a state: the client did not live to submit the job, and Slurm does not know it."""
 
 _AT_ONCE = Rules(grace=0.0, accounting_lag=0.0, absences=1)
 """Somebody who looks once has no time for a source that is late: what the controller does not know does not run."""
@@ -60,11 +57,13 @@ class Entry:
 
 @attrs.frozen
 class _Known:
-    """A job directory that can be read: its ``job.json``, and a belief for each of its jobs and the directory in which that one writes."""
+    """A job directory that can be read: its ``job.json``, a belief for each of its jobs and the directory in which that one writes, and how
+    many jobs more there were to be."""
 
     job_dir: Path
     record: Mapping[str, Any]
     jobs: Mapping[str, tuple[Belief, Path]]
+    not_submitted: int
 
 
 def survey(root: Path, backend: SchedulerBackend, now: float) -> list[Entry]:
@@ -99,34 +98,32 @@ def _read(path: Path, backend: SchedulerBackend) -> _Known | None:
     created = float(record["created"])
     jobs = {}
     if "array" in record:
-        for part in map(Part.read, record["array"]["parts"]):
-            if part.job_id is None:  # the client has not lived to write it down: it may run all the same
-                try:
-                    part = attrs.evolve(part, job_id=jobroot.part_id(path, part, backend))
-                except UnknownJob:
-                    continue
-            for number in part.numbers:
+        parts = jobroot.find_parts(path, record, backend)
+        for part in parts:
+            for number in part.numbers if part.job_id else ():
                 belief = Belief(part.element(number), token=part.token, created=created)
                 jobs[belief.job_id] = belief, path / f"{number}"
-        return _Known(path, record, jobs)
+        return _Known(path, record, jobs, sum(len(part.numbers) for part in parts if not part.job_id))
     job_id = record["job_id"] or jobroot.find_again(path, record, backend)
     if job_id is not None:
         token = str(record["pre_submission_id"])
         jobs[str(job_id)] = Belief(str(job_id), token=token, created=created), path
-    return _Known(path, record, jobs)
+    return _Known(path, record, jobs, 0 if jobs else 1)
 
 
 def _entry(known: _Known, beliefs: Iterable[Belief]) -> Entry:
     record = known.record
     states = Counter("UNKNOWN" if one.snapshot is None else one.snapshot.state for one in beliefs)
     is_over = all(one.is_over for one in beliefs)
+    if known.not_submitted:
+        states[NOT_SUBMITTED] = known.not_submitted
     return Entry(
         job_dir=known.job_dir,
         function=f"{record['module']}.{record['function']}",
         created=float(record["created"]),
         touched=max(float(record["created"]), known.job_dir.stat().st_mtime),
         job_ids=tuple(dict.fromkeys(job_id.partition("_")[0] for job_id in known.jobs)),
-        states=dict(states) or {NOT_SUBMITTED: 1},
+        states=dict(states),
         is_over=is_over,
     )
 

@@ -227,9 +227,9 @@ class Job(Generic[R_co]):
 
     # For the Cluster and for JobArray.
 
-    def _finals_by_now(self) -> list[Snapshot | None]:
-        """The job's end, None while it goes on, going by what Slurm said within the last second. Raises `ClusterClosed`."""
-        return self._watch.finals_by_now(self._mine)
+    def _ends_by_now(self) -> list[str | None]:
+        """The state in which it has ended, None while it goes on, by what Slurm said within the last second. Raises `ClusterClosed`."""
+        return [None if final is None else final.state for final in self._watch.finals_by_now(self._mine)]
 
     def _is_on(self, backend: SchedulerBackend) -> bool:
         return self._engine.backend == backend

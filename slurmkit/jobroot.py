@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from slurmkit import jobdir
 from slurmkit.backends.base import SchedulerBackend
 from slurmkit.errors import JobDirectoryError, SlurmkitError, UnknownJob
@@ -16,7 +18,7 @@ from slurmkit.outcome import id_in_journal
 from slurmkit.parts import Part
 from slurmkit.slurm.jobid import array_of
 
-__all__ = ["directories", "find_again", "is_element", "look_up", "note", "part_id"]
+__all__ = ["directories", "find_again", "find_parts", "is_element", "look_up", "note"]
 
 _ELEMENT_ID = re.compile(r"[0-9]+_[0-9]+", re.ASCII)
 
@@ -42,15 +44,24 @@ def find_again(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBacke
     return job_id
 
 
-def part_id(job_dir: Path, part: Part, backend: SchedulerBackend) -> str:
-    """The id of a part of an array whose client did not live to write it down. Raises `UnknownJob`, `SchedulerError`."""
+def find_parts(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> list[Part]:
+    """The parts of the array with this ``job.json``, with their ids, as far as they have been submitted.
+
+    What its client did not live to write down is found as in `find_again`, and written down. Raises `SchedulerError`.
+    """
+    parts = [Part.read(one) for one in record["array"]["parts"]]
+    if all(part.job_id for part in parts):
+        return parts
+    parts = [part if part.job_id else attrs.evolve(part, job_id=_part_id(job_dir, part, backend)) for part in parts]
+    if parts[0].job_id is not None:
+        array = {**record["array"], "parts": [part.record() for part in parts]}
+        note(job_dir, {**record, "job_id": parts[0].job_id, "array": array})
+    return parts
+
+
+def _part_id(job_dir: Path, part: Part, backend: SchedulerBackend) -> str | None:
     found = (id_in_journal(job_dir / f"{number}") for number in part.numbers)
-    job_id = next((array_of(one) for one in found if one), None) or backend.find(part.token)
-    if job_id is None:
-        raise UnknownJob(
-            f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with the token {part.token}"
-        )
-    return job_id
+    return next((array_of(one) for one in found if one), None) or backend.find(part.token)
 
 
 def is_element(job: str | int | os.PathLike[str]) -> bool:
@@ -61,6 +72,13 @@ def is_element(job: str | int | os.PathLike[str]) -> bool:
 def _job_ids(record: Mapping[str, Any]) -> list[str | None]:
     """The ids in ``job.json``: of a job, or of all parts of an array."""
     return [part["job_id"] for part in record["array"]["parts"]] if "array" in record else [record["job_id"]]
+
+
+def _found_ids(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> list[str | None]:
+    """The same, of a submission whose client did not live to write them all down."""
+    if "array" not in record:
+        return [find_again(job_dir, record, backend)]
+    return [part.job_id for part in find_parts(job_dir, record, backend)]
 
 
 def directories(job_root: Path) -> list[Path]:
@@ -87,12 +105,13 @@ def look_up(
             record = jobdir.read_job(path)
         except SlurmkitError:
             continue  # being written, or none of ours
-        if record.get("job_id") is None:
-            open_ends.append((float(record["created"]), path, record))
-        elif text in _job_ids(record):
+        job_ids = _job_ids(record)
+        if text in job_ids:
             found.append((float(record["created"]), path, record))
+        elif None in job_ids:
+            open_ends.append((float(record["created"]), path, record))
     if not found:
-        found = [one for one in open_ends if find_again(one[1], one[2], backend) == text]
+        found = [one for one in open_ends if text in _found_ids(one[1], one[2], backend)]
     if not found:
         raise UnknownJob(f"there is no job {text} in {str(job_root)!r}")
     _, path, record = max(found, key=lambda one: one[0])  # ids are used again

@@ -21,7 +21,7 @@ from slurmkit.backends.submission import is_certain
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
 from slurmkit.callbacks.dispatch import Plan, fire, plan
 from slurmkit.dependencies import Dependency, References, check_corresponding
-from slurmkit.errors import OptionError, SchedulerError, SubmissionError
+from slurmkit.errors import OptionError, SchedulerError, SubmissionError, UnknownJob
 from slurmkit.job import Job, watch_jobs
 from slurmkit.packaging.base import PackagingResult
 from slurmkit.parts import Part, split
@@ -119,32 +119,33 @@ class _Submission(Generic[R]):
         created = clock.time()
         self.token = jobdir.new_pre_submission_id(created)
         max_array_size = self._max_array_size()
-        self.job_dir = Path(jobdir.create(self.cluster.job_root, self.token))
-        try:
-            self._write_payload(pickled)
-            parts = self._split(max_array_size)
-            shown: dict[str, Any] = {
-                "task": self.request.task,
-                "cluster": self.cluster,
-                "sbatch_options": MappingProxyType(dict(self._options(parts[0]))),
-                "job_dir": str(self.job_dir),
-                "pre_submission_id": self.token,
-                "packaging_strategy": self.cluster._packaging,
-            }
-            self._write_record(parts, created)
-        except BaseException:
-            jobdir.remove(self.job_dir)
-            raise
-        if callbacks:
-            from slurmkit.callbacks.contexts import SubmitBeginContext
+        with self.cluster._submitting(self.token):
+            self.job_dir = Path(jobdir.create(self.cluster.job_root, self.token))
+            try:
+                self._write_payload(pickled)
+                parts = self._split(max_array_size)
+                shown: dict[str, Any] = {
+                    "task": self.request.task,
+                    "cluster": self.cluster,
+                    "sbatch_options": MappingProxyType(dict(self._options(parts[0]))),
+                    "job_dir": str(self.job_dir),
+                    "pre_submission_id": self.token,
+                    "packaging_strategy": self.cluster._packaging,
+                }
+                self._write_record(parts, created)
+            except BaseException:
+                jobdir.remove(self.job_dir)
+                raise
+            if callbacks:
+                from slurmkit.callbacks.contexts import SubmitBeginContext
 
-            fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
-        began = clock.monotonic()
-        parts = self._submit_all(parts, created)
-        duration = clock.monotonic() - began
-        array = _array(self.cluster, self.request, self.planned, self.job_dir, parts, created)
-        with self.cluster._lock:
-            self.cluster._jobs[self.token] = array
+                fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
+            began = clock.monotonic()
+            parts = self._submit_all(parts, created)
+            duration = clock.monotonic() - began
+            array = _array(self.cluster, self.request, self.planned, self.job_dir, parts, created)
+            with self.cluster._lock:
+                self.cluster._jobs[self.token] = array
         if callbacks:
             from slurmkit.callbacks.contexts import SubmitEndContext
 
@@ -274,16 +275,11 @@ class _Submission(Generic[R]):
 
 
 def attach_array(cluster: Cluster, job_dir: Path, record: Mapping[str, Any]) -> JobArray[Any]:
-    """The array of this directory. Raises `UnknownJob`, `JobDirectoryError`, `SchedulerError`."""
+    """The array of this directory, of what was submitted of it. Raises `UnknownJob`, `JobDirectoryError`, `SchedulerError`."""
     told = record["array"]
-    parts = [Part.read(one) for one in told["parts"]]
-    if any(part.job_id is None for part in parts):
-        parts = [
-            part if part.job_id else attrs.evolve(part, job_id=jobroot.part_id(job_dir, part, cluster._engine.backend))
-            for part in parts
-        ]
-        noted = {**told, "parts": [part.record() for part in parts]}
-        jobroot.note(job_dir, {**record, "job_id": parts[0].job_id, "array": noted})
+    parts = jobroot.find_parts(job_dir, record, cluster._engine.backend)
+    if not any(part.job_id for part in parts):
+        raise UnknownJob(f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with its token")
     own = {"array", "comment", "error", "output"}
     request: ArrayRequest[Any] = ArrayRequest(
         task=as_task(_unloaded).with_options(max_requeues=record["max_requeues"]),
@@ -323,7 +319,7 @@ def _array(
     jobs: list[Job[R]] = []
     tokens: dict[str, str] = {}
     for part in parts:
-        for number in part.numbers:
+        for number in part.numbers if part.job_id else ():
             job_id = sys.intern(part.element(number))
             tokens[job_id] = part.token
             assert job_dir is not None
@@ -341,7 +337,11 @@ def _array(
     def again(numbers: Sequence[int]) -> JobArray[R]:
         cluster._engine.check_open("nothing can be submitted")
         changed = attrs.evolve(
-            request, numbers=numbers, items=(), payload=job_dir, options=_options_again(cluster, request)
+            request,
+            numbers=numbers,
+            items=(),
+            payload=job_dir,
+            options=_options_again(cluster, request, parts, numbers),
         )
         if numbers and request.task.func is _unloaded:
             assert job_dir is not None
@@ -356,13 +356,18 @@ def _options_of(cluster: Cluster, request: ArrayRequest[Any]) -> Options:
     return with_defaults(request.task, cluster._options) if request.options is None else request.options
 
 
-def _options_again(cluster: Cluster, request: ArrayRequest[Any]) -> Options:
-    """Those of the first time, without the dependencies, which are met: Slurm may have forgotten the jobs in the meantime."""
-    return {
-        name: value
-        for name, value in _options_of(cluster, request).items()
-        if name not in ("dependency", "kill_on_invalid_dep")
-    }
+def _options_again(
+    cluster: Cluster, request: ArrayRequest[Any], parts: Sequence[Part], numbers: Sequence[int]
+) -> Options:
+    """Those of the first time, without the dependencies, which are met: Slurm may have forgotten the jobs in the meantime.
+
+    Of items that were never submitted they need not be met; and with a `max_concurrent` those wait for the others, as they would have done.
+    """
+    options = _options_of(cluster, request)
+    if all(part.job_id or not set(part.numbers) & set(numbers) for part in parts):
+        return {name: value for name, value in options.items() if name not in ("dependency", "kill_on_invalid_dep")}
+    ids = [part.job_id for part in parts if part.job_id] if request.max_concurrent else []
+    return with_dependencies(options, [Dependency("any", job_id) for job_id in ids], request.task.__qualname__)
 
 
 def _loaded(job_dir: Path) -> Task[..., Any]:

@@ -10,7 +10,10 @@ import attrs
 
 from slurmkit.slurm.jobid import parse_array_spec, render_indices
 
-__all__ = ["Part", "split"]
+__all__ = ["NOT_SUBMITTED", "Part", "split"]
+
+NOT_SUBMITTED = "NOT_SUBMITTED"
+"""Instead of a state: the client did not live to submit the job, and Slurm does not know it."""
 
 
 @attrs.frozen
@@ -18,7 +21,7 @@ class Part:
     """A submission: an array of Slurm's, or a single job where the site has no arrays.
 
     Its elements are the items `numbers`, ascending; Slurm's index of one is its number less `first`. `token` is the comment of its jobs.
-    `after`: the part after whose end it may start, if any.
+    `after`: the part after whose end it may start, if any. `job_id`: None until it is submitted.
     """
 
     token: str

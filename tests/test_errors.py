@@ -19,8 +19,8 @@ import pytest
 from stub_slurm import StubSlurm
 
 import slurmkit
-from fakeslurm import FakeSlurm
-from slurmkit import BaseCallback, Cluster, Job, SchedulerTimeout, task
+from fakeslurm import FakeSlurm, Simulated
+from slurmkit import BaseCallback, Cluster, Job, SchedulerTimeout, jobdir, task
 from slurmkit.clock import SystemClock
 from slurmkit.packaging.base import PackagingResult
 from slurmkit.packaging.inherit import Inherit
@@ -253,6 +253,22 @@ def module_that_goes(place: Place) -> None:
         del sys.modules["gone_by_then"]
 
 
+def half_submitted(place: Place) -> None:
+    """As a client leaves it that is killed between the two arrays into which the site's MaxArraySize has split one."""
+    with FakeSlurm() as slurm:
+        slurm.simulate(Simulated(0, result=1))
+        root = place.path / "half"
+        with Cluster(slurm.backend(), job_root=root) as cluster:
+            array = cluster.map(task(abs), [1, 2])
+        record = jobdir.read_job(array.job_dir)
+        [part] = record["array"]["parts"]
+        second = {**part, "token": f"{part['token']}-1", "numbers": "2-3", "first": 2, "job_id": None}
+        record["array"]["parts"].append(second)
+        jobdir.write_job(array.job_dir, record)
+        with Cluster(slurm.backend(), job_root=root) as other:
+            other.attach(array.job_dir).results(timeout=SECONDS)
+
+
 CASES: dict[str, Callable[[Place], object]] = {
     "an option's name is misspelt": lambda place: add.with_options(tiem=1),
     "an option's value cannot be used": lambda place: add.with_options(nodes="two"),
@@ -275,6 +291,7 @@ CASES: dict[str, Callable[[Place], object]] = {
     "the answer was lost, and the job cannot be found": lost_answer,
     "the job is not over in the time given": too_short,
     "no such job in this job root": lambda place: place.cluster.attach(4711),
+    "a client was killed before it had submitted all of an array that the site has split": half_submitted,
     "the directory is no job's": lambda place: place.cluster.attach(place.path),
     "the function raised": lambda place: place.ended(place.cluster.submit(fail)),
     "it raised what cannot be pickled": in_a_job(fail_privately),
