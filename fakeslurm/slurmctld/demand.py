@@ -244,8 +244,9 @@ def pending_nodes(demand: Demand, largest_node: int, *, round_down: bool) -> int
     if demand.ntasks_per_node is not None:
         return max(demand.min_nodes, demand.tasks_need_nodes)
     per_node = max(largest_node // demand.cpus_per_task, 1)
-    if demand.cpus_per_task == 1:
-        per_node *= demand.ntasks_per_core
-    if round_down and demand.cpus_per_task > 1:
-        return max(demand.min_nodes, demand.num_tasks // per_node)
+    if demand.cpus_per_task > 1:
+        # Where it is not rounded down, tasks that do not fill their nodes add one, also to a number that would do (measured).
+        tasks = demand.num_tasks if round_down or demand.tasks_given else 0
+        return max(demand.min_nodes, tasks // per_node) + (not round_down and tasks % per_node > 0)
+    per_node *= demand.ntasks_per_core
     return max(demand.min_nodes, ceil(demand.num_tasks / per_node))
