@@ -99,20 +99,18 @@ def look_up(
     if not text.isdecimal():
         path = Path(text).expanduser().absolute()
         return path, jobdir.read_job(path)
-    found, open_ends = [], []
-    for path in directories(job_root):
+    open_ends = []
+    for path in reversed(directories(job_root)):  # the latest first: ids are used again
         try:
             record = jobdir.read_job(path)
         except SlurmkitError:
             continue  # being written, or none of ours
         job_ids = _job_ids(record)
         if text in job_ids:
-            found.append((float(record["created"]), path, record))
-        elif None in job_ids:
-            open_ends.append((float(record["created"]), path, record))
-    if not found:
-        found = [one for one in open_ends if text in _found_ids(one[1], one[2], backend)]
-    if not found:
-        raise UnknownJob(f"there is no job {text} in {str(job_root)!r}")
-    _, path, record = max(found, key=lambda one: one[0])  # ids are used again
-    return path, record
+            return path, record
+        if None in job_ids:
+            open_ends.append((path, record))
+    for path, record in open_ends:
+        if text in _found_ids(path, record, backend):
+            return path, record
+    raise UnknownJob(f"there is no job {text} in {str(job_root)!r}")

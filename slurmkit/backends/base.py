@@ -13,7 +13,8 @@ __all__ = ["Limits", "Record", "SchedulerBackend", "Submission"]
 Record = Mapping[str, str]
 """One job as a source reports it, under scontrol's field names (JobId, JobState, Reason, ExitCode, Restarts, NodeList, StartTime, ...).
 
-The JobId of an element of an array is the one under which people know it, ``123_4``.
+Every one of `slurmkit.backends.parse.FIELDS` is there; `slurmkit.backends.parse.record` makes one from what a source says. The JobId of an
+element of an array is the one under which people know it, ``123_4``.
 """
 
 

@@ -95,9 +95,6 @@ ACCOUNTING_FIELDS = ",".join([*_ACCOUNTING, "SubmitLine"])
 
 _NOTHING = frozenset({"", "(null)", "N/A", "None assigned", "n/a"})
 _NO_TIME = frozenset({"", "N/A", "NONE", "UNKNOWN", "(null)"})
-_TIMES = ("SubmitTime", "StartTime", "EndTime")
-_ELAPSED = ("RunTime", "TimeLimit")
-_BLANKABLE = ("NodeList", "Comment", "Restarts", "NumNodes", "NumCPUs", "Partition")
 _SHOWN = re.compile(
     r"(?:^|\s)(JobId|ArrayJobId|ArrayTaskId|JobState|Reason|ExitCode|Restarts|Partition|NodeList|NumNodes|NumCPUs|SubmitTime|StartTime|EndTime|RunTime|TimeLimit)=(\S*)"
 )
@@ -142,7 +139,10 @@ _POSITIONS = {name: number for number, name in enumerate(FIELDS)}
 
 def amended(found: Record, **fields: str) -> Record:
     """The same record with other values of these fields, which are in scontrol's spelling."""
-    return _Row(tuple(fields.get(name, found[name]) for name in FIELDS))
+    texts = list(found._texts) if isinstance(found, _Row) else [found[name] for name in FIELDS]
+    for name, text in fields.items():
+        texts[_POSITIONS[name]] = text
+    return _Row(tuple(texts))
 
 
 def record(**fields: str) -> Record:
@@ -151,33 +151,21 @@ def record(**fields: str) -> Record:
 
 
 def _row(fields: Mapping[str, str]) -> _Row:
-    values = dict.fromkeys(FIELDS, "")
-    values.update(fields)
-    values["JobState"] = _state(values["JobState"])
-    for name in _TIMES:
-        if values[name].upper() in _NO_TIME:
-            values[name] = "Unknown"
-    for name in _ELAPSED:
-        values[name] = _elapsed(values[name])
-    for name in _BLANKABLE:
-        if values[name] in _NOTHING:
-            values[name] = ""
-    values["ExitCode"] = _exit_code(values["ExitCode"])
-    return _Row(tuple(map(intern, values.values())))
+    return _Row(tuple([spelled(fields.get(name, "")) for name, spelled in _SPELLED]))
 
 
-# Ten thousand jobs have a few different states, times and exit codes between them.
+# Ten thousand jobs have a few different states, sizes and exit codes between them.
 
 
 @functools.lru_cache(1024)
 def _state(text: str) -> str:
-    return str(base_state(text))
+    return intern(str(base_state(text)))
 
 
 @functools.lru_cache(1024)
 def _exit_code(text: str) -> str:
     try:
-        return str(ExitCode.parse(text)) if text else ""
+        return intern(str(ExitCode.parse(text))) if text else ""
     except ValueError as error:
         raise ParseError(str(error)) from error
 
@@ -185,9 +173,35 @@ def _exit_code(text: str) -> str:
 @functools.lru_cache(4096)
 def _elapsed(text: str) -> str:
     try:
-        return format_elapsed(parse_elapsed(text))
+        return intern(format_elapsed(parse_elapsed(text)))
     except DurationError:
-        return text
+        return intern(text)
+
+
+@functools.lru_cache(4096)
+def _time(text: str) -> str:
+    return "Unknown" if text.upper() in _NO_TIME else intern(text)
+
+
+@functools.lru_cache(1024)
+def _count(text: str) -> str:
+    return "" if text in _NOTHING else intern(text)
+
+
+def _text(text: str) -> str:
+    return "" if text in _NOTHING else intern(text)
+
+
+_SPELLING: dict[str, Callable[[str], str]] = {
+    "JobState": _state,
+    "ExitCode": _exit_code,
+    **dict.fromkeys(("SubmitTime", "StartTime", "EndTime"), _time),
+    **dict.fromkeys(("RunTime", "TimeLimit"), _elapsed),
+    **dict.fromkeys(("Restarts", "NumNodes", "NumCPUs"), _count),
+    **dict.fromkeys(("NodeList", "Comment", "Partition"), _text),
+}
+_SPELLED = tuple((name, _SPELLING.get(name, intern)) for name in FIELDS)
+"""Each of FIELDS, in their order, and how its text is brought to scontrol's spelling."""
 
 
 def parse_queue(stdout: str, job_ids: Collection[str]) -> dict[str, Record]:
