@@ -201,12 +201,12 @@ def test_a_tick(number: int, lines: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("number", [100, 1_000])
-def test_a_simulated_job(number: int) -> None:
+def test_a_simulated_job(number: int, tmp_path: Path) -> None:
     """Three events of the history per job, and at most two more where it waits: for resources, and for others before."""
     with FakeSlurm(nodes=10, cpus_per_node=10, clock="virtual") as slurm:
         slurm.simulate(Simulated(600))
         for _ in range(number):
-            slurm.execute(["sbatch", "--wrap=true"])
+            slurm.execute(["sbatch", "--wrap=true"], cwd=tmp_path)
         slurm.wait_idle(timeout=86400)
         events = Counter(type(event).__name__ for event in slurm.history)
         assert events.pop("JobWaits", 0) < 2 * number
