@@ -148,11 +148,11 @@ TOKEN = "20300101-000000-3f9a1c7e02b4"
 
 
 @pytest.fixture(scope="module")
-def lines() -> tuple[str, str]:
+def lines(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """What squeue prints of a job that is over, number 1, and what sacct does."""
     with FakeSlurm(nodes=1, clock="virtual") as slurm:
         slurm.simulate(Simulated(10))
-        slurm.execute(["sbatch", f"--comment={TOKEN}", "--wrap=true"])
+        slurm.execute(["sbatch", f"--comment={TOKEN}", "--wrap=true"], cwd=tmp_path_factory.mktemp("lines"))
         slurm.wait_idle(timeout=3600)
         queue = slurm.execute(["squeue", "--me", "--states=all", "--noheader", f"--Format={QUEUE_FORMAT}"])
         booked = slurm.execute(["sacct", "-X", "--parsable2", "--noheader", f"--format={ACCOUNTING_FIELDS}"])
