@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, TypeVarTuple, overload
@@ -81,6 +81,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job[Any] | JobArray[Any]] = {}
         self._under_way: set[str] = set()
+        self._passed_over: set[str] = set()
         self._stack = ExitStack()
         self._engine = Engine.start(choice.chosen(backend, self._stack), clock)
         of_backend = getattr(self._engine.backend, "job_root", None)
@@ -125,6 +126,8 @@ class Cluster:
         """The jobs and arrays of the job root, oldest first: what was submitted from here, and what other processes have submitted, alive
         or not, which is attached by this (see `attach`). Raises `SchedulerError`.
 
+        A job directory that cannot be read is named in a warning, once, and passed over.
+
         Of a closed Cluster those that it has had.
         """
         if not self._engine.closed:
@@ -132,11 +135,18 @@ class Cluster:
                 with self._lock:
                     is_known = path.name in self._jobs or path.name in self._under_way
                 if not is_known:
-                    with suppress(
-                        UnknownJob, JobDirectoryError
-                    ):  # its submission did not come about, or it is no job directory
-                        self.attach(path)
+                    self._attach_found(path)
         return self._known()
+
+    def _attach_found(self, path: Path) -> None:
+        try:
+            self.attach(path)
+        except UnknownJob:
+            log.debug("no job was submitted from %s", path)
+        except JobDirectoryError as error:
+            if path.name not in self._passed_over and jobroot.is_unreadable(path, error):
+                self._passed_over.add(path.name)
+                log.warning("a job is passed over: %s", error)
 
     def _known(self) -> list[Job[Any] | JobArray[Any]]:
         with self._lock:

@@ -6,6 +6,7 @@ pure functions.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,12 +19,18 @@ import attrs
 from slurmkit import jobdir, jobroot
 from slurmkit.backends.base import SchedulerBackend
 from slurmkit.backends.cli import MAX_ACCOUNTING_IDS
-from slurmkit.errors import OptionError, SlurmkitError
+from slurmkit.errors import JobDirectoryError, OptionError
 from slurmkit.outcome import end_of_journal
 from slurmkit.parts import NOT_SUBMITTED
 from slurmkit.polling.arbitration import LOST, Belief, Round, Rules, arbitrate
 
 __all__ = ["Entry", "age_in_seconds", "removable", "survey"]
+
+log = logging.getLogger("slurmkit.cluster")
+
+SUBMITTING = 3600.0
+"""Seconds for which a directory without a job may be that of a submission which is under way: sbatch may be kept waiting, and asked again, for
+minutes. File servers and clients need not have quite the same time."""
 
 _AT_ONCE = Rules(grace=0.0, accounting_lag=0.0, absences=1)
 """Somebody who looks once has no time for a source that is late: what the controller does not know does not run."""
@@ -67,7 +74,10 @@ class _Known:
 
 
 def survey(root: Path, backend: SchedulerBackend, now: float) -> list[Entry]:
-    """The job directories in `root`, oldest first. What is none, or cannot be read, is left out. Raises `SchedulerError`."""
+    """The job directories in `root`, oldest first. What is none is left out, and so, with a warning, what cannot be read.
+
+    Raises `SchedulerError`.
+    """
     known = [one for path in jobroot.directories(root) if (one := _read(path, backend))]
     beliefs = {job_id: job for one in known for job_id, job in one.jobs.items()}
     found = {job_id: belief for job_id, (belief, _) in beliefs.items()}
@@ -93,8 +103,10 @@ def survey(root: Path, backend: SchedulerBackend, now: float) -> list[Entry]:
 def _read(path: Path, backend: SchedulerBackend) -> _Known | None:
     try:
         record = jobdir.read_job(path)
-    except SlurmkitError:
-        return None  # no job directory, or one that is being written
+    except JobDirectoryError as error:
+        if jobroot.is_unreadable(path, error):
+            log.warning("a job is passed over: %s", error)
+        return None
     created = float(record["created"])
     jobs = {}
     if "array" in record:
@@ -133,10 +145,13 @@ def removable(
 ) -> Iterator[Entry]:
     """Those of `entries` that are over, have not changed for `older_than` seconds, and have ended in `states` only.
 
-    None given: in any, but what nobody knows anything of (it may be another cluster's) has to be asked for by name.
+    None given: in any, but what nobody knows anything of (it may be another cluster's) has to be asked for by name. What may be being submitted
+    is never among them.
     """
     wanted = frozenset(states)
     for entry in entries:
+        if NOT_SUBMITTED in entry.states and now - entry.touched < SUBMITTING:
+            continue
         is_wanted = wanted.issuperset(entry.states) if wanted else not {LOST, NOT_SUBMITTED} & set(entry.states)
         if entry.is_over and is_wanted and now - entry.touched >= older_than:
             yield entry

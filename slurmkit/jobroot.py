@@ -18,7 +18,7 @@ from slurmkit.outcome import id_in_journal
 from slurmkit.parts import Part
 from slurmkit.slurm.jobid import array_of
 
-__all__ = ["directories", "find_again", "find_parts", "is_element", "look_up", "note"]
+__all__ = ["directories", "find_again", "find_parts", "is_element", "is_unreadable", "look_up", "note"]
 
 _ELEMENT_ID = re.compile(r"[0-9]+_[0-9]+", re.ASCII)
 
@@ -84,6 +84,11 @@ def _found_ids(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBacke
 def directories(job_root: Path) -> list[Path]:
     """What is in the job root, which need not exist. Names of job directories sort by the time of submission."""
     return sorted(job_root.iterdir()) if job_root.is_dir() else []
+
+
+def is_unreadable(path: Path, error: JobDirectoryError) -> bool:
+    """Whether `error` is about a job's directory, neither about something else in the job root nor about one that is being written."""
+    return jobdir.is_pre_submission_id(path.name) and not isinstance(error.__cause__, FileNotFoundError)
 
 
 def look_up(

@@ -13,6 +13,7 @@ import pytest
 import slurmkit
 from fakeslurm import FakeSlurm, Simulated, VirtualClock
 from slurmkit import BaseCallback, Cluster, CompletedContext, Job, JobArray, JobCancelled
+from slurmkit.housekeeping import survey
 
 
 @slurmkit.task
@@ -226,3 +227,26 @@ def test_a_client_that_dies_cancels_nothing(tmp_path: Path) -> None:
             assert isinstance(job, Job)
             assert (job.job_id, job.result(timeout=60)) == (done.stdout.strip(), 7)
         assert slurm.calls.count("scancel") == 0
+
+
+def test_a_directory_that_cannot_be_read_is_named(
+    slurm: FakeSlurm, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once; what is no job directory, or one that is being written, is none of ours."""
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
+        jobs = [cluster.submit(work) for _ in range(3)]
+    (jobs[0].job_dir / "job.json").write_text("{")
+    (jobs[1].job_dir / "job.json").chmod(0o666)
+    (jobs[2].job_dir / "job.json").rename(tmp_path / "job.json")
+    (tmp_path / "notes").mkdir()
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster, caplog.at_level("WARNING"):
+        assert cluster.jobs() == cluster.jobs() == []
+        told = caplog.messages.copy()
+        caplog.clear()
+        assert survey(tmp_path, slurm.backend(), slurm.clock.time()) == []
+    assert caplog.messages == told
+    for message, job, words in zip(told, jobs, ["is damaged", "others can write it"], strict=False):
+        assert message.startswith("a job is passed over: ")
+        assert str(job.job_dir) in message
+        assert words in message
+    assert len(told) == 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakeslurm import strategies
-from slurmkit.polling.cadence import Budget, Cadence, Observation, Pace, Update, backoff
+from slurmkit.polling.cadence import Budget, Cadence, Observation, Pace, Rota, Update, backoff
 
 STATES = ["PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "NEVER_HEARD_OF"]
 ENDS = ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY"]
@@ -109,6 +109,19 @@ def test_nobody_starves(every: list[float], history: list[tuple[float, Observati
     # Rounding may put the sum a hair before the interval's end.
     updates = cadence.observe(history[-1][1], tick + 1e-6) if history[-1][1].attempt == latest(history) else None
     assert updates is None or shortest in [update.subscriber for update in updates]
+
+
+@given(st.integers(1, 4), st.lists(st.sets(st.sampled_from("abcdefgh")), max_size=20))
+def test_a_rota_serves_whoever_waits(most: int, rounds: list[set[str]]) -> None:
+    """As many as can be; and nobody who waits all the time is passed over by those who came when he had waited already."""
+    rota = Rota(most)
+    waited: dict[str, int] = {}
+    for waiting in rounds:
+        served = rota.next(sorted(waiting))
+        assert len(served) == len(set(served)) == min(most, len(waiting))
+        assert waiting.issuperset(served)
+        waited = {name: waited.get(name, 0) + 1 for name in waiting if name not in served}
+        assert all(rounds_waited <= (8 - 1) // most for rounds_waited in waited.values())
 
 
 def latest(history: list[tuple[float, Observation]]) -> int:

@@ -135,6 +135,48 @@ def test_slurm_does_not_answer(tmp_path: Path) -> None:
     assert job.job_dir.is_dir()
 
 
+def test_clean_beside_a_submission(tmp_path: Path) -> None:
+    """At any moment of it, whatever is asked for: nothing of it is removed."""
+    seen = []
+
+    def clean(event: str, hook: Any, slurm: FakeSlurm, root: Path) -> None:
+        found = survey(root, slurm.backend(), time.time())
+        states = ["NOT_SUBMITTED", "LOST", "COMPLETED"]
+        assert list(removable(found, time.time(), older_than=0.0, states=states)) == []
+        assert list(removable(found, time.time(), older_than=0.0)) == []
+        seen.extend((event, one.state) for one in found)
+
+    class Cleans(slurmkit.BaseCallback):
+        requires_pickling = False
+
+        def on_begin_submit_job_ctx(self, ctx: Any) -> None:
+            clean("begin", ctx, slurm, tmp_path)
+
+        def on_end_submit_job_ctx(self, ctx: Any) -> None:
+            clean("end", ctx, slurm, tmp_path)
+
+    with FakeSlurm(conf=["MaxArraySize=2"]) as slurm:
+        slurm.simulate(Simulated(60.0, result=1))
+        backend = slurm.backend()
+        submit = backend.submit
+
+        def submit_and_clean(script: Path, *, cwd: Path) -> Any:
+            submission = submit(script, cwd=cwd)
+            clean("sbatch", None, slurm, tmp_path)
+            return submission
+
+        backend.submit = submit_and_clean  # type: ignore[method-assign]
+        with Cluster(backend, job_root=tmp_path, callbacks=[Cleans()]) as cluster:
+            cluster.submit(work)
+            cluster.map(work, range(3))
+    assert seen[:3] == [("begin", "NOT_SUBMITTED"), ("sbatch", "RUNNING"), ("end", "RUNNING")]
+    assert [state for event, state in seen if "NOT_SUBMITTED" in state] == [
+        "NOT_SUBMITTED",
+        "3 NOT_SUBMITTED",
+        "1 NOT_SUBMITTED, 2 RUNNING",
+    ]
+
+
 def entry(name: str, touched: float, *, is_over: bool = True, **states: int) -> Entry:
     return Entry(Path(name), "m.f", 0.0, touched, ("1",), states, is_over)
 
@@ -159,7 +201,11 @@ def test_what_can_go() -> None:
     assert names(entries, 100.0, older_than=0.0, states=["COMPLETED"]) == ["old", "young"]
     assert names(entries, 100.0, older_than=0.0, states=["COMPLETED", "FAILED"]) == ["old", "young", "failed", "mixed"]
     assert names(entries, 100.0, older_than=0.0, states=["RUNNING"]) == []
-    assert names(entries, 100.0, older_than=0.0, states=["LOST", "NOT_SUBMITTED"]) == ["lost", "never"]
+    assert names(entries, 100.0, older_than=0.0, states=["LOST", "NOT_SUBMITTED"]) == ["lost"], (
+        "it may be being submitted"
+    )
+    assert names(entries, 3599.0, older_than=0.0, states=["NOT_SUBMITTED"]) == []
+    assert names(entries, 3600.0, older_than=0.0, states=["LOST", "NOT_SUBMITTED"]) == ["lost", "never"]
 
 
 @pytest.mark.parametrize(

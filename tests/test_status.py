@@ -899,15 +899,15 @@ def test_sacct_is_asked_about_some_arrays_a_round(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_job_about_which_sacct_was_not_asked_is_not_unknown_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that it is given the time that accounting needs."""
+    """So that it is given the time that accounting needs. Each has its turn."""
     monkeypatch.setattr("slurmkit.polling.status.MAX_ACCOUNTING", 1)
-    slurm = Slurm({"1": "RUNNING", "2": "RUNNING"}, booked={"1": "RUNNING"})
+    slurm = Slurm({"1": "RUNNING", "2": "RUNNING"}, booked={"1": "RUNNING", "2": "RUNNING"})
     clock = ManualClock()
     status = service(slurm, "1", "2", clock=clock)
     status.refresh()
     slurm.states = {}
     assert lost_for(status, clock, 299, "1", "2") == {"1": "RUNNING", "2": "RUNNING"}
-    assert {tuple(job_ids) for job_ids in slurm.asked_about("sacct")} == {("1",)}
+    assert slurm.asked_about("sacct")[:4] == [["1"], ["2"], ["1"], ["2"]]
     assert lost_for(status, clock, 1, "1", "2") == {"1": LOST, "2": LOST}
 
 
@@ -935,3 +935,17 @@ def test_hurrying_costs_one_percent() -> None:
     assert not status.can_hurry
     clock.now += 11
     assert status.can_hurry
+
+
+def test_scontrol_that_does_not_settle_it_is_asked_about_every_array_in_turn() -> None:
+    class Undecided(Slurm):
+        def show(self, job_id: str) -> Mapping[str, Record]:
+            super().show(job_id)
+            raise SchedulerError("no answer")
+
+    jobs = [str(number) for number in range(10, 10 + 2 * MAX_SHOWS + 1)]
+    slurm = Undecided({}, booked={})
+    status = service(slurm, *jobs)
+    for _ in range(3):
+        status.refresh()
+    assert {job_id for [job_id] in slurm.asked_about("scontrol")} == set(jobs)

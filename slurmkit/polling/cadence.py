@@ -5,11 +5,11 @@ Times are seconds of a monotonic clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-__all__ = ["Budget", "Cadence", "Observation", "Pace", "Update", "backoff"]
+__all__ = ["Budget", "Cadence", "Observation", "Pace", "Rota", "Update", "backoff"]
 
 
 @attrs.frozen
@@ -162,3 +162,20 @@ def backoff(
 ) -> float:
     """Seconds to leave the scheduler alone after `failures` failed requests in a row; `uniform(a, b)` is the source of jitter."""
     return min(base * 2.0 ** min(failures - 1, 30), ceiling) * uniform(0.75, 1.25)
+
+
+class Rota:
+    """Whose turn it is, where not more than `most` can be served at a time: who has waited longest since he came or was served."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._queue: dict[str, None] = {}
+
+    def next(self, waiting: Iterable[str]) -> list[str]:
+        """Who of `waiting`, which are all that do, is served now."""
+        names = dict.fromkeys(waiting)
+        queue = {name: None for name in self._queue if name in names} | names
+        chosen = list(queue)[: self._most]
+        served = set(chosen)
+        self._queue = {name: None for name in queue if name not in served} | dict.fromkeys(chosen)
+        return chosen

@@ -24,7 +24,7 @@ from slurmkit.polling.arbitration import (
     arbitrate,
     is_scontrol_due,
 )
-from slurmkit.polling.cadence import Budget, backoff
+from slurmkit.polling.cadence import Budget, Rota, backoff
 from slurmkit.slurm.jobid import array_of
 
 __all__ = ["StatusService"]
@@ -107,6 +107,8 @@ class StatusService:
         self._denials = 0  # how often in a row sacct has said that there is no accounting
         self._accounting_failures = 0
         self._accounting_retry_at = float("-inf")
+        self._accounting_rota = Rota(MAX_ACCOUNTING)
+        self._show_rota = Rota(MAX_SHOWS)
         _services.add(self)
 
     def _after_fork(self) -> None:
@@ -277,25 +279,25 @@ class StatusService:
         self, jobs: Mapping[str, _Tracked], lost: list[str], seen: set[str], now: float
     ) -> dict[str, Round]:
         """`seen`: the jobs and arrays that squeue knows."""
-        asked = set(list(dict.fromkeys(map(array_of, lost)))[:MAX_ACCOUNTING])
+        asked = set(self._accounting_rota.next(map(array_of, lost)))
         booked = self._accounting([job_id for job_id in lost if array_of(job_id) in asked], now)
-        shows: dict[str, Mapping[str, Record] | Unasked] = {}
+        accounts: dict[str, Answer] = {
+            job_id: booked.get(job_id) if isinstance(booked, Mapping) and array_of(job_id) in asked else UNASKED
+            for job_id in lost
+        }
+        due = {job_id for job_id in lost if is_scontrol_due(jobs[job_id].belief, accounts[job_id], now, self._rules)}
+        shows = {
+            array: self._show(array) for array in self._show_rota.next(array_of(one) for one in lost if one in due)
+        }
         rounds = {}
         for job_id in lost:
-            array = array_of(job_id)
-            accounting: Answer = booked.get(job_id) if isinstance(booked, Mapping) and array in asked else UNASKED
-            shown: Answer = UNASKED
-            tracked = jobs[job_id]
-            if is_scontrol_due(tracked.belief, accounting, now, self._rules):
-                if array not in shows and len(shows) < MAX_SHOWS:
-                    shows[array] = self._show(array)
-                found = shows.get(array, UNASKED)
-                shown = UNASKED if found is UNASKED else found.get(job_id)
+            array, tracked = array_of(job_id), jobs[job_id]
+            found = shows.get(array, UNASKED) if job_id in due else UNASKED
             rounds[job_id] = Round(
                 queue=None,
-                accounting=accounting,
+                accounting=accounts[job_id],
                 has_accounting=booked is not None,
-                shown=shown,
+                shown=UNASKED if found is UNASKED else found.get(job_id),
                 journal=tracked.audience.journal(job_id),
                 is_cancelled=tracked.cancelled,
                 siblings=array in seen,
