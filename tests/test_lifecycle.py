@@ -14,7 +14,17 @@ import pytest
 import runner_jobs
 from runner_jobs import SECONDS, batch_environment, install_srun, make_job
 
-from slurmkit import Checkpoint, JobContext, JobEnvironmentError, OptionError, Requeue, checkpoints, jobdir, task
+from slurmkit import (
+    Checkpoint,
+    JobContext,
+    JobEnvironmentError,
+    OptionError,
+    Requeue,
+    checkpoints,
+    current_job_context,
+    jobdir,
+    task,
+)
 from slurmkit.lifecycle import deadline
 from slurmkit.outcome import part_of_output
 from slurmkit.packaging.inherit import Inherit
@@ -333,6 +343,40 @@ def test_a_checkpoint_goes_on_from_attempt_to_attempt(
     assert job.run() == 0
     assert [job.value(rank) for rank in range(sum(layout))] == [(3, 20 + 2 * rank) for rank in range(sum(layout))]
     assert sorted(path.name for path in job.job_dir.glob("call.*")) == [f"call.1.{n}.pkl" for n in range(sum(layout))]
+
+
+SLOW = """
+import os, pathlib, sys, time
+place = pathlib.Path({place!r})
+if "--rank" in sys.orig_argv:
+    (place / ("here." + os.environ["SLURM_PROCID"])).write_text(str(os.getpid()))
+    while not (place / "gate").exists():
+        time.sleep(0.01)
+"""
+"""A sitecustomize.py: ranks take long to start."""
+
+
+def is_told() -> bool:
+    return current_job_context().should_stop(margin=0.0)
+
+
+def test_a_warning_that_comes_before_the_ranks_have_started(runs: Any, tmp_path: Path) -> None:
+    """It does not end them, and they hear of it: in that attempt."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW.format(place=str(tmp_path)))
+    job = runs(is_told, warning="B:USR2@60", layout=(2,))
+    job.start(PYTHONPATH=str(tmp_path))
+    here = [tmp_path / f"here.{rank}" for rank in range(2)]
+    runner_jobs.until(lambda: all(path.exists() and path.read_text() for path in here), "the ranks start")
+    job.process.send_signal(signal.SIGUSR2)
+    runner_jobs.until((job.job_dir / "warned.0").exists, "the warning is written down")
+    for path in here:
+        os.kill(int(path.read_text()), signal.SIGUSR2)
+    (tmp_path / "gate").touch()
+    assert job.wait() == 0
+    assert [job.value(rank) for rank in range(2)] == [True, True]
+    assert job.run() == 0
+    assert [job.value(rank) for rank in range(2)] == [False, False]
+    assert not list(job.job_dir.glob("warned*"))
 
 
 def test_a_checkpoint_without_max_requeues_is_left_for_slurm_to_requeue(runs: Any, tmp_path: Path) -> None:

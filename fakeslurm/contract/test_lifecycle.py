@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from fakeslurm.contract import recorder
 from fakeslurm.contract.harness import SlurmUnderTest, shown, until
-from slurmkit import Cluster, Job, JobContext, JobFailed, JobTimedOut, Requeue, task
+from slurmkit import Cluster, Job, JobContext, JobFailed, JobTimedOut, Requeue, Task, task
+from slurmkit.packaging.base import PackagingResult
+from slurmkit.packaging.inherit import Inherit
 
 pytestmark = pytest.mark.slurm_conf(
     "PreemptType=preempt/partition_prio",
@@ -171,6 +175,44 @@ def test_a_checkpoint_is_interrupted_by_the_warning(
     at_first, ended_by = job.result(timeout=SECONDS)
     assert at_first > 0
     assert ended_by == ["checkpoint"]
+
+
+SLOW = """
+import os, pathlib, sys, time
+place = pathlib.Path({place!r})
+if "--rank" in sys.orig_argv:
+    (place / ("here." + os.environ["SLURM_PROCID"])).touch()
+    while not (place / "gate").exists():
+        time.sleep(0.02)
+"""
+"""A sitecustomize.py: ranks take long to start."""
+
+
+class SlowToStart(Inherit):
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def package(self, task: Task[..., Any]) -> PackagingResult:
+        (self.place / "sitecustomize.py").write_text(SLOW.format(place=str(self.place)))
+        return attrs.evolve(super().package(task), setup=(f"export PYTHONPATH={shlex.quote(str(self.place))}",))
+
+
+@task
+def is_told(*, job: JobContext) -> bool:
+    return job.should_stop(margin=0.0)
+
+
+def test_a_warning_that_comes_before_the_ranks_have_started(slurm: SlurmUnderTest, tmp_path: Path) -> None:
+    """It does not end them, and they hear of it: from the batch script, and from Slurm itself."""
+    with Cluster(slurm.backend(), job_root=slurm.workdir / "jobs", packaging=SlowToStart(tmp_path)) as cluster:
+        job = cluster.submit(is_told.with_options(ntasks=2, signal="B:USR2@10"))
+        for rank in range(2):
+            wait_for(str(tmp_path / f"here.{rank}"))
+        assert slurm.run("scancel", "--batch", "--signal=USR2", job.job_id).returncode == 0
+        wait_for(str(job.job_dir / "warned.0"))
+        assert slurm.run("scancel", "--signal=USR2", job.job_id).returncode == 0
+        (tmp_path / "gate").touch()
+        assert job.results(timeout=SECONDS) == [True, True]
 
 
 def requeued_by_hand(slurm: SlurmUnderTest, job: Job[Any]) -> None:

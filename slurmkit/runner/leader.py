@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 RANKS_START = 10
-"""Seconds after the start of srun for which a warning is kept back from the ranks: it would end one that does not handle it yet."""
+"""Seconds after the start of srun for which a warning is kept back from the ranks, while Slurm launches them. What they begin with ignores it
+(slurmstepd starts tasks with no signal ignored or blocked, whatever srun has: measured); then they look for `warned_path`."""
 
 RUNNER_FAILED = 70
 """Exit code when the runner itself cannot do its work: no job directory, no srun. (EX_SOFTWARE of sysexits.h)"""
@@ -75,10 +76,9 @@ def lead(shared: str, index: int | None = None) -> int:
             return worker.run(job_dir, job, rank=0, local_rank=0)
     else:
         _find_out_deadline()
-        pid = _start_srun([shared] if index is None else [shared, f"{index}"], world_size, handed_on)
+        pid = _start_srun([shared] if index is None else [shared, f"{index}"], world_size, job)
     if pid:
-        ready = time.monotonic() + (0 if world_size == 1 else RANKS_START)
-        _hand_signals_on(pid, handed_on, handed_on if world_size == 1 else SRUN_HANDS_ON, warning_signal(job), ready)
+        _hand_signals_on(pid, job, None if world_size == 1 else warned_path(job_dir))
     _journal(job_dir, _started(start_time, world_size, written))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else RUNNER_FAILED
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -97,7 +97,8 @@ def rank(shared: str, index: int | None = None) -> int:
     from slurmkit.runner import worker
 
     job_dir = jobdir.element_dir(shared, index)
-    return worker.run(job_dir, job, rank=int(os.environ["SLURM_PROCID"]), local_rank=int(os.environ["SLURM_LOCALID"]))
+    number, local = int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_LOCALID"])
+    return worker.run(job_dir, job, rank=number, local_rank=local, warned=warned_path(job_dir))
 
 
 def warning_signal(job: Mapping[str, Any]) -> int | None:
@@ -115,6 +116,11 @@ def handled(job: Mapping[str, Any]) -> tuple[int, ...]:
     """`HANDED_ON`, and the warning signal."""
     warning = warning_signal(job)
     return HANDED_ON if warning is None or warning in HANDED_ON else (*HANDED_ON, warning)
+
+
+def warned_path(job_dir: str) -> str:
+    """The file that tells ranks of this attempt which start late that the warning signal has come."""
+    return os.path.join(job_dir, f"warned.{attempt(os.environ)}")
 
 
 def task_count(env: Mapping[str, str]) -> int:
@@ -169,7 +175,7 @@ def _take_over(job_dir: str, world_size: int) -> None:
     names = os.listdir(job_dir)
     os.environ.pop(CALL_VARIABLE, None)
     for name in names:
-        if name.startswith(("result.", ".result.", ".call.", ".checkpoint.")):
+        if name.startswith(("result.", ".result.", ".call.", ".checkpoint.", "warned.")):
             os.unlink(os.path.join(job_dir, name))
     if any(name.startswith("call.") for name in names):
         from slurmkit import checkpoints
@@ -217,7 +223,7 @@ def _find_out_deadline() -> None:
     os.environ["SLURM_JOB_END_TIME"] = "" if end is None else str(int(end))
 
 
-def _start_srun(arguments: list[str], world_size: int, handled: tuple[int, ...]) -> int:
+def _start_srun(arguments: list[str], world_size: int, job: Mapping[str, Any]) -> int:
     """srun's process id, 0 when it cannot be started."""
     command = ["srun", "--export=ALL"]
     # Since 22.05 srun does not take this from the job by itself (srun.1, --cpus-per-task).
@@ -226,9 +232,12 @@ def _start_srun(arguments: list[str], world_size: int, handled: tuple[int, ...])
         # And with it srun fills the CPUs of the job, which may be whole nodes, unless it knows how many tasks there are (measured).
         command.append(f"--ntasks={world_size}")
     program = os.path.join(os.path.dirname(__file__), "__main__.py")
+    warning = warning_signal(job)
+    if warning is not None:  # Python may take long to start on a file system that all ranks start from
+        command += ["/bin/sh", "-c", f"trap '' {warning}; exec \"$@\"", "sh"]
     command += [sys.executable, "-P", program, "--rank", *arguments]
     # Python ignores these two for itself, and the batch script the warning; what it starts shall not.
-    defaults = (signal.SIGPIPE, signal.SIGXFSZ, *handled)
+    defaults = (signal.SIGPIPE, signal.SIGXFSZ, *handled(job))
     try:
         return os.posix_spawnp("srun", command, os.environ, setsigmask=(), setsigdef=defaults)
     except OSError as error:
@@ -246,10 +255,12 @@ def deaf() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _hand_signals_on(
-    pid: int, handled: tuple[int, ...], numbers: tuple[int, ...], warning: int | None, ready: float
-) -> None:
-    """Send the process `pid` what of `numbers` comes here, `warning` not before `ready` (of the monotonic clock)."""
+def _hand_signals_on(pid: int, job: Mapping[str, Any], warned: str | None) -> None:
+    """Send the process `pid`, which is srun or the worker, what comes here. `warned`: what to write for ranks that start late, when the
+    warning comes; None for the worker."""
+    warning = warning_signal(job)
+    numbers = handled(job) if warned is None else SRUN_HANDS_ON
+    ready = time.monotonic() + (0 if warned is None else RANKS_START)
 
     def hand_on(number: int, frame: object) -> None:
         if number == signal.SIGTERM:
@@ -266,12 +277,20 @@ def _hand_signals_on(
         except ProcessLookupError:
             return  # it has just ended, which is what the leader is waiting for
 
+    def on_warning(number: int, frame: object) -> None:
+        if warned is not None:
+            try:
+                os.close(os.open(warned, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                fail(f"ranks that start late do not hear of the warning: {error.strerror}: {warned!r}")
+        hand_on(number, frame)
+
     def note(number: int, frame: object) -> None:
         stopping.told = stopping.told or number == signal.SIGTERM
 
-    for number in handled:
-        signal.signal(number, hand_on if number in numbers else note)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+    for number in handled(job):
+        signal.signal(number, note if number not in numbers else on_warning if number == warning else hand_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handled(job))
 
 
 def _report(job_dir: str, job: Mapping[str, Any], start_time: float, world_size: int, code: int, stderr: int) -> int:

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118, PTH119, PTH120  (pathlib is slow to import)
+# ruff: noqa: PTH110, PTH118, PTH119, PTH120  (pathlib is slow to import)
 """The worker: one rank. Runs the run hooks and the function, and writes the rank's result.
 
 Of slurmkit it imports the job directory; the rest only when the job needs it.
@@ -56,11 +56,13 @@ class _Signals:
         self.warning = warning_signal(job)
         self.handled = handled(job)
 
-    def install(self) -> None:
+    def install(self, warned: str | None) -> None:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         if self.warning is not None:
             signal.signal(self.warning, self._on_warning)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.handled)
+        if self.warning is not None and warned is not None and os.path.exists(warned):
+            stopping.told = True
 
     def _on_warning(self, number: int, frame: object) -> None:
         if os.getpid() != self.pid:  # a process that the function has forked: it is not told, and lives on
@@ -105,8 +107,8 @@ class _Signals:
                 signal.signal(number, do_nothing)
 
 
-def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int) -> int:
-    """Call the function as one rank; the process's exit code."""
+def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int, warned: str | None = None) -> int:
+    """Call the function as one rank; the process's exit code. `warned`: a file that is there when the warning signal has come already."""
     start_time = job_time(os.environ)
     pid = os.getpid()
     # Now: the function may change the environment.
@@ -119,7 +121,7 @@ def run(job_dir: str, job: Mapping[str, Any], *, rank: int, local_rank: int) -> 
     outcome: dict[str, Any]
     try:
         try:
-            signals.install()
+            signals.install(warned)
             if job["callbacks"]:
                 from slurmkit.runner.hooks import RunHooks
 
