@@ -75,6 +75,7 @@ def test_exclusions_are_of_some_commands_only() -> None:
 def test_lines_of_steps_have_no_order() -> None:
     assert file_text("0: b\n1: a\n", PLACES) == file_text("1: a\n0: b\n", PLACES)
     assert file_text("b\na\n", PLACES) != file_text("a\nb\n", PLACES)
+    assert file_text("no newline0: b\n1: a\n", PLACES) == file_text("no newline1: a\n0: b\n", PLACES)
 
 
 def test_environments() -> None:

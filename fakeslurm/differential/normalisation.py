@@ -10,7 +10,7 @@ from attrs import frozen
 from fakeslurm.differential.exclusions import EXCLUSIONS, FILES, VARIABLES
 
 _OF_STEPS = re.compile(r"^(srun: | ?\d+: |.*slurmstepd-\S+: error: \*\*\* STEP )", re.MULTILINE)
-_IN_A_LINE = re.compile(r"(?<=[^\n])(?=srun: |slurmstepd-)")
+_IN_A_LINE = re.compile(r"(?<=[^\n])(?=srun: |slurmstepd-)|(?<=no newline)(?= ?\d+: )")
 """Where one of them goes on in a line that another one has begun."""
 
 __all__ = ["Places", "environment", "file_text", "normalised"]
