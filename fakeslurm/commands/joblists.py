@@ -104,7 +104,7 @@ def act(
             return _plain(one, problems[0])
         number = jobs[0].array_job_id
         answers = [(_tasks(job), _problem(job, None, uid, change)) for job in jobs]
-        answers = [(tasks, problem if tasks else "") for tasks, problem in answers]  # no element is left (measured)
+        answers = [(tasks, problem if tasks else "") for tasks, problem in answers]
     elif not known and unknown != INVALID_JOB_ID:
         return _plain(one, unknown)
     else:
@@ -118,16 +118,15 @@ def act(
             answers.append((waiting, _problem(record, None, uid, change)))
             rest.difference_update(waiting)
         answers += [_of_task(controller, one.job_id, task, uid, change, splits) for task in one.tasks if task in rest]
-    answers = [
-        (tasks, problem) for tasks, problem in answers if tasks
-    ]  # a record of which all are cancelled has none to name
-    if not any(problem for _, problem in answers):
+    nameless = [f"(null): {NO_ERROR}\n" for tasks, _ in answers if not tasks]  # a record of which all are cancelled
+    answers = [(tasks, problem) for tasks, problem in answers if tasks]
+    if not any(problem for _, problem in answers) and not (nameless and answers):
         return [], ""
     groups: dict[str, set[int]] = {}
     for tasks, problem in answers:
         groups.setdefault(problem, set()).update(tasks)
     lines = sorted((sorted(tasks), problem) for problem, tasks in groups.items())
-    return [f"{number}_{range_text(tasks)}: {problem or NO_ERROR}\n" for tasks, problem in lines], ""
+    return [f"{number}_{range_text(tasks)}: {problem or NO_ERROR}\n" for tasks, problem in lines] + nameless, ""
 
 
 def _of_task(

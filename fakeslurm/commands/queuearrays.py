@@ -30,7 +30,7 @@ def combine(jobs: Sequence[Job], length: int) -> tuple[list[Job], dict[int, str]
     gone: set[int] = set()
     lines: dict[int, Job] = {}
     for job in jobs:
-        if job.array is None or not job.is_unsplit or job.state is not JobState.PENDING:
+        if job.array is None or not job.is_unsplit or job.state is not JobState.PENDING or not job.array.pending:
             continue
         alike = [one for one in waiting.get(job.job_id, ()) if _belongs(one, job)]
         if not alike:

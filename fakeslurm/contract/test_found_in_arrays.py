@@ -77,6 +77,30 @@ def test_nothing_is_said_of_an_array_whose_elements_were_all_cancelled_by_name(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize(
+    ("verb", "said", "record"),
+    [
+        ("hold", "No error", "CANCELLED|JobHeldUser"),
+        ("uhold", "No error", "CANCELLED|JobHeldUser"),
+        ("requeue", "Job is pending execution", "PENDING|JobHeldUser"),
+        ("requeuehold", "Job is pending execution", "PENDING|job requeued in held state"),
+        ("suspend", "Job is pending execution", "CANCELLED|JobHeldUser"),
+    ],
+)
+def test_the_record_of_an_array_whose_other_elements_were_cancelled_by_name(
+    slurm: SlurmUnderTest, verb: str, said: str, record: str
+) -> None:
+    """It has no name, is a row of its own, and may be requeued."""
+    array = held(slurm, "--array=1-3")
+    slurm.run("scontrol", "hold", f"{array}_1")
+    slurm.run("scancel", f"{array}_[2-3]")
+    until(lambda: f"{array} CANCELLED" in listed(slurm, array, "%i %T"), what="the end of the others")
+    done = slurm.run("scontrol", verb, array)
+    assert (done.returncode, done.stderr) == (1, f"{array}_1: {said}\n(null): No error\n")
+    reason = "JobHeldUser" if verb == "uhold" else "JobHeldAdmin"
+    assert listed(slurm, array, "%i|%T|%r") == [f"{array}_1|PENDING|{reason}", f"{array}|{record}"]
+
+
 def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
     """squeue and scontrol call them by array and index, whatever the element's own id is; that is what they ask by as well."""
     array = slurm.sbatch("until [ -e end ]; do sleep 0.02; done", "--array=2,5")
