@@ -285,6 +285,8 @@ class Job:
     num_tasks: int
     shown_tasks: int | None = None
     """NumTasks of one that has started with ``--ntasks-per-node`` or without --ntasks, which need not be the number of its tasks (measured)."""
+    looked_at: bool = False
+    """Whether Slurm has looked where it could run: `num_nodes` is not a guess. Once another memory is asked for it is one again (measured)."""
     requested_nodes: int
     """The least number of nodes that was asked for."""
     requested_cpus: int

@@ -13,6 +13,7 @@ from fakeslurm.commands.columns import Overflow
 from fakeslurm.commands.jobsizes import allocated_tres, memory_text, min_cpus_per_node, requested_tres, tasks
 from fakeslurm.commands.jobtexts import NO_VAL, NULL, short_time
 from fakeslurm.jobarray import TEXT_LENGTH
+from slurmkit.slurm import hostlist
 from slurmkit.slurm.states import ExitCode, JobState
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class JobColumns:
         return self._stamp(end)
 
     def excluded_nodes(self, job: Job) -> str:
-        return jobtexts.excluded_nodes(job.description)
+        return _in_order(jobtexts.excluded_nodes(job.description))
 
     def exit_code(self, job: Job) -> str:
         return f"{job.wait_status}"
@@ -241,7 +242,7 @@ class JobColumns:
         return jobtexts.nodelist(job.nodes)
 
     def required_nodes(self, job: Job) -> str:
-        return jobtexts.required_nodes(job.description)
+        return _in_order(jobtexts.required_nodes(job.description))
 
     def requeue(self, job: Job) -> str:
         return f"{jobtexts.requeue(job, self.settings):d}"
@@ -340,3 +341,8 @@ class JobColumns:
 
 def _star(number: int | None) -> str:
     return "*" if number is None else f"{number}"
+
+
+def _in_order(nodes: str) -> str:
+    """The list that scontrol shows as it was written in an update; squeue sorts it."""
+    return hostlist.compress_sorted(hostlist.expand(nodes)) if nodes else ""

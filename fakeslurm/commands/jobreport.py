@@ -240,4 +240,6 @@ class Reporter:
             f"CPUFreqReq=Default{distribution}",
             "SrunHost:Pid=(null):0",
         ]
+        if tres_per_task := shown.tres_per_task(self.settings):
+            lines.append(f"TresPerTask={tres_per_task}")
         return " ".join(lines) + "\n" if self.oneliner else "\n   ".join(lines) + "\n\n"

@@ -31,6 +31,12 @@ class ShownStep(NamedTuple):
         step_id = self.step.step_id
         return self.job.job_id, 0xFFFFFFFB if step_id == BATCH else step_id
 
+    def tres_per_task(self, settings: Settings) -> str:
+        """On 24.11 what the job asked for, also of a step that asks for something else (measured)."""
+        cpus = self.job.description.cpus_per_task
+        known = cpus and settings.profile.tres_per_task_in_environment and self.step.step_id != BATCH
+        return f"cpu={cpus}" if known else ""
+
 
 def running_steps(job: Job) -> list[ShownStep]:
     """The steps of a job that run, the batch step first."""
@@ -73,6 +79,9 @@ class StepColumns:
 
     def nodes(self, row: ShownStep) -> str:
         return nodelist(row.step.nodes)
+
+    def tres_per_task(self, row: ShownStep) -> str:
+        return row.tres_per_task(self.settings) or NULL
 
     def num_cpus(self, row: ShownStep) -> str:
         return "0" if row.step.step_id == BATCH else f"{sum(row.step.cpus_per_node)}"
@@ -137,7 +146,7 @@ FIELDS: Mapping[str, Field] = {
     "tres-per-node": Field("TRES_PER_JOB", constant=NULL),
     "tres-per-socket": Field("TRES_PER_SOCKET", constant=NULL),
     "tres-per-step": Field("TRES_PER_STEP", constant=NULL),
-    "tres-per-task": Field("TRES_PER_TASK", constant=NULL),
+    "tres-per-task": Field("TRES_PER_TASK", "tres_per_task"),
     "userid": Field("UID", "user_id"),
     "username": Field("USER", "user_name"),
 }

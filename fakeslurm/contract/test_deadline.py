@@ -52,6 +52,17 @@ def test_limit_of_a_job_that_runs(slurm: SlurmUnderTest) -> None:
     slurm.wait(unlimited)
 
 
+def test_limit_of_a_job_that_is_requeued(slurm: SlurmUnderTest) -> None:
+    """It keeps the limit that the deadline gave it, where the main scheduler has started it."""
+    job_id = slurm.sbatch("sleep 300", "--deadline=now+3630seconds")
+    running = slurm.wait(job_id, ["RUNNING"])
+    assert running["TimeLimit"] == "01:00:00"
+    main = running["Scheduler"] == "Main"
+    assert main or slurm.is_real
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+    assert slurm.wait(job_id, ["PENDING"])["TimeLimit"] == ("01:00:00" if main else "UNLIMITED")
+
+
 def test_limit_of_the_elements_that_wait_for_those_that_run(slurm: SlurmUnderTest) -> None:
     """Where the main scheduler has started one, the record that stands for them has got the limit first; backfill takes it back."""
     array = slurm.sbatch("sleep 300", "-w", "n1", "--array=0-5", "--deadline=now+172830")

@@ -68,3 +68,20 @@ def test_the_jobs_tasks_per_node_in_steps_of_some_nodes(
 def test_cpus_of_the_tasks_of_a_step(slurm: SlurmUnderTest) -> None:
     slurm.wait(slurm.sbatch("srun -n1 -c1 sh -c 'echo $SLURM_CPUS_PER_TASK $SLURM_TRES_PER_TASK'", "-n2", "-o", "o"))
     assert slurm.output("o") == ("1 cpu=1\n" if slurm.at_least("24.11") else "1\n")
+
+
+@pytest.mark.parametrize("options", ["", "-c1", "-n1 --exact"])
+def test_tres_per_task_of_a_step(slurm: SlurmUnderTest, options: str) -> None:
+    """On 24.11 that of the job."""
+    job_id = slurm.sbatch(f"srun {options} sh -c 'until [ -e go ]; do sleep 0.05; done'", "-n2", "-c2")
+
+    def step() -> str:
+        return slurm.run("scontrol", "-o", "show", "step", f"{job_id}.0").stdout
+
+    until(lambda: step().startswith("StepId="), what="the step")
+    expected = "cpu=2" if slurm.at_least("24.11") else "(null)"
+    assert (" TresPerTask=cpu=2" in step()) is slurm.at_least("24.11")
+    rows = slurm.run("squeue", "-h", "-s", "-j", job_id, "-O", "StepID:20,tres-per-task").stdout.splitlines()
+    assert dict(row.split() for row in rows) == {f"{job_id}.0": expected, f"{job_id}.batch": "(null)"}
+    (slurm.workdir / "go").touch()
+    slurm.wait(job_id)

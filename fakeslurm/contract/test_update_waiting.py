@@ -252,6 +252,37 @@ def test_memory_and_gres(slurm: SlurmUnderTest) -> None:
     assert re.search(r"TresPerNode=gres[:/]gpu:2", slurm.run("scontrol", "show", "job", job_id).stdout)
 
 
+@pytest.mark.parametrize(
+    ("words", "old", "new"),
+    [
+        ("MinMemoryNode=200", "2", "1"),
+        ("MinMemoryNode=100", "1", "1"),
+        ("Comment=c", "1", "1"),
+        ("ReqNodeList=n2", "1", "1"),
+    ],
+)
+def test_another_memory_makes_the_number_of_nodes_a_guess_again(
+    slurm: SlurmUnderTest, words: str, old: str, new: str
+) -> None:
+    """As of a held job: on 22.05 that shows for tasks of several CPUs, on 24.11 in a range for others."""
+    later = ("--mem=100", "--begin=now+1hour")
+    one, several = slurm.sbatch("true", *later), slurm.sbatch("true", *later, "-n1", "-c2")
+    for job_id in (one, several):
+        assert shown(slurm, job_id)["NumNodes"] == "1"
+        assert update(slurm, f"jobid={job_id}", words) == ""
+    assert shown(slurm, several)["NumNodes"] == (new if slurm.at_least("24.11") else old)
+    guessed = slurm.at_least("24.11") and old == "2"
+    assert shown(slurm, one)["NumNodes"] == ("1-1" if guessed else "1")
+
+
+def test_squeue_sorts_the_nodes_that_an_update_asks_for(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "-N2")
+    assert update(slurm, f"jobid={job_id}", "ReqNodeList=n4,n2", "ExcNodeList=n3,n1") == ""
+    fields = shown(slurm, job_id)
+    assert (fields["ReqNodeList"], fields["ExcNodeList"]) == ("n4,n2", "n3,n1")
+    assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%n %x").stdout == "n[2,4] n[1,3]\n"
+
+
 def test_licenses(slurm: SlurmUnderTest) -> None:
     holds = slurm.sbatch("sleep 100", "-n1", "-L", "foo:3")
     slurm.wait(holds, ["RUNNING"])

@@ -98,11 +98,12 @@ class JobUpdates:
             raise SlurmError(messages.ACCESS_DENIED)
         if job.requeued:
             raise unsupported("updates of a job that is being requeued")
-        before = job.description
+        before, memory = job.description, self._requested_memory(job)
         try:
             self._apply(job, update, operator=uid == 0)
             if update.mem_per_node is not None or update.mem_per_cpu is not None:
                 job.counted = None
+                job.looked_at &= self._requested_memory(job) == memory
         except SlurmError:
             if _memory(job.description) != _memory(before):
                 job.counted = job.counted or before
@@ -364,6 +365,15 @@ class JobUpdates:
         if update.tmp_disk is not None:
             self._must_wait(job)
             self._describe(job, tmp_disk=update.tmp_disk)
+
+    def _requested_memory(self, job: Job) -> int:
+        """MB on all nodes together, as its TRES have it."""
+        asked = job.counted or job.description
+        if asked.mem_per_cpu:
+            return asked.mem_per_cpu * job.requested_cpus
+        mask = self._state.resources.partition_masks[job.partition.split(",")[0]]
+        nodes = [one.node.real_memory for one in self._state.resources.by_index if mask >> one.index & 1]
+        return (asked.mem_per_node or min(nodes, default=0)) * job.requested_nodes
 
     def _require(self, job: Job, update: JobUpdate) -> None:
         text = update.constraint

@@ -70,6 +70,7 @@ class Obstacles:
         """Slurm has looked where a pending job could run: from now on it shows as many nodes as the job would get if it was alone."""
         found = [self._nodes_on_empty(demand, one) for one in partitions]
         job.num_nodes = next(filter(None, found), job.num_nodes)
+        job.looked_at = True
 
     def _fits_empty(self, demand: Demand, partition: str) -> bool:
         """Whether a job could run in the partition if nothing else ran."""

@@ -74,7 +74,7 @@ class Running:
         job.cpus_per_node = tuple(share.cpus for share in shares)
         job.gres = holding.gres
         job.cpu_ids = tuple(tuple(bits(mask)) for mask in holding.cpus)
-        job.num_nodes = len(shares)
+        job.num_nodes, job.looked_at = len(shares), True
         job.num_cpus = sum(job.cpus_per_node)
         self._lay_out(job, demand)
         self.watch(job)

@@ -85,7 +85,8 @@ def renew(job: Job, state: State) -> None:
     as_it_ran = job.num_nodes
     partitions = resize(job, state)
     job.num_nodes = as_it_ran
-    job.time_limit = admission.time_limit_of(job.description, partitions[0])
+    if job.description.deadline is None:  # of which the limit that it ran with has come (measured)
+        job.time_limit = admission.time_limit_of(job.description, partitions[0])
     job.end_shift = 0.0
     if job.priority and state.settings.profile.requeue_renews_priority:
         job.priority = state.priority_of(job.description)

@@ -193,7 +193,10 @@ class Waiting:
         self._leave_queue(job)
         for what in ("begin", "depend", "deadline"):
             self._state.timers.clear(what, job.job_id)
+        looked_up = job.num_nodes
         submission.resize(job, self._state)
+        if job.looked_at:
+            job.num_nodes = looked_up
         self.consider(job)
 
     def depend(self, job: Job, text: str) -> None:
