@@ -247,12 +247,8 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
     # For the Cluster alone.
 
     def _ends_by_now(self) -> list[str | None]:
-        """As that of `Job`, of each job, and of the items that were never submitted."""
-        finals = self._watch.finals_by_now(range(len(self)))
-        return [
-            *(None if final is None else final.state for final in finals),
-            *[NOT_SUBMITTED] * len(self._not_submitted()),
-        ]
+        """As `Watch.ends_by_now`, of each job, and of the items that were never submitted."""
+        return [*self._watch.ends_by_now(range(len(self))), *[NOT_SUBMITTED] * len(self._not_submitted())]
 
     def _is_on(self, backend: SchedulerBackend) -> bool:
         return self._engine.backend == backend

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, get_args
 
-from slurmkit.errors import JobDependencyFailed, OptionError
+from slurmkit.errors import JobDependencyFailed, OptionError, UnknownJob
 
 if TYPE_CHECKING:
     from slurmkit.array import JobArray
@@ -28,6 +28,9 @@ __all__ = [
 R_co = TypeVar("R_co", covariant=True)
 
 When = Literal["ok", "any", "not_ok", "start", "corr"]
+
+UNKNOWN = "UNKNOWN"
+"""Instead of the state in which a job has ended: it is over, and nobody says how."""
 
 _KIND: Mapping[str, str] = {
     "ok": "afterok",
@@ -139,7 +142,8 @@ def outstanding(waits: Iterable[Dependency], where: str) -> list[Dependency]:
     """Those of `waits` of which it is not known that they are satisfied, going by what Slurm said within the last second.
 
     A job that is over may be forgotten by Slurm, which then refuses the dependency (24.11) or takes it for satisfied, however the job ended
-    (22.05): nothing is asked of Slurm about it. Raises `JobDependencyFailed` when one of them has not ended as it should have.
+    (22.05): nothing is asked of Slurm about it. Raises `JobDependencyFailed` when one of them has not ended as it should have, `UnknownJob`
+    when Slurm has forgotten one and nobody says how it has ended.
     """
     left = []
     for wait in waits:
@@ -147,7 +151,12 @@ def outstanding(waits: Iterable[Dependency], where: str) -> list[Dependency]:
             left.append(wait)
             continue
         states = wait.job._ends_by_now()
-        satisfied = verdict(wait.when, states)
+        satisfied = verdict(wait.when, [None if state == UNKNOWN else state for state in states])
+        if satisfied is None and UNKNOWN in states and wait.when not in ("any", "start"):
+            raise UnknownJob(
+                f"{where} cannot wait for {wait.job!r} ({_KIND[wait.when]}): Slurm has forgotten it, and how it has ended is not known, as "
+                "sacct does not say, and it has not said so itself; try again later, or wait with when='any'"
+            )
         if satisfied is None or (wait.when == "corr" and None in states):
             left.append(wait)
         elif not satisfied:

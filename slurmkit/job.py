@@ -228,8 +228,8 @@ class Job(Generic[R_co]):
     # For the Cluster and for JobArray.
 
     def _ends_by_now(self) -> list[str | None]:
-        """The state in which it has ended, None while it goes on, by what Slurm said within the last second. Raises `ClusterClosed`."""
-        return [None if final is None else final.state for final in self._watch.finals_by_now(self._mine)]
+        """As `Watch.ends_by_now`."""
+        return self._watch.ends_by_now(self._mine)
 
     def _is_on(self, backend: SchedulerBackend) -> bool:
         return self._engine.backend == backend

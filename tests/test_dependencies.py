@@ -25,6 +25,7 @@ from slurmkit import (
     OptionError,
     ResultError,
     SchedulerError,
+    UnknownJob,
     jobdir,
     task,
 )
@@ -260,6 +261,35 @@ def test_while_slurm_does_not_answer_it_is_left_to_slurm(
     slurm.failure = SchedulerError("no answer")
     assert waits_for(cluster.submit(add, one)) == "afterok:1"
     assert "no answer" in caplog.text
+
+
+def test_a_job_that_slurm_has_forgotten_while_sacct_does_not_answer(
+    cluster: Cluster, slurm: StubSlurm, clock: Ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """22.05 would start what waits for it, however it has ended. Its own word counts; where there is none, nothing is submitted."""
+    good, bad, killed = cluster.submit(add, 1), cluster.submit(fail, "no"), cluster.submit(add, 2)
+    slurm.run(good.job_id)
+    slurm.run(bad.job_id)
+    slurm.start(killed.job_id)
+    slurm.hidden |= {good.job_id, bad.job_id, killed.job_id}
+
+    def no_answer(job_ids: Any) -> Any:
+        raise SchedulerError("no answer")
+
+    monkeypatch.setattr(slurm, "accounting", no_answer)
+    clock.seconds += 2
+    assert waits_for(cluster.submit(add.after(good), good, 1)) is None
+    with pytest.raises(JobDependencyFailed, match="which has ended FAILED"):
+        cluster.submit(add.after(bad), 1)
+    assert waits_for(cluster.submit(add.after(bad, when="not_ok"), 1)) is None
+    before = slurm.calls["sbatch"]
+    for when in ("ok", "not_ok"):
+        with pytest.raises(
+            UnknownJob, match=r"Slurm has forgotten it, and how it has ended is not known.*try again later"
+        ):
+            cluster.submit(add.after(killed, when=when), 1)  # type: ignore[arg-type]
+    assert slurm.calls["sbatch"] == before
+    assert waits_for(cluster.submit(add.after(killed, when="any"), 1)) == f"afterany:{killed.job_id}"
 
 
 def test_jobs_of_another_slurm(cluster: Cluster, tmp_path: Path) -> None:

@@ -177,20 +177,31 @@ def test_the_journal_speaks_where_nobody_else_does() -> None:
     assert told(believe(at_once, belief=older)) == ("RUNNING", False, "squeue"), "that was the attempt before"
 
 
-@pytest.mark.parametrize("accounting", [booked("RUNNING"), UNASKED])
-def test_accounting_is_given_time_to_catch_up_but_not_for_ever(accounting: Answer) -> None:
-    rules = Rules(grace=10.0, accounting_lag=100.0)
+@pytest.mark.parametrize(("accounting", "patience"), [(booked("RUNNING"), 100), (UNASKED, 200)])
+def test_accounting_is_given_time_to_catch_up_but_not_for_ever(accounting: Answer, patience: int) -> None:
+    """Longer when it does not answer at all: it may be down."""
+    rules = Rules(grace=10.0, accounting_lag=100.0, accounting_outage=200.0)
     answers = Round(queue=None, accounting=accounting, shown=None)
     running = believe(Round(queue=row("RUNNING")))
-    assert told(believe(*[answers] * 100, belief=running, rules=rules)) == ("RUNNING", False, "squeue")
-    assert told(believe(*[answers] * 101, belief=running, rules=rules)) == (LOST, True, "nobody")
-    assert told(
-        believe(*[answers] * 100, Round(queue=None, accounting=booked("TIMEOUT")), belief=running, rules=rules)
-    ) == (
-        "TIMEOUT",
-        True,
-        "sacct",
-    )
+    waited = [answers] * patience
+    assert told(believe(*waited, belief=running, rules=rules)) == ("RUNNING", False, "squeue")
+    assert told(believe(*waited, answers, belief=running, rules=rules)) == (LOST, True, "nobody")
+    late = Round(queue=None, accounting=booked("TIMEOUT"))
+    assert told(believe(*waited, late, belief=running, rules=rules)) == ("TIMEOUT", True, "sacct")
+
+
+@pytest.mark.parametrize("accounting", [booked("RUNNING"), UNASKED])
+@pytest.mark.parametrize(("state", "patience"), [("COMPLETED", 10), ("FAILED", 100)])
+def test_while_accounting_is_late_the_journal_of_a_job_that_succeeded_is_enough(
+    accounting: Answer, state: str, patience: int
+) -> None:
+    """Why another one failed sacct may know: it is given the time to say so."""
+    rules = Rules(grace=10.0, accounting_lag=100.0, accounting_outage=200.0)
+    running = believe(Round(queue=row("RUNNING")))
+    answers = Round(queue=None, accounting=accounting, shown=None, journal=JournalEnd(0, state, "0:0"))
+    waited = [answers] * patience
+    assert told(believe(*waited, belief=running, rules=rules)) == ("RUNNING", False, "squeue")
+    assert told(believe(*waited, answers, belief=running, rules=rules)) == (state, True, "journal")
 
 
 # --- the service ------------------------------------------------------------------------------------------------------
@@ -908,7 +919,17 @@ def test_a_job_about_which_sacct_was_not_asked_is_not_unknown_to_it(monkeypatch:
     slurm.states = {}
     assert lost_for(status, clock, 299, "1", "2") == {"1": "RUNNING", "2": "RUNNING"}
     assert slurm.asked_about("sacct")[:4] == [["1"], ["2"], ["1"], ["2"]]
-    assert lost_for(status, clock, 1, "1", "2") == {"1": LOST, "2": LOST}
+    assert lost_for(status, clock, 2, "1", "2") == {"1": LOST, "2": LOST}
+
+
+def test_what_the_controller_has_forgotten_while_sacct_is_late() -> None:
+    slurm = Slurm({"1": "RUNNING", "2": "RUNNING", "3": "RUNNING"}, booked={"1": "RUNNING", "2": "COMPLETED"})
+    status = service(slurm, "1", "2", "3")
+    status.refresh()
+    assert not any(status.is_missed(job_id) for job_id in "1234")
+    slurm.states = {"3": "RUNNING"}
+    status.refresh()
+    assert [job_id for job_id in "1234" if status.is_missed(job_id)] == ["1"]
 
 
 def test_a_job_that_sacct_does_not_know_is_lost_after_the_grace_period() -> None:

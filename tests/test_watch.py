@@ -63,6 +63,10 @@ class Status:
         self.expired: list[tuple[str, bool]] = []
         self.forgotten: list[str] = []
         self.tracked: dict[str, Any] = {}
+        self.missed: set[str] = set()
+
+    def is_missed(self, job_id: str) -> bool:
+        return job_id in self.missed
 
     def track(self, tokens: Mapping[str, str], **how: Any) -> None:
         self.tracked.update({job_id: SimpleNamespace(token=token, **how) for job_id, token in tokens.items()})
@@ -945,14 +949,21 @@ def test_an_end_that_the_question_brings_to_light_is_the_status(array: Array) ->
 
 def test_the_ends_by_now(array: Array) -> None:
     """By what Slurm said within the last second, and delivering nothing."""
-    (first,) = array.complete(0)
-    assert array.watch.finals_by_now([0]) == [first]
+    array.complete(0)
+    assert array.watch.ends_by_now([0]) == ["COMPLETED"]
     assert array.status.asked == [], "that is known"
-    finals: list[Snapshot] = []
-    array.status.learns = lambda: finals.extend(array.complete(2))
-    assert array.watch.finals_by_now([2, 1, 0]) == [*finals, None, first]
+    array.status.learns = lambda: array.complete(2)
+    assert array.watch.ends_by_now([2, 1, 0]) == ["COMPLETED", None, "COMPLETED"]
     assert (array.status.about, array.status.asked) == ([["7_2", "7_1"]], [1.0])
     assert array.delivered() == []
+
+
+def test_the_end_by_now_of_a_job_that_the_controller_has_forgotten(array: Array) -> None:
+    """Its own word, where sacct has none yet; of an attempt that is over."""
+    array.status.missed = {"7_0", "7_1"}
+    array.write_last_word(0)
+    array.write_last_word(2)
+    assert array.watch.ends_by_now([0, 1, 2]) == ["COMPLETED", "UNKNOWN", None]
 
 
 @pytest.mark.parametrize(("age", "asked"), [(0.5, []), (0.984375, []), (1.0, [1.0]), (1.5, [1.0])])
@@ -960,18 +971,18 @@ def test_jobs_that_were_submitted_a_moment_ago_are_not_asked_about(
     tmp_path: Path, age: float, asked: list[float]
 ) -> None:
     array = Array(tmp_path, age=age)
-    assert array.watch.finals_by_now([0, 1]) == [None, None]
+    assert array.watch.ends_by_now([0, 1]) == [None, None]
     assert array.status.asked == asked
 
 
 def test_the_ends_by_now_of_a_closed_cluster(array: Array) -> None:
-    finals = array.complete(0)
+    array.complete(0)
     array.engine.closed = True
-    assert array.watch.finals_by_now([0]) == finals
+    assert array.watch.ends_by_now([0]) == ["COMPLETED"]
     with pytest.raises(ClusterClosed, match=r"^the status of job 7_1 cannot be asked for$"):
-        array.watch.finals_by_now([1])
+        array.watch.ends_by_now([1])
     with pytest.raises(ClusterClosed, match=r"^the status of 3 jobs, of which the first is 7_0, cannot be asked for$"):
-        array.watch.finals_by_now([0, 1, 2])
+        array.watch.ends_by_now([0, 1, 2])
     assert array.status.asked == []
 
 

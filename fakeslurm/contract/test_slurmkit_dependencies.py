@@ -8,7 +8,7 @@ import pytest
 
 from fakeslurm.contract import recorder
 from fakeslurm.contract.harness import SlurmUnderTest, until
-from slurmkit import Cluster, Job, JobDependencyFailed, task
+from slurmkit import Cluster, Job, JobDependencyFailed, SchedulerError, task
 
 SECONDS = 60
 NEVER = "DependencyNeverSatisfied"
@@ -119,6 +119,29 @@ def forgotten(slurm: SlurmUnderTest, job_id: str, state: str) -> None:
     until(
         lambda: {row["State"] for row in slurm.accounted(job_id, "State")} == {state}, what="sacct has it", interval=0.1
     )
+
+
+@pytest.mark.slurm_conf("MinJobAge=2")
+def test_jobs_that_slurm_has_forgotten_while_sacct_does_not_answer(
+    slurm: SlurmUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """22.05 would start what waits for the one that failed. Their own word in the job directory counts."""
+    backend = slurm.backend()
+
+    def no_answer(job_ids: object) -> None:
+        raise SchedulerError("sacct: error: Problem talking to the database: Connection timed out")
+
+    monkeypatch.setattr(backend, "accounting", no_answer)
+    with Cluster(backend, job_root=slurm.workdir / "jobs") as cluster:
+        good, bad = cluster.submit(recorder.add, 1), cluster.submit(recorder.fail_on_rank, 0)
+        until(
+            lambda: slurm.show(good.job_id) is None and slurm.show(bad.job_id) is None,
+            what="they are forgotten",
+            interval=0.1,
+        )
+        assert cluster.submit(recorder.add.after(good), good, 1).result(timeout=SECONDS) == 2
+        with pytest.raises(JobDependencyFailed, match="which has ended FAILED"):
+            cluster.submit(recorder.add.after(bad), 1)
 
 
 @pytest.mark.slurm_conf("MinJobAge=2")

@@ -90,10 +90,12 @@ class Snapshot:
 
 @attrs.frozen
 class Rules:
-    """Seconds. `grace`: how long every source has to have lost a job; `accounting_lag`: how long sacct may trail behind the controller."""
+    """Seconds. `grace`: how long every source has to have lost a job; `accounting_lag`: how long sacct may trail behind the controller;
+    `accounting_outage`: how long it may not answer at all."""
 
     grace: float = 60.0
     accounting_lag: float = 300.0
+    accounting_outage: float = 3600.0
     absences: int = 3
 
 
@@ -190,15 +192,24 @@ def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
     has_not_run = _waited(belief) and (is_unbooked or _is_pending(booked))
     if has_not_run and answers.is_cancelled and answers.journal is None:
         return _vanished(belief, now)
+    end = answers.journal
+    if end is not None and (end.attempt < belief.attempt or end.job_state not in TERMINAL_STATES):
+        end = None
     # sacct that still says RUNNING, or does not answer, is given time to catch up; sacct that knows nothing has lost the job like the others.
-    grace = rules.grace if is_unbooked else max(rules.grace, rules.accounting_lag)
-    out_of_patience = now - lost_since >= grace and belief.absences >= rules.absences
+    # Of a job that has failed sacct may know why. Of one that has succeeded by its own word nobody would say anything else.
+    patience = rules.grace
+    if end is not None:
+        patience = max(patience, 0.0 if is_unbooked or end.job_state == "COMPLETED" else rules.accounting_lag)
+    elif booked is UNASKED and answers.has_accounting:
+        patience = max(patience, rules.accounting_outage)
+    elif not is_unbooked:
+        patience = max(patience, rules.accounting_lag)
+    out_of_patience = now - lost_since >= patience and belief.absences >= rules.absences
     if answers.has_accounting and not out_of_patience:
         return belief
     if not belief.denied:
         return belief  # scontrol has still to be heard
-    end = answers.journal
-    if end is not None and end.attempt >= belief.attempt and end.job_state in TERMINAL_STATES:
+    if end is not None:
         return _ended(attrs.evolve(belief, attempt=end.attempt), _from_journal(belief, end), "journal", now)
     if not out_of_patience:
         return belief

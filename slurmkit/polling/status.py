@@ -173,6 +173,12 @@ class StatusService:
                     tracked.round = 0
                     tracked.expired = self._rounds
 
+    def is_missed(self, job_id: str) -> bool:
+        """The controller does not know the job any more, and nobody has said yet how it has ended."""
+        with self._changed:
+            tracked = self._jobs.get(job_id)
+            return tracked is not None and tracked.belief.lost_since is not None and not tracked.belief.is_over
+
     def refresh(self) -> None:
         """Ask about everything that is outstanding, now."""
         with self._changed:

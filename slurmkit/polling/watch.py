@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
 from slurmkit.callbacks.dispatch import Subscriber, fire
 from slurmkit.clock import condition, sleep
+from slurmkit.dependencies import UNKNOWN
 from slurmkit.outcome import Ending, cause_of, end_of_journal, read_ending, tail
 from slurmkit.polling.arbitration import JournalEnd, Snapshot
 from slurmkit.polling.cadence import Pace
 from slurmkit.slurm.durations import DurationError, parse_timestamp
-from slurmkit.slurm.states import ExitCode
+from slurmkit.slurm.states import TERMINAL_STATES, ExitCode
 
 if TYPE_CHECKING:
     from slurmkit.callbacks.contexts import CompletedContext
@@ -145,8 +146,9 @@ class Watch:
             raise error
         return snapshots
 
-    def finals_by_now(self, positions: Sequence[int]) -> list[Snapshot | None]:
-        """The jobs' ends, None of one that goes on, going by what Slurm said within the last second, or by the last that it did say.
+    def ends_by_now(self, positions: Sequence[int]) -> list[str | None]:
+        """The states in which the jobs have ended, None of one that goes on, going by what Slurm said within the last second, or by the last
+        that it did say; of one that the controller has forgotten, while sacct says nothing, by its own word, and "UNKNOWN" without one.
 
         Jobs that were submitted within that second are not asked about. Delivers nothing. Raises `ClusterClosed`, `SchedulerNotFound`.
         """
@@ -154,7 +156,16 @@ class Watch:
         if job_ids and self.clock.time() - self._created >= STATUS_AGE:
             self.engine.check_open(f"the status of {self._named(positions)} cannot be asked for")
             self.engine.status.snapshot(job_ids, STATUS_AGE)
-        return [self.final(position) for position in positions]
+        return [self._end_by_now(position) for position in positions]
+
+    def _end_by_now(self, position: int) -> str | None:
+        final, job = self.final(position), self._jobs[position]
+        if final is not None:
+            return final.state
+        if not self.engine.status.is_missed(job.job_id):
+            return None
+        end = end_of_journal(job.job_dir)
+        return end.job_state if end is not None and end.job_state in TERMINAL_STATES else UNKNOWN
 
     def advance(self, positions: Sequence[int] | None = None) -> float | None:
         """One step on behalf of somebody who waits for these jobs (None: for all): look for signs of ends, ask Slurm when that is due,
