@@ -55,6 +55,9 @@ def test_priorities_differ_by_the_same_number() -> None:
     assert agree("squeue", "4294901759", "4294901700", priorities)
     assert agree("squeue", "4294901758", "4294901699", priorities)
     assert not agree("squeue", "4294901757", "4294901699", priorities)
+    assert agree(
+        "squeue", "429490174294901759", "429490174294901700", priorities
+    )  # the same, and a whole one behind it
     assert agree("squeue", "n/a42949017(null)", "n/a42949016(null)", priorities)  # cut
     assert not agree("squeue", "slurm-1_4294967294.out", "slurm-1_4294967295.out", priorities)
     assert agree("squeue", "0.99998474121093", "0.99998474000000", priorities)

@@ -24,8 +24,8 @@ _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:\
 _LONG = r"(?:\d+-)?\d\d:\d\d:\d\d"
 _SHORT = r"(?:\d+-)?(?:\d+:)?\d+:\d\d"
 _SECONDS = r"(?<=SecsPreSuspend=)\d+"
-_PRIORITY = r"4294(?!967)\d{1,6}|0\.9999\d{0,10}"
-"""Perhaps cut; and not NO_VAL, which is no priority."""
+_PRIORITY = r"4294(?!967)(?:(?!4294)\d){1,6}|0\.9999\d{0,10}"
+"""Perhaps cut, and another one behind it; and not NO_VAL, which is no priority."""
 _DIGITS = 10
 """Of a whole priority."""
 

@@ -280,6 +280,8 @@ srun -J named true
 srun -n2 sh -c 'exit $SLURM_PROCID'
 srun -m cyclic -l sh -c 'echo $SLURM_NODEID'
 """
+_NO_PATH = "NIL"
+"""With this ``--export`` a script finds Slurm's own srun on 24.11, and not the fake's, which is not where shells look by themselves."""
 _SHELLS = """
 #!/bin/sh
 #!/bin/sh
@@ -341,7 +343,9 @@ def submissions(
             on_line += wrong
         else:
             in_script.append(wrong)
-    commands = _lines(_COMMANDS) + (_lines(_STEPS) if steps else [])
+    words = [*on_line, *(word for option in in_script for word in option), *environ.values()]
+    bare = any(word.endswith(_NO_PATH) for word in words)
+    commands = _lines(_COMMANDS) + (_lines(_STEPS) if steps and not bare else [])
     lines = draw(st.lists(st.sampled_from(commands), max_size=4))
     if gated or (gated is None and draw(st.booleans())):
         lines.insert(draw(st.integers(0, 1)) if lines and not array else 0, f": > {GATE}.at; : < {GATE}.gate")
