@@ -281,7 +281,18 @@ class AccountTexts:
         return f"{row.job.requested_cpus if row.step is None else row.step.num_cpus}"
 
     def _reqmem(self, row: Row) -> str:
-        return "" if row.step is not None else self._memory(megabytes(row.job.requested_memory))
+        if row.step is not None:
+            return ""
+        return self._memory(megabytes(row.job.requested_memory)) if row.job.requested_nodes else self._no_memory()
+
+    def _no_memory(self) -> str:
+        """Of a job of no nodes, which has no TRES: 22.05 takes 2**64 MB for that (measured)."""
+        if self._new:
+            return "0"
+        if not self.unit and self.convert:
+            return "16?"
+        number = 2.0**64 * 1024.0 ** (1 - _MEMORY_UNITS.index(self.unit or "M"))
+        return f"{number:.2f}{self.unit or 'M'}" if number >= 2.0**64 else f"{number:.0f}{self.unit}"
 
     def _memory(self, amount: int) -> str:
         if not self.unit:
@@ -289,6 +300,8 @@ class AccountTexts:
         return self._in_unit(amount * 1024 * 1024)
 
     def _in_unit(self, amount: int) -> str:
+        if not amount:
+            return "0"
         number = amount * 1024.0 ** -(1 + _MEMORY_UNITS.index(self.unit))
         return f"{number:.0f}{self.unit}" if number == int(number) else f"{number:.2f}{self.unit}"
 
@@ -297,7 +310,7 @@ class AccountTexts:
         return self._in_unit(number) if self.unit else f"{number}"  # as if it were memory (measured)
 
     def _reqtres(self, row: Row) -> str:
-        if row.step is not None:
+        if row.step is not None or not row.job.requested_nodes:
             return ""
         cpus = row.job.requested_cpus
         more: list[str] = []

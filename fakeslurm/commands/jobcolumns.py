@@ -311,7 +311,7 @@ class JobColumns:
         return short_time(jobtexts.seconds_used(job, self.now))
 
     def tres(self, job: Job) -> str:
-        return allocated_tres(job, self.settings) or requested_tres(job, self.settings)
+        return allocated_tres(job, self.settings) or requested_tres(job, self.settings) or "N/A"
 
     def features(self, job: Job) -> str:
         return NULL if job.description.constraint is None else job.description.constraint

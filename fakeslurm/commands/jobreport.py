@@ -188,8 +188,8 @@ class Reporter:
     def _tres(self, job: Job) -> list[str]:
         held = allocated_tres(job, self.settings)
         if not self._new:
-            return [f"TRES={held or requested_tres(job, self.settings)}"]
-        return [f"ReqTRES={requested_tres(job, self.settings)}", f"AllocTRES={held or NULL}"]
+            return [f"TRES={held or requested_tres(job, self.settings) or NULL}"]
+        return [f"ReqTRES={requested_tres(job, self.settings) or NULL}", f"AllocTRES={held or NULL}"]
 
     def _tres_per_something(self, job: Job) -> list[str]:
         asked = job.description

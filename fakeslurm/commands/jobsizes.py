@@ -77,8 +77,10 @@ def requested_memory(job: Job, settings: Settings) -> int:
 
 
 def requested_tres(job: Job, settings: Settings) -> str:
-    """The trackable resources asked for, as squeue and scontrol print them."""
+    """The trackable resources asked for, as squeue and scontrol print them; empty for a job of no nodes (``-N0``)."""
     number = job.requested_cpus
+    if not job.requested_nodes:
+        return ""
     memory = memory_text(requested_memory(job, settings))
     more = requested_gres_tres(job, settings)
     return ",".join([f"cpu={number},mem={memory},node={job.requested_nodes},billing={number}", *more])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fakeslurm.contract.harness import SlurmUnderTest, until
@@ -207,3 +209,25 @@ def test_a_job_that_is_held_as_it_runs_has_not_waited_for_that(slurm: SlurmUnder
     (slurm.workdir / "go").touch()
     assert slurm.wait(job_id)["Reason"] == "JobHeldAdmin"
     assert slurm.accounted(job_id, "State,Reason", "-X") == [{"State": "COMPLETED", "Reason": "None"}]
+
+
+def test_a_held_job_of_no_nodes_has_no_tres(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "-N0")
+    report = slurm.run("scontrol", "show", "job", job_id).stdout
+    assert re.findall(r"\S*TRES=\S+", report) == (
+        ["ReqTRES=(null)", "AllocTRES=(null)"] if slurm.at_least("24.11") else ["TRES=(null)"]
+    )
+    assert slurm.run("squeue", "-h", "-j", job_id, "-O", "tres-alloc:4").stdout == "N/A \n"
+
+    def row(*options: str) -> str:
+        return slurm.run("sacct", "-nXP", "-j", job_id, "-o", "ReqTRES,ReqMem,ReqNodes", *options).stdout
+
+    until(row, what="the job in accounting", interval=0.1)
+    memory = {
+        (): "16?",
+        ("--noconvert",): "18446744073709551616.00M",
+        ("--units=K",): "18889465931478580854784.00K",
+        ("--units=G",): "18014398509481984G",
+    }
+    for options, text in memory.items():
+        assert row(*options) == f"|{'0' if slurm.at_least('24.11') else text}|0\n"
