@@ -346,3 +346,18 @@ def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
     assert squeue(slurm, f"{job_id}_3", "%r|%Q") == "job requeued in held state|0"
     if slurm.kind != "site":
         until((slurm.workdir / "up.1.1").exists, what="element 1 runs again")
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_priority_that_was_asked_for_and_requeue(slurm: SlurmUnderTest, asked: int) -> None:
+    """1 is none to 24.11: it gets the next one, and keeps that."""
+    job_id = slurm.sbatch("true", f"--priority={asked}")
+    priorities = []
+    for _ in range(2):
+        slurm.wait(job_id, ["COMPLETED"])
+        assert slurm.run("scontrol", "requeue", job_id).returncode == 0
+        priorities.append(int(slurm.wait(job_id, ["PENDING"])["Priority"]))
+    if asked == 1 and slurm.at_least("24.11"):
+        assert priorities[0] == priorities[1] > 1000
+    else:
+        assert priorities == [asked, asked]

@@ -89,6 +89,9 @@ def renew(job: Job, state: State) -> None:
         job.time_limit = admission.time_limit_of(job.description, partitions[0])
     job.end_shift = 0.0
     if job.priority and state.settings.profile.requeue_renews_priority:
+        if job.description.priority == 1:  # which counts as none (priority_basic.c); what it gets now it keeps
+            next_one = state.priority_of(evolve(job.description, priority=None))
+            job.description = evolve(job.description, priority=next_one)
         job.priority = state.priority_of(job.description)
     job.cancelled_by = None
     job.batch, job.steps, job.next_step_id, job.next_step_node = None, {}, 0, 0
