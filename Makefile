@@ -10,7 +10,7 @@ SYSTEM :=
 PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
 VENV13 := .venv-24.11
 
-.PHONY: demo test test-24.11 lint fidelity bench differential properties mutants clean
+.PHONY: demo test test-24.11 lint fidelity bench bench-quick differential properties mutants clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -44,8 +44,11 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 fidelity: $(VENV)/dev.stamp  ## write docs/fidelity.md: what of Slurm's manual the fake supports
 	$(BIN)/python -m fakeslurm.fidelity docs/fidelity.md
 
-bench: $(VENV)/dev.stamp  ## the benchmarks, side by side in one run
+bench: $(VENV)/dev.stamp  ## the benchmarks, side by side with the peers from PyPI in one run, into docs/performance.md; ROW=3: one of them
 	$(BIN)/python -m benchmarks $(ROW)
+
+bench-quick: $(VENV)/dev.stamp  ## the same with few rounds, in less than three minutes; writes nothing
+	$(BIN)/python -m benchmarks --quick $(ROW)
 
 EXAMPLES ?= 1000
 CLUSTERS ?= 2
@@ -62,4 +65,4 @@ mutants: $(VENV)/dev.stamp  ## change the code at random and see whether a test 
 	@$(BIN)/mutmut results
 
 clean:  ## remove what make made
-	rm -rf $(VENV) $(VENV13) mutants
+	rm -rf $(VENV) $(VENV13) .venv-peers mutants

@@ -1,40 +1,61 @@
-"""``python -m benchmarks [ROW ...]``: measure these rows (default: all), print the table, and write it to docs/performance.md when all ran."""
+"""``python -m benchmarks [--quick] [ROW ...]``: measure these rows (default: all) and print the table; all rows are written to
+docs/performance.md, unless it is quick."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import sys
 from pathlib import Path
 
-from benchmarks.harness import Row, table
-from benchmarks.rows import ROWS
+from benchmarks.harness import Effort, Row, table, verdicts
+from benchmarks.peers import PINNED, Peers
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "performance.md"
+ROWS = {int(path.stem[3:5]): f"benchmarks.{path.stem}" for path in sorted(HERE.glob("row*.py"))}
+
+TEXT = """\
+# Performance
+
+Made by `make bench`: medians of interleaved rounds (A B A B) in one run. The ratios carry over to other machines, the times do not.
+In each block the ratio is to its first line, the floor; that of the minima suffers less from what else the machine does.
+Peers run in an environment of their own; what they wait on purpose between two submissions is taken out.
+
+This run: {machine}. Peers: {peers}.
+
+## Goals
+
+{verdicts}
+
+## Figures
+
+{table}
+"""
 
 
 def main(arguments: list[str]) -> None:
     # What pip installs is compiled; what a process would compile anew each time says nothing of slurmkit.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    quick = "--quick" in arguments
+    asked = [text for text in arguments if text != "--quick"]
     try:
-        numbers = [int(text) for text in arguments] or list(ROWS)
-        wanted = [ROWS[number] for number in numbers]
+        wanted = {number: ROWS[number] for number in map(int, asked)} or ROWS
     except (ValueError, KeyError):
-        raise SystemExit(f"rows {' '.join(arguments)}: valid are {', '.join(map(str, ROWS))}") from None
+        raise SystemExit(f"rows {' '.join(asked)}: valid are {', '.join(map(str, ROWS))}") from None
+    peers = Peers.prepared()
+    effort = Effort(peers, quick=quick, alone=len(wanted) == 1)
     rows: list[Row] = []
-    for measure in wanted:
-        print(f"measuring: {(measure.__doc__ or '').strip()}", file=sys.stderr, flush=True)
-        found = measure()
-        rows.extend(found if isinstance(found, tuple) else [found])
-    text = table(rows)
-    print(text)
-    if len(wanted) == len(ROWS):
+    for number, name in wanted.items():
+        module = importlib.import_module(name)
+        print(f"row {number}: {(module.__doc__ or '').strip()}", file=sys.stderr, flush=True)
+        rows += module.measure(effort)
+    print(f"{verdicts(rows)}\n\n{table(rows)}")
+    if wanted == ROWS and not quick:
         machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-        PAGE.write_text(
-            "# Performance\n\n"
-            "Made by `make bench`: medians of interleaved rounds in one run. The ratios carry over to other machines, the times do not.\n"
-            f"In each block the ratio is to its first line. This run: {machine}.\n\n{text}\n"
-        )
+        present = ", ".join(f"{name} {PINNED[name]}" for name in peers.names) or "none"
+        PAGE.write_text(TEXT.format(machine=machine, peers=present, verdicts=verdicts(rows), table=table(rows)))
 
 
 if __name__ == "__main__":

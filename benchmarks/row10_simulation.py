@@ -1,0 +1,59 @@
+"""Simulated jobs on 1,000 nodes, by a virtual clock. Alone (ROW=10) with more jobs than among the other rows."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import subprocess
+import sys
+import time
+
+from benchmarks.harness import Effort, Figure, Goal, Row
+from fakeslurm import FakeSlurm, Simulated
+
+NODES = 1_000
+SIZES = {"quick": (500, 1_000, 2_000), "usual": (1_000, 3_000, 10_000), "alone": (10_000, 30_000, 100_000)}
+
+
+def simulate(number: int) -> tuple[float, float]:
+    """Submit so many jobs one by one and let them end: seconds, and bytes by which this process has grown."""
+    with FakeSlurm(nodes=NODES, clock="virtual", conf=["MaxJobCount=2000000"]) as slurm:
+        slurm.simulate(Simulated(600))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        for _ in range(number):
+            slurm.execute(["sbatch", "--output=/dev/null", "--wrap=true"])
+        slurm.wait_idle(timeout=1e9)
+        took = time.perf_counter() - began
+        return took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024.0
+
+
+def in_a_process(number: int) -> tuple[float, float]:
+    """`simulate` where nothing was before it."""
+    command = [sys.executable, "-m", "benchmarks.row10_simulation", str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    took, grown = map(float, done.stdout.split())
+    return took, grown
+
+
+def measure(effort: Effort) -> list[Row]:
+    sizes = SIZES["quick" if effort.quick else "alone" if effort.alone else "usual"]
+    found = {number: in_a_process(number) for number in sizes}
+    rates = tuple(Figure(f"{number:,} jobs", (number / took,), "jobs/s") for number, (took, _) in found.items())
+    memory = tuple(Figure(f"{number:,} jobs", (grown / number,), "bytes") for number, (_, grown) in found.items())
+    largest = rates[-1].name
+    costs = {number: took / number for number, (took, _) in found.items()}
+    grows = "; ".join(
+        f"{costs[larger] / costs[size]:.2f} x the cost per job from {size:,} to {larger:,} jobs"
+        for size, larger in itertools.pairwise(sizes)
+    )
+    return [
+        Row(
+            10, f"simulated jobs on {NODES:,} nodes", rates, largest, (Goal(largest, 20_000, more=True),), (), (grows,)
+        ),
+        Row(10, "memory per simulated job", memory, largest, (Goal(largest, 2048),)),
+    ]
+
+
+if __name__ == "__main__":
+    print(*simulate(int(sys.argv[1])))
