@@ -13,7 +13,7 @@ from collections import Counter
 
 from attrs import define, field
 
-from fakeslurm import FakeSlurm, Simulated
+from fakeslurm import FakeSlurm, Simulated, VirtualClock
 from fakeslurm.fake import JobView
 from fakeslurm.history import History
 from slurmkit import (
@@ -80,18 +80,19 @@ def run(days: float, jobs: int, followed: int, seed: int) -> Month:
     ours = set(chance.sample(range(jobs), followed))
     watcher = Watcher()
     began = time.perf_counter()
+    clock = VirtualClock()
     with (
         tempfile.TemporaryDirectory() as directory,
-        FakeSlurm(nodes=20, cpus_per_node=8, clock="virtual", seed=seed) as slurm,
+        FakeSlurm(nodes=20, cpus_per_node=8, clock=clock, seed=seed) as slurm,
     ):
         slurm.simulate(lambda job: behaviour(job, seed))
-        start = slurm.clock.time()
+        start = clock.time()
         submitted: list[Job[int]] = []
         refused: Counter[str] = Counter()
-        with slurm.clock.participate(), Cluster(slurm.backend(), callbacks=[watcher]) as cluster:
+        with clock.participate(), Cluster(slurm.backend(), callbacks=[watcher]) as cluster:
             with slurm.chaos(seed=seed, rate=0.01, every=DAY / 4) as chaos:
                 for number, moment in enumerate(moments):
-                    sleep(slurm.clock, start + moment - slurm.clock.time())
+                    sleep(clock, start + moment - clock.time())
                     if number in ours:
                         try:
                             submitted.append(cluster.submit(work, number))

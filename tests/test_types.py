@@ -69,7 +69,9 @@ def test_what_is_wrong_is_refused(sample: Path, check: Callable[[Path, Path], Co
 
 
 @CHECKERS
-@pytest.mark.parametrize("name", ["examples/demo.py", "docs/dependencies.md"])
+@pytest.mark.parametrize(
+    "name", ["examples/demo.py", "examples/thirty_days.py", "docs/dependencies.md", "docs/arrays.md"]
+)
 def test_the_examples_are_accepted(name: str, check: Callable[[Path, Path], Complaints], tmp_path: Path) -> None:
     file = tmp_path / "example.py"
     source = ROOT / name
