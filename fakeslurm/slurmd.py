@@ -60,7 +60,8 @@ class Slurmd:
         self.behaviour: Callable[[Job], Simulated | None] = lambda _job: None
         """What a job does in place of its script, if it is simulated."""
         self._simulation = Simulation()
-        self._running: dict[tuple[int, StepId], RunningStep | SimulatedStep] = {}
+        self._running: dict[int, dict[StepId, RunningStep | SimulatedStep]] = {}
+        """The steps that run, by job: none without."""
         self._memory = MemoryWatch()
         self._ending: set[int] = set()
         """Jobs of which the controller waits to hear that nothing runs any more."""
@@ -74,13 +75,13 @@ class Slurmd:
             case StartBatch(job_id=job_id):
                 self._start_batch(self._controller.jobs[job_id])
             case SignalStep(job_id=job_id, step_id=step_id, signal=number, scope=scope):
-                step = self._running.get((job_id, step_id))
+                step = self._step(job_id, step_id)
                 if step is not None:
                     step.signal(number, scope)
                     if isinstance(step, RunningStep):
                         self.time.signalled()
             case JobError(job_id=job_id, step_id=step_id, text=text):
-                step = self._running.get((job_id, step_id))
+                step = self._step(job_id, step_id)
                 if step is not None:
                     step.write(text)
             case EndJob(job_id=job_id):
@@ -107,7 +108,7 @@ class Slurmd:
         step = self._home.steps.launch(spec, listener)
         if constrained is not None:
             constrained.launched(step)
-        self._running[job_id, step_id] = step
+        self._running.setdefault(job_id, {})[step_id] = step
         return step
 
     def _constrained(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> ConstrainedStep:
@@ -130,7 +131,7 @@ class Slurmd:
 
     def forget(self, job_id: int, step_id: StepId) -> None:
         """A step has ended, and the controller knows."""
-        self._running.pop((job_id, step_id), None)
+        self._drop(job_id, step_id)
         self._look_for_end(job_id)
 
     def environment_with_commands(self, variables: dict[str, str]) -> dict[str, str]:
@@ -147,8 +148,17 @@ class Slurmd:
         wanted = [str(self._home.bin), *([str(self._home.job_bin)] if self.time.is_virtual else [])]
         return {**variables, "PATH": os.pathsep.join([*(one for one in wanted if one not in there), path])}
 
+    def _step(self, job_id: int, step_id: StepId) -> RunningStep | SimulatedStep | None:
+        """A step that runs."""
+        return self._running.get(job_id, {}).get(step_id)
+
+    def _drop(self, job_id: int, step_id: StepId) -> None:
+        steps = self._running.get(job_id, {})
+        if steps.pop(step_id, None) is not None and not steps:
+            del self._running[job_id]
+
     def _look_for_end(self, job_id: int) -> None:
-        if job_id in self._ending and not any(job == job_id for job, _ in self._running):
+        if job_id in self._ending and job_id not in self._running:
             self._ending.discard(job_id)
 
             def gone(now: float) -> None:
@@ -166,7 +176,7 @@ class Slurmd:
             tell(now)
 
         def look(now: float) -> None:
-            if self._running.get((job_id, BATCH)) is step():
+            if self._step(job_id, BATCH) is step():
                 self.reports.send(job_id, over)
 
         self._report(look)
@@ -174,10 +184,15 @@ class Slurmd:
     def cut_off(self, node: str) -> list[RunningStep | SimulatedStep]:
         """The scripts on a node that the controller is about to lose: they live on, and nobody hears of their ends. Call `bury` when it has."""
         jobs = self._controller.jobs
-        found = [job_id for job_id, step_id in self._running if step_id == BATCH and jobs[job_id].nodes[0] == node]
+        found = {
+            job_id: steps[BATCH]
+            for job_id, steps in self._running.items()
+            if BATCH in steps and jobs[job_id].nodes[0] == node
+        }
         for job_id in found:
             self._lost[job_id] = None
-        return [self._running.pop((job_id, BATCH)) for job_id in found]
+            self._drop(job_id, BATCH)
+        return list(found.values())
 
     def bury(self) -> None:
         """Tell the controller that nothing is known of the scripts that were cut off."""
@@ -197,7 +212,7 @@ class Slurmd:
 
     def starve(self, job_id: int) -> None:
         """The kernel kills the script of a job that runs, for want of memory."""
-        step = self._running.get((job_id, BATCH))
+        step = self._step(job_id, BATCH)
         if isinstance(step, SimulatedStep):
             step.end(memory.OUT_OF_MEMORY)
         elif step is not None:
@@ -256,11 +271,12 @@ class Slurmd:
             reported = run.end(wait_status, self._now(), self._put(job), full=full)
             self.batch_over(job_id, lambda now: self._controller.batch_ended(job_id, reported, now), lambda: step)
 
-        step = self._running[job_id, BATCH] = SimulatedStep(
+        step = SimulatedStep(
             files,
             lambda number: self._simulation.signal(run_number, number, self._now()),
             lambda wait_status: self._simulation.end(run_number, wait_status),
         )
+        self._running.setdefault(job_id, {})[BATCH] = step
         run_number = self._simulation.start(job_id, behaviour, run.start, ended)
         self._report(lambda now: self._controller.batch_started(job_id, 0, now))
 
