@@ -113,6 +113,12 @@ class Invariants(Machine):
             assert record.gres_in_use == held[name]
 
     @invariant()
+    def what_is_kept_of_the_nodes_is_so(self) -> None:
+        resources = self.controller._state.resources
+        for demand, mask in list(resources._views):
+            assert resources.candidates(demand, mask) == resources._runs(demand, mask)
+
+    @invariant()
     def nothing_runs_on_a_node_that_is_down(self) -> None:
         for job in self.controller.jobs.values():
             if self.phase(job) == RUNNING:

@@ -12,7 +12,8 @@ from hypothesis.stateful import initialize, invariant, rule
 from fakeslurm.configuration import PreemptMode
 from fakeslurm.model import Job, JobDescription
 from fakeslurm.slurmctld.demand import demand_of
-from fakeslurm.slurmctld.selection import Candidate, select
+from fakeslurm.slurmctld.runs import Run
+from fakeslurm.slurmctld.selection import select
 from slurmkit.slurm.states import JobState
 
 __all__ = ["Preempting"]
@@ -183,5 +184,5 @@ class Preempting(Machine):
             if demand.whole_nodes and cpus < record.node.cpus:
                 continue
             usable = resources.usable_cpus(demand, record, cpus, record.allocated_memory, record.gres_in_use)
-            found.append(Candidate(record.index, usable))
+            found.append(Run(record.index, usable))
         return select(demand, found) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.resources import Resources
-from fakeslurm.slurmctld.selection import Candidate
+from fakeslurm.slurmctld.runs import Run
 
 __all__ = ["Released"]
 
@@ -33,7 +33,7 @@ class Released:
             self._memory[share.index] = self._memory.get(share.index, 0) + memory
             self._gres[share.index] = self._gres.get(share.index, 0) | gres
 
-    def candidates(self, demand: Demand, mask: int) -> list[Candidate]:
+    def candidates(self, demand: Demand, mask: int) -> list[Run]:
         mask &= ~demand.excluded
         found = []
         for record in self._resources.by_index:
@@ -48,5 +48,5 @@ class Released:
             gres_in_use = record.gres_in_use & ~self._gres.get(record.index, 0)
             cpus = self._resources.usable_cpus(demand, record, free, used, gres_in_use)
             if cpus >= demand.whole_cpus_per_node:
-                found.append(Candidate(record.index, cpus))
+                found.append(Run(record.index, cpus))
         return found

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from fakeslurm.gres import choose, node_gres
 from fakeslurm.model import NodeRecord, Partition, Settings
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.licenses import Licenses
-from fakeslurm.slurmctld.selection import Candidate, Share
+from fakeslurm.slurmctld.runs import Run, put, runs_of
+from fakeslurm.slurmctld.selection import Share
 
 __all__ = ["Holding", "Resources", "bits"]
+
+_VIEWS = 8
+"""Of how many demands it is kept which nodes they could have: an array has one."""
 
 
 def bits(mask: int) -> Iterable[int]:
@@ -39,6 +43,15 @@ class Holding:
     def by_node(self) -> Iterable[tuple[Share, int, int, int]]:
         """Share, memory, CPUs and gres of each node."""
         return zip(self.shares, self.memory, self.cpus, self.gres, strict=True)
+
+
+@define
+class _View:
+    """The nodes as one demand sees them."""
+
+    runs: list[Run]
+    stale: set[int] = field(factory=set)
+    """Nodes that have changed since."""
 
 
 class Resources:
@@ -77,6 +90,8 @@ class Resources:
         self.licenses = Licenses(settings.licenses)
         self._memory_is_consumed = settings.memory_is_consumed
         self._holdings: dict[int, Holding] = {}
+        self._views: dict[tuple[Demand, int], _View] = {}
+        """Of the latest demands, with the nodes that each may have."""
         self._aside: set[int] = set()
         """Jobs whose CPUs do not count: suspended ones, and ones that were resumed when others had their CPUs."""
 
@@ -88,20 +103,41 @@ class Resources:
             mask |= 1 << self.nodes[name].index
         return mask
 
-    def candidates(self, demand: Demand, mask: int, *, empty: bool = False) -> list[Candidate]:
-        """The nodes of `mask` that a job could use now, or (`empty`) if nothing else ran, with its CPUs there."""
+    def candidates(self, demand: Demand, mask: int, *, empty: bool = False) -> Sequence[Run]:
+        """The nodes of `mask` that a job could use now, or (`empty`) if nothing else ran, with its CPUs there; until something changes."""
         mask &= ~demand.excluded
-        if not empty:
-            mask &= self.available & (self.idle if demand.whole_nodes else self.free)
-        found = []
-        for index in bits(mask):
-            record = self.by_index[index]
-            used_cpus, used_memory = (0, 0) if empty else (record.allocated_cpus, record.allocated_memory)
-            gres_in_use = 0 if empty else record.gres_in_use
-            cpus = self.usable_cpus(demand, record, record.node.cpus - used_cpus, used_memory, gres_in_use)
-            if cpus >= demand.whole_cpus_per_node:
-                found.append(Candidate(index, cpus))
-        return found
+        if empty:
+            return self._runs(demand, mask, empty=True)
+        view = self._views.get((demand, mask))
+        if view is None:
+            if len(self._views) >= _VIEWS:
+                del self._views[next(iter(self._views))]
+            view = self._views[demand, mask] = _View(self._runs(demand, mask))
+        for index in view.stale:
+            put(view.runs, index, self._cpus_for(demand, index) if mask >> index & 1 else None)
+        view.stale.clear()
+        return view.runs
+
+    def _runs(self, demand: Demand, mask: int, *, empty: bool = False) -> list[Run]:
+        usable = ((index, self._cpus_for(demand, index, empty=empty)) for index in bits(mask))
+        return runs_of(Run(index, cpus) for index, cpus in usable if cpus is not None)
+
+    def _cpus_for(self, demand: Demand, index: int, *, empty: bool = False) -> int | None:
+        """The CPUs of a node that a job could use; None: the node is not for it."""
+        record = self.by_index[index]
+        if empty:
+            cpus = self.usable_cpus(demand, record, record.node.cpus, 0, 0)
+        elif (self.available & (self.idle if demand.whole_nodes else self.free)) >> index & 1:
+            free = record.node.cpus - record.allocated_cpus
+            cpus = self.usable_cpus(demand, record, free, record.allocated_memory, record.gres_in_use)
+        else:
+            return None
+        return cpus if cpus >= demand.whole_cpus_per_node else None
+
+    def _changed(self, index: int) -> None:
+        """Something of a node has changed that a demand may mind."""
+        for view in self._views.values():
+            view.stale.add(index)
 
     def usable_cpus(self, demand: Demand, record: NodeRecord, cpus: int, used_memory: int, gres_in_use: int) -> int:
         """How many of the node's `cpus` free CPUs the job can use, for its tasks per node, for memory and gres."""
@@ -175,6 +211,7 @@ class Resources:
             record.jobs[job_id] = cpus
             self._use(record, record.cpus_in_use | cpus)
             self.idle &= ~(1 << share.index)
+            self._changed(share.index)
             if record.allocated_cpus >= record.node.cpus:
                 self.free &= ~(1 << share.index)
 
@@ -196,6 +233,7 @@ class Resources:
             record.aside.discard(job_id)
             record.gres_in_use &= ~gres
             record.allocated_memory -= memory
+            self._changed(share.index)
 
     def _vacate(self, job_id: int, holding: Holding) -> None:
         self.version += 1
@@ -207,6 +245,7 @@ class Resources:
                 self.free |= 1 << share.index
             if not record.jobs:
                 self.idle |= 1 << share.index
+            self._changed(share.index)
 
     def _use(self, record: NodeRecord, cpus: int) -> None:
         """These CPUs of a node are in use now. Jobs may have the same ones, where one of them stands still."""
@@ -219,6 +258,7 @@ class Resources:
         self.touched[record.node.name] = record
         place = 1 << record.index
         self.available = self.available | place if record.available else self.available & ~place
+        self._changed(record.index)
         self.version += 1
 
     def set_aside(self, job_id: int) -> None:

@@ -20,7 +20,8 @@ from fakeslurm.slurmctld.gang import Gang, Overlay
 from fakeslurm.slurmctld.preemption import Preemption
 from fakeslurm.slurmctld.queue import Queue
 from fakeslurm.slurmctld.released import Released
-from fakeslurm.slurmctld.selection import Candidate, Share, select
+from fakeslurm.slurmctld.runs import Run
+from fakeslurm.slurmctld.selection import Share, select
 from fakeslurm.slurmctld.state import State
 from fakeslurm.slurmctld.verdict import unavailable, verdict
 
@@ -438,7 +439,7 @@ def _nodes_of(shares: Iterable[Share]) -> int:
 
 
 def _select_parts(
-    parts: Sequence[Part], candidates: Callable[[Demand, int], list[Candidate]]
+    parts: Sequence[Part], candidates: Callable[[Demand, int], Sequence[Run]]
 ) -> list[list[Share]] | None:
     """What each part gets, no node twice; None when there is not enough for all."""
     found: list[list[Share]] = []

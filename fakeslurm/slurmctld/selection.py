@@ -7,21 +7,15 @@ tasks are then dealt out one by one, so that every node has at least one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from attrs import evolve, frozen
 
 from fakeslurm.slurmctld.demand import Demand
+from fakeslurm.slurmctld.runs import Run
 
-__all__ = ["Candidate", "Share", "deal", "select"]
-
-
-@frozen
-class Candidate:
-    """A node that may be used: its place in the cluster and the CPUs that the job could have there."""
-
-    index: int
-    cpus: int
+__all__ = ["Share", "deal", "select"]
 
 
 @frozen
@@ -32,27 +26,31 @@ class Share:
     cpus: int
 
 
-def select(demand: Demand, candidates: Sequence[Candidate]) -> list[Share] | None:
+def select(demand: Demand, candidates: Sequence[Run]) -> list[Share] | None:
     """The allocation, by ascending place, or None when these nodes are not enough. `candidates` ascend as well."""
     demand = _with_nodes_for_tasks(demand)
-    usable = [one for one in candidates if one.cpus >= demand.whole_cpus_per_node]
+    usable = [run for run in candidates if run.cpus >= demand.whole_cpus_per_node]
     if demand.whole_tasks:
         each = demand.cpus_per_task
-        usable = [evolve(one, cpus=one.cpus // each * each) for one in usable]
+        usable = [run._replace(cpus=run.cpus // each * each) for run in usable]
     if demand.max_nodes is not None and demand.min_nodes > demand.max_nodes:
         return None
-    if len(usable) < demand.min_nodes:
+    if _count(usable) < demand.min_nodes:
         return None
     caps = _Selection(demand, usable).run()
     # The nodes chosen were too small together: try again without the smallest, then without the next ones.
-    for smallest in sorted({one.cpus for one in usable}):
-        if caps is not None or len(usable) <= demand.min_nodes:
+    for smallest in [] if caps is not None else sorted({run.cpus for run in usable}):
+        if caps is not None or _count(usable) <= demand.min_nodes:
             break
         usable = _without_small(demand, usable, smallest)
         caps = _Selection(demand, usable).run()
     if caps is not None and demand.whole_nodes:
-        return [Share(one.index, one.cpus) for one in candidates if one.index in caps]
+        return [Share(index, run.cpus) for run in candidates for index in range(run.start, run.end) if index in caps]
     return None if caps is None else _shares(demand, sorted(caps.items()))
+
+
+def _count(runs: Sequence[Run]) -> int:
+    return sum(run.length for run in runs)
 
 
 def _with_nodes_for_tasks(demand: Demand) -> Demand:
@@ -65,16 +63,32 @@ def _with_nodes_for_tasks(demand: Demand) -> Demand:
     return evolve(demand, min_nodes=nodes, wanted_nodes=max(demand.wanted_nodes, nodes))
 
 
-def _without_small(demand: Demand, usable: Sequence[Candidate], cpus: int) -> list[Candidate]:
+def _without_small(demand: Demand, usable: Sequence[Run], cpus: int) -> list[Run]:
     """Without the nodes of so many CPUs and less, as far as nodes enough are left; required ones stay."""
-    spare = len(usable) - demand.min_nodes
+    spare = _count(usable) - demand.min_nodes
     kept = []
-    for one in usable:
-        if spare > 0 and one.cpus <= cpus and not demand.required >> one.index & 1:
-            spare -= 1
-        else:
-            kept.append(one)
+    for run in _apart(usable, demand.required):
+        drop = min(spare, run.length) if run.cpus <= cpus and not demand.required >> run.start & 1 else 0
+        spare -= drop
+        if drop < run.length:
+            kept.append(Run(run.start + drop, run.cpus, run.length - drop))
     return kept
+
+
+def _apart(runs: Sequence[Run], nodes: int) -> Iterator[Run]:
+    """The same runs, with each of these nodes, which are a bit mask, in a run of its own."""
+    for run in runs:
+        inside = nodes >> run.start & (1 << run.length) - 1
+        first = run.start
+        while inside:
+            place = run.start + (inside & -inside).bit_length() - 1
+            if place > first:
+                yield Run(first, run.cpus, place - first)
+            yield Run(place, run.cpus)
+            first = place + 1
+            inside &= inside - 1
+        if first < run.end:
+            yield Run(first, run.cpus, run.end - first)
 
 
 def deal(capacities: Sequence[int], tasks: int) -> list[int]:
@@ -95,35 +109,37 @@ def deal(capacities: Sequence[int], tasks: int) -> list[int]:
 class _Selection:
     """One attempt to choose nodes."""
 
-    def __init__(self, demand: Demand, usable: Sequence[Candidate]) -> None:
+    def __init__(self, demand: Demand, usable: Sequence[Run]) -> None:
         self._demand = demand
         self._usable = usable
         self._caps: dict[int, int] = {}
+        self._taken = 0
+        """The nodes in `_caps`, as a bit mask."""
         self._cpus_left = demand.min_cpus
         self._nodes_left = demand.wanted_nodes
         self._certain_nodes_left = demand.min_nodes
-        self._room = len(usable) if demand.max_nodes is None else demand.max_nodes
+        self._room = _count(usable) if demand.max_nodes is None else demand.max_nodes
 
     def run(self) -> dict[int, int] | None:
         """CPUs that may be used by place, or None."""
         required = self._demand.required
         if required:
-            mine = [one for one in self._usable if required >> one.index & 1]
+            mine = [run for run in _apart(self._usable, required) if required >> run.start & 1]
             if len(mine) < required.bit_count():
                 return None
-            for one in mine:
-                self._take(one)
+            for run in mine:
+                self._take(run.start, run.cpus)
         groups = [] if self._satisfied else _consecutive(self._usable)
         while groups and not self._satisfied:
             best = self._best(groups)
             groups.remove(best)
             if self._demand.contiguous and not self._sufficient(best):
                 return None
-            for one in self._order(best):
+            for index, cpus in self._order(best):
                 if self._satisfied or self._room <= 0:
                     break
-                if self._room > 1 or one.cpus >= self._cpus_left:  # the last one has to be large enough
-                    self._take(one)
+                if self._room > 1 or cpus >= self._cpus_left:  # the last one has to be large enough
+                    self._take(index, cpus)
             if self._room <= 0:
                 break
         missing = self._nodes_left - (self._demand.wanted_nodes - self._demand.min_nodes)
@@ -133,63 +149,78 @@ class _Selection:
     def _satisfied(self) -> bool:
         return self._cpus_left <= 0 and self._nodes_left <= 0
 
-    def _take(self, one: Candidate) -> None:
+    def _take(self, index: int, cap: int) -> None:
         least = self._demand.whole_cpus_per_node
-        cap = one.cpus
         if not self._demand.whole_nodes:
             reserved = max(self._certain_nodes_left - 1, 0) * least
             cap = min(cap, max(self._cpus_left - reserved, least))
-        self._caps[one.index] = cap
+        self._caps[index] = cap
+        self._taken |= 1 << index
         self._cpus_left -= cap
         self._nodes_left -= 1
         self._certain_nodes_left -= 1
         self._room -= 1
 
-    def _free(self, group: Iterable[Candidate]) -> list[Candidate]:
-        return [one for one in group if one.index not in self._caps]
+    def _free(self, group: Sequence[Run]) -> Sequence[Run]:
+        if not self._taken:
+            return group
+        return [run for run in _apart(group, self._taken) if not self._taken >> run.start & 1]
 
-    def _sufficient(self, group: Sequence[Candidate]) -> bool:
+    def _sufficient(self, group: Sequence[Run]) -> bool:
         free = self._free(group)
         missing = self._nodes_left - (self._demand.wanted_nodes - self._demand.min_nodes)
-        return sum(one.cpus for one in free) >= self._cpus_left and len(free) >= missing
+        return _cpus(free) >= self._cpus_left and _count(free) >= missing
 
-    def _best(self, groups: Sequence[list[Candidate]]) -> list[Candidate]:
+    def _best(self, groups: Sequence[list[Run]]) -> list[Run]:
         """With required nodes the set around them; else the smallest that is sufficient, else the largest."""
         best = groups[0]
-        best_cpus = sum(one.cpus for one in self._free(best))
+        best_cpus = _cpus(self._free(best))
         for group in groups[1:]:
             if self._has_required(best):
                 break
-            cpus = sum(one.cpus for one in self._free(group))
+            cpus = _cpus(self._free(group))
             fits, best_fits = self._sufficient(group), self._sufficient(best)
             better = cpus < best_cpus if fits and best_fits else fits if fits != best_fits else cpus > best_cpus
             if better or self._has_required(group):
                 best, best_cpus = group, cpus
         return best
 
-    def _has_required(self, group: Sequence[Candidate]) -> bool:
-        return any(self._demand.required >> one.index & 1 for one in group)
+    def _has_required(self, group: Sequence[Run]) -> bool:
+        first, end = group[0].start, group[-1].end
+        return bool(self._demand.required >> first & (1 << end - first) - 1)
 
-    def _order(self, group: Sequence[Candidate]) -> list[Candidate]:
-        """From the first required node upwards and then downwards; without one upwards, or just the node that fits best."""
-        if self._has_required(group):
-            first = next(place for place, one in enumerate(group) if self._demand.required >> one.index & 1)
-            return self._free([*group[first:], *reversed(group[:first])])
+    def _order(self, group: Sequence[Run]) -> Iterator[tuple[int, int]]:
+        """Place and CPUs of one node after the other: from the first required one upwards and then downwards; without one upwards, or just the
+        node that fits best."""
         free = self._free(group)
+        if self._has_required(group):
+            required = self._demand.required >> group[0].start
+            first = group[0].start + (required & -required).bit_length() - 1
+            upwards = ((index, run.cpus) for run in free for index in range(max(run.start, first), run.end))
+            downwards = (
+                (index, run.cpus)
+                for run in reversed(free)
+                for index in range(min(run.end, first) - 1, run.start - 1, -1)
+            )
+            return chain(upwards, downwards)
         if self._nodes_left <= 1:
-            single = min((one for one in free if one.cpus >= self._cpus_left), key=lambda one: one.cpus, default=None)
+            single = min((run for run in free if run.cpus >= self._cpus_left), key=lambda run: run.cpus, default=None)
             if single is not None:
-                return [single]
-        return free
+                return iter([(single.start, single.cpus)])
+        return ((index, run.cpus) for run in free for index in range(run.start, run.end))
 
 
-def _consecutive(usable: Sequence[Candidate]) -> list[list[Candidate]]:
-    groups: list[list[Candidate]] = []
-    for one in usable:
-        if groups and groups[-1][-1].index == one.index - 1:
-            groups[-1].append(one)
+def _cpus(runs: Sequence[Run]) -> int:
+    return sum(run.cpus * run.length for run in runs)
+
+
+def _consecutive(usable: Sequence[Run]) -> list[list[Run]]:
+    groups: list[list[Run]] = []
+    for run in usable:
+        if groups and groups[-1][-1].end == run.start:
+            groups[-1].append(run)
         else:
-            groups.append([one])
+            groups.append([run])
     return groups
 
 
