@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ import pytest
 import slurmkit
 from fakeslurm.contract import recorder
 from fakeslurm.contract.harness import SlurmUnderTest, until
-from slurmkit import Cluster, JobArray, JobContext
+from slurmkit import BaseCallback, Cluster, CompletedContext, JobArray, JobContext, JobStatusUpdatedContext
 
 SECONDS = 90
 
@@ -123,3 +127,82 @@ def test_an_array_outlives_its_client(slurm: SlurmUnderTest) -> None:
         assert second.attach(array.job_dir) is attached
         assert second.attach(array[1].job_id) is attached[1]
         assert second.jobs() == [attached]
+
+
+def test_waiting_for_an_array(slurm_cluster: Cluster) -> None:
+    """In the order of the ends, by futures, and in an event loop."""
+    array = slurm_cluster.map(recorder.add, [1, 2, 3])
+    assert sorted(job.result() for job in array.as_completed(timeout=SECONDS)) == [1, 2, 3]
+    futures = [job.future() for job in slurm_cluster.map(recorder.add, [4, 5])]
+    done = concurrent.futures.as_completed(futures, timeout=SECONDS)
+    assert sorted(future.result() for future in done) == [4, 5]
+
+    async def awaited() -> list[int]:
+        return await slurm_cluster.map(recorder.add, [6, 7])
+
+    assert asyncio.run(awaited()) == [6, 7]
+
+
+def test_hooks_of_an_array(slurm: SlurmUnderTest, tmp_path: Path) -> None:
+    """Packaging and submitting once, the rest for each element; one thread polls for all."""
+    watcher = recorder.Recorder(tmp_path / "events", poll_interval_secs=0.2)
+    with Cluster(slurm.backend(), job_root=slurm.workdir / "jobs", callbacks=[watcher]) as cluster:
+        array = cluster.map(recorder.add, [1, 2, 3])
+        array.wait(timeout=SECONDS)
+    events = recorder.events(tmp_path / "events")
+    counted = Counter((event.hook, event.side) for event in events)
+    updates = [event for event in events if event.hook == "on_job_status_update_ctx"]
+    del counted["on_job_status_update_ctx", "client"]
+    assert counted == {
+        ("on_begin_package_ctx", "client"): 1,
+        ("on_end_package_ctx", "client"): 1,
+        ("on_begin_submit_job_ctx", "client"): 1,
+        ("on_end_submit_job_ctx", "client"): 1,
+        ("on_begin_run_job_ctx", "runner"): 3,
+        ("on_end_run_job_ctx", "runner"): 3,
+        ("on_completed_ctx", "runner"): 3,
+        ("on_completed_ctx", "client"): 3,
+    }
+    assert {event["job_id"] for event in updates if event["is_terminal"]} == {job.job_id for job in array}
+    assert len({event.thread for event in updates}) == 1
+
+
+class Counts(BaseCallback):
+    """Follows every element, and counts what it hears."""
+
+    requires_pickling = False
+    poll_interval_secs = 1.0
+
+    def __init__(self) -> None:
+        self.updates: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
+
+    def on_job_status_update_ctx(self, ctx: JobStatusUpdatedContext) -> None:
+        self.updates[ctx.status["JobState"]] += 1
+
+    def on_completed_ctx(self, ctx: CompletedContext) -> None:
+        self.ends[ctx.job_state] += 1
+
+
+MANY = 10_000
+
+
+@pytest.mark.slurm_conf("MaxArraySize=20000", "MaxJobCount=50000")
+def test_ten_thousand_elements(slurm: SlurmUnderTest) -> None:
+    """One sbatch, five entries in the directory, a squeue a tick; each element is told of, and ends once."""
+    counts = Counts()
+    with Cluster(slurm.backend(), job_root=slurm.workdir / "jobs", callbacks=[counts]) as cluster:
+        before = {name: slurm.requests(name) for name in ("sbatch", "squeue", "sacct")}
+        began = time.monotonic()
+        array = cluster.map(recorder.add.with_options(hold=True), range(MANY))
+        until(lambda: counts.updates["PENDING"] >= 2 * MANY, what="all are told of twice", interval=0.1)
+        ticks = time.monotonic() - began + 1
+        spent = {name: slurm.requests(name) - count for name, count in before.items()}
+        assert (spent["sbatch"], spent["sacct"]) == (1, 0)
+        assert 2 <= spent["squeue"] <= 2 * ticks
+        written = sorted(path.name for path in array.job_dir.iterdir())
+        assert written == ["function.pkl", "items.pkl", "job.json", "output", "script.sh"]
+        assert array.cancel()
+        array.wait(timeout=SECONDS)
+        assert slurm.requests("sacct") - before["sacct"] <= 2 * ticks + 5
+    assert counts.ends == {"CANCELLED": MANY}
