@@ -102,11 +102,14 @@ def survey(root: Path, backend: SchedulerBackend, now: float) -> list[Entry]:
 
 def _read(path: Path, backend: SchedulerBackend) -> _Known | None:
     try:
-        record = jobdir.read_job(path)
+        return _known(path, jobdir.read_job(path), backend)
     except JobDirectoryError as error:
         if jobroot.is_unreadable(path, error):
             log.warning("a job is passed over: %s", error)
         return None
+
+
+def _known(path: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> _Known:
     created = float(record["created"])
     jobs = {}
     if "array" in record:

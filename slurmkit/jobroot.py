@@ -47,12 +47,14 @@ def find_again(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBacke
 def find_parts(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> list[Part]:
     """The parts of the array with this ``job.json``, with their ids, as far as they have been submitted.
 
-    What its client did not live to write down is found as in `find_again`, and written down. Raises `SchedulerError`.
+    What its client did not live to write down is found as in `find_again`, and written down. Raises `JobDirectoryError`, `SchedulerError`.
     """
     parts = [Part.read(one) for one in record["array"]["parts"]]
     if all(part.job_id for part in parts):
         return parts
     parts = [part if part.job_id else attrs.evolve(part, job_id=_part_id(job_dir, part, backend)) for part in parts]
+    if (now := jobdir.read_job(job_dir)) != record:
+        return find_parts(job_dir, now, backend)  # it lives, and has written down more than we know
     if parts[0].job_id is not None:
         array = {**record["array"], "parts": [part.record() for part in parts]}
         note(job_dir, {**record, "job_id": parts[0].job_id, "array": array})

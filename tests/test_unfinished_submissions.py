@@ -102,6 +102,27 @@ def test_a_client_that_is_still_at_it(
         assert len(cluster.attach("77")) == 250
 
 
+def test_a_client_that_writes_down_the_rest_in_the_meantime(
+    slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has written is not replaced by what was known before."""
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
+        array = cluster.map(square, range(150))
+    whole = slurmkit.jobdir.read_job(array.job_dir)
+    part = slurmkit.jobdir.read_job(array.job_dir)
+    part["array"]["parts"][1]["job_id"] = None
+    slurmkit.jobdir.write_job(array.job_dir, part)
+
+    def find_nothing(token: str) -> None:
+        slurmkit.jobdir.write_job(array.job_dir, whole)
+
+    backend = slurm.backend()
+    monkeypatch.setattr(backend, "find", find_nothing)
+    with Cluster(backend, job_root=tmp_path) as cluster:
+        assert cluster.attach(array.job_dir).job_ids == array.job_ids
+    assert slurmkit.jobdir.read_job(array.job_dir) == whole
+
+
 def test_by_the_id_of_a_part_that_was_not_written_down(slurm: FakeSlurm, tmp_path: Path) -> None:
     with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
         array = cluster.map(square, range(150))
