@@ -1,5 +1,5 @@
 """``python -m benchmarks [--quick] [ROW ...]``: measure these rows (default: all) and print the table; all rows are written to
-docs/performance.md, unless it is quick."""
+docs/performance.md, with a picture of their growth, unless it is quick."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 
 from benchmarks.harness import Effort, Row, table, verdicts
 from benchmarks.peers import PINNED, Peers
+from benchmarks.plot import plot
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
+PICTURE = PAGE.with_name("growth.svg")
 ROWS = {int(path.stem[3:5]): f"benchmarks.{path.stem}" for path in sorted(HERE.glob("row*.py"))}
 
 TEXT = """\
@@ -28,6 +30,10 @@ This run: {machine}. Peers: {peers}.
 ## Goals
 
 {verdicts}
+
+## Growth
+
+![What one costs, by how many there are]({picture})
 
 ## Figures
 
@@ -55,7 +61,9 @@ def main(arguments: list[str]) -> None:
     if wanted == ROWS and not quick:
         machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
         present = ", ".join(f"{name} {PINNED[name]}" for name in peers.names) or "none"
-        PAGE.write_text(TEXT.format(machine=machine, peers=present, verdicts=verdicts(rows), table=table(rows)))
+        told = {"machine": machine, "peers": present, "picture": PICTURE.name}
+        PAGE.write_text(TEXT.format(**told, verdicts=verdicts(rows), table=table(rows)))
+        PICTURE.write_text(plot({f"{row.number}: {row.work}": row.costs for row in rows if row.costs}))
 
 
 if __name__ == "__main__":

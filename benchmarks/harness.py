@@ -14,7 +14,7 @@ import attrs
 
 from benchmarks.peers import Peers
 
-__all__ = ["Effort", "Figure", "Goal", "Row", "growth", "interleaved", "python", "seconds", "table", "verdicts"]
+__all__ = ["Effort", "Figure", "Goal", "Row", "interleaved", "python", "seconds", "table", "verdicts"]
 
 Unit = Literal["s", "jobs/s", "bytes", ""]
 
@@ -58,7 +58,8 @@ class Goal:
 class Row:
     """A block of the table: `figures` side by side; the first is the floor, the others are compared with it.
 
-    `peers` are the names of those figures that other projects made, `remarks` whatever else has to be said.
+    `peers` are the names of those figures that other projects made, `remarks` whatever else has to be said. `costs`: what all cost, by how many
+    there are; its growth is told, and drawn.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Row:
     goals: tuple[Goal, ...] = ()
     peers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    costs: Mapping[int, float] = attrs.field(factory=dict)
 
     def figure(self, name: str) -> Figure:
         return next(figure for figure in self.figures if figure.name == name)
@@ -96,12 +98,12 @@ def interleaved(rounds: int, work: Mapping[str, Callable[[], float]], unit: Unit
     return tuple(Figure(name, tuple(values), unit) for name, values in found.items())
 
 
-def growth(row: Row, sizes: Mapping[str, int]) -> str:
-    """How the cost of one grows from each of these figures to the next."""
-    steps = []
-    known = [(name, size, row.figure(name).median) for name, size in sizes.items()]
-    for (_, size, cost), (_, larger, more) in itertools.pairwise(known):
-        steps.append(f"{more / cost:.2f} x the cost for {larger / size:.0f} x as many ({size:,} to {larger:,})")
+def growth(costs: Mapping[int, float]) -> str:
+    """How what all cost grows from each of these numbers to the next."""
+    steps = [
+        f"{costs[larger] / costs[size]:.2f} x the cost for {larger / size:.3g} x as many ({size:,} to {larger:,})"
+        for size, larger in itertools.pairwise(sorted(costs))
+    ]
     return f"growth: {'; '.join(steps)}"
 
 
@@ -115,7 +117,7 @@ def table(rows: Sequence[Row]) -> str:
                 f"| {row.number if not index else ''} | {row.work if not index else ''} | {figure.name} "
                 f"| {_shown(figure.median, figure.unit)} "
                 f"| {_shown(min(figure.rounds), figure.unit)} - {_shown(max(figure.rounds), figure.unit)} "
-                f"| {figure.median / floor.median:.2f} | {min(figure.rounds) / min(floor.rounds):.2f} |"
+                f"| {_ratio(figure.median, floor.median)} | {_ratio(min(figure.rounds), min(floor.rounds))} |"
             )
     return "\n".join(lines)
 
@@ -139,8 +141,12 @@ def verdicts(rows: Sequence[Row]) -> str:
                 ours = _shown(row.figure(row.ours).median, row.figure(row.ours).unit)
                 theirs = _shown(row.figure(name).median, row.figure(name).unit)
                 lines.append(f"{head} **{name} is better**: {theirs}, and {row.ours} {ours}.")
-        lines += [f"{head} {remark}." for remark in row.remarks]
+        lines += [f"{head} {remark}." for remark in (*([growth(row.costs)] if row.costs else []), *row.remarks)]
     return "\n".join(lines)
+
+
+def _ratio(value: float, floor: float) -> str:
+    return f"{value / floor:.2f}" if floor else "-"
 
 
 def _shown(value: float, unit: Unit) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.harness import Effort, Goal, Row, growth, interleaved
+from benchmarks.harness import Effort, Goal, Row, interleaved
 from benchmarks.stubs import stub_sbatch
 from benchmarks.work import nothing
 from slurmkit import Cluster
@@ -47,7 +47,6 @@ def measure(effort: Effort) -> list[Row]:
             return map_items
 
         work = {f"slurmkit, {number:,} items": mapping(number) for number in SIZES}
-        sizes = dict(zip(work, SIZES, strict=True))
         theirs: list[str] = []
         if "submitit" in effort.peers:
             for number in SIZES:
@@ -58,7 +57,9 @@ def measure(effort: Effort) -> list[Row]:
                 theirs.append(name)
         figures = interleaved(effort.rounds(15), work)
     ours = f"slurmkit, {SIZES[-1]:,} items"
-    row = Row(11, "one array against a stub sbatch, tmpfs", figures, ours, (Goal(ours, 0.005 + 20e-6 * SIZES[-1]),))
     told = "files: " + ", ".join(f"{name} {count}" for name, count in counted.items())
-    remarks = (growth(row, sizes), told, *effort.peers.remarks("submitit"))
-    return [Row(11, row.work, figures, ours, row.goals, tuple(theirs[-1:]), remarks)]
+    by_name = {figure.name: figure.median for figure in figures}
+    costs = {number: by_name[f"slurmkit, {number:,} items"] for number in SIZES}
+    goals = (Goal(ours, 0.005 + 20e-6 * SIZES[-1]),)
+    remarks = (told, *effort.peers.remarks("submitit"))
+    return [Row(11, "one array against a stub sbatch, tmpfs", figures, ours, goals, tuple(theirs[-1:]), remarks, costs)]

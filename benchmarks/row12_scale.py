@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import json
 import os
 import subprocess
@@ -146,12 +145,8 @@ def measure(effort: Effort) -> list[Row]:
 
     def row(work: str, found: Mapping[int, Mapping[str, float]], what: str, noun: str) -> Row:
         figures = tuple(Figure(f"{number:,} {noun}", (values[what],)) for number, values in found.items())
-        costs = {number: values[what] / number for number, values in found.items()}
-        grows = "; ".join(
-            f"{costs[larger] / costs[size]:.2f} x the cost of one from {size:,} to {larger:,}"
-            for size, larger in itertools.pairwise(sizes)
-        )
-        return Row(12, work, figures, figures[-1].name, (), (), (grows,))
+        costs = {number: values[what] for number, values in found.items()}
+        return Row(12, work, figures, figures[-1].name, costs=costs)
 
     largest = f"{sizes[-1]:,} elements"
     held = tuple(
