@@ -24,8 +24,7 @@ def check_supported(constraint: str | None) -> None:
 
 def check_known(constraint: str | None, nodes: Sequence[Node]) -> None:
     """Raises SlurmError for a feature that no node has."""
-    known = {feature for node in nodes for feature in node.features}
-    if constraint and not set(_features(constraint)) <= known:
+    if constraint and not set(_features(constraint)) <= {feature for node in nodes for feature in node.features}:
         raise SlurmError(messages.INVALID_FEATURE)
 
 
