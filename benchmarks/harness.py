@@ -110,7 +110,7 @@ def growth(costs: Mapping[int, float]) -> str:
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| # | work | what | median | min - max | ratio | of the minima |", "|---|---|---|---|---|---|---|"]
-    for row in rows:
+    for row in (row for row in rows if row.figures):
         floor = row.figures[0]
         for index, figure in enumerate(row.figures):
             lines.append(

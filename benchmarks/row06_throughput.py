@@ -49,7 +49,7 @@ def measure(effort: Effort) -> list[Row]:
         if "executorlib" in effort.peers:
             work["executorlib, single node"] = stack.enter_context(effort.peers.worker("executorlib_many", str(number)))
             theirs.append("executorlib, single node")
-        figures = interleaved(effort.rounds(3) if not effort.quick else 1, work)
+        figures = interleaved(1 if effort.quick else 2, work)
     row = Row(6, f"{number} trivial functions, end to end", figures, "slurmkit, fake", tuple(goals), tuple(theirs))
     rates = ", ".join(f"{one.name} {number / one.median:.1f}/s" for one in row.figures)
     remarks = (f"per second: {rates}", *effort.peers.remarks("submitit", "executorlib"))
