@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, get_args
 
-from slurmkit.errors import JobDependencyFailed, OptionError, UnknownJob
+from slurmkit.refusal import option_error
 
 if TYPE_CHECKING:
     from slurmkit.array import JobArray
@@ -76,14 +76,14 @@ def dependencies(
 
     if when not in _KIND:
         valid = ", ".join(repr(word) for word in get_args(When))
-        raise OptionError(f"{where}: when is {when!r}; valid: {valid}")
+        raise option_error(f"{where}: when is {when!r}; valid: {valid}")
     found = []
     for job in jobs:
         if not isinstance(job, Job | JobArray):
             _check_id(job, where)
         found.append(Dependency(when, job if isinstance(job, Job | JobArray) else str(job)))
     if not found:
-        raise OptionError(f"{where}: no job is given; pass the jobs to wait for, or their ids")
+        raise option_error(f"{where}: no job is given; pass the jobs to wait for, or their ids")
     return tuple(found)
 
 
@@ -95,7 +95,7 @@ def _check_id(job: object, where: str) -> None:
     except JobIdError:
         parsed = None
     if parsed is None or str(job) not in (f"{parsed.job_id}", f"{parsed.job_id}_{parsed.array_task}"):
-        raise OptionError(f"{where}: {job!r} is neither a Job, nor a JobArray, nor a job id such as 123 or 123_4")
+        raise option_error(f"{where}: {job!r} is neither a Job, nor a JobArray, nor a job id such as 123 or 123_4")
 
 
 def combined(option: str | Literal[True] | None, waits: Iterable[Dependency], where: str) -> str | None:
@@ -110,7 +110,7 @@ def combined(option: str | Literal[True] | None, waits: Iterable[Dependency], wh
     if not isinstance(option, str):
         return ",".join(terms) or None
     if terms and "?" in option:
-        raise OptionError(
+        raise option_error(
             f"{where}: the dependency {option!r} is an alternative ('?'), which Slurm does not combine with "
             f"{','.join(terms)!r}"
         )
@@ -145,6 +145,8 @@ def outstanding(waits: Iterable[Dependency], where: str) -> list[Dependency]:
     (22.05): nothing is asked of Slurm about it. Raises `JobDependencyFailed` when one of them has not ended as it should have, `UnknownJob`
     when Slurm has forgotten one and nobody says how it has ended.
     """
+    from slurmkit.errors import JobDependencyFailed, UnknownJob
+
     left = []
     for wait in waits:
         if isinstance(wait.job, str):
@@ -174,7 +176,7 @@ def check_corresponding(waits: Iterable[Dependency], parts: Sequence[Part], wher
             continue
         theirs = getattr(wait.job, "_parts", ())
         if [part.first for part in theirs] != [part.first for part in parts] or len(parts) > 1:
-            raise OptionError(
+            raise option_error(
                 f"{where}: when='corr' needs two arrays of the same size which Slurm has as one each, within MaxArraySize, "
                 f"and {wait.job!r} is not that"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 
 from slurmkit.callbacks.base import BaseCallback
 from slurmkit.dependencies import Dependency, When, combined, dependencies
-from slurmkit.errors import OptionError
+from slurmkit.refusal import option_error
 
 if TYPE_CHECKING:
     from slurmkit.array import JobArray
@@ -182,7 +181,7 @@ def _rebuilt(
 def _checked_requeues(value: object, where: str) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
-    raise OptionError(f"{where}: max_requeues is {value!r}; valid: a whole number of 0 or more, or None")
+    raise option_error(f"{where}: max_requeues is {value!r}; valid: a whole number of 0 or more, or None")
 
 
 class _Job0(Protocol[R_co]):
@@ -285,6 +284,11 @@ def as_task(function: Callable[P, R]) -> Task[P, R]:
     return function if isinstance(function, Task) else cast("Task[P, R]", task(function))
 
 
+_SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200
+"""Flags of the code of what is no plain function: `inspect.CO_GENERATOR` and its like. A job that imports its task does not need `inspect`,
+which takes 5 ms, unless the function has one of them, or attributes, by which it may be marked as a coroutine function."""
+
+
 def _check_function(function: object) -> None:
     name = getattr(function, "__qualname__", repr(function))
     if isinstance(function, Task):
@@ -297,6 +301,11 @@ def _check_function(function: object) -> None:
         if callable(function) and callable(getattr(type(function), "checkpoint", None)):
             return
         raise TypeError(f"{function!r} is no function: a task is a function, or a slurmkit.Checkpoint; wrap it in one")
+    code = getattr(function, "__code__", None)
+    if (code is None or not code.co_flags & _SUSPENDS) and not getattr(function, "__dict__", None):
+        return
+    import inspect
+
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{name} is asynchronous, and a job has no event loop: call asyncio.run in a plain function")
     if inspect.isgeneratorfunction(function):

@@ -68,6 +68,7 @@ CLIENT = {
     *(
         ".polling.watch",
         ".prepare",
+        ".refusal",
         ".reported",
         ".runner",
         ".runner.leader",
@@ -88,6 +89,15 @@ def test_modules_of_a_client() -> None:
     others = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names)
     assert others == {"slurmkit", "attr", "attrs"}
     assert not loaded & {"asyncio", "difflib", "multiprocessing", "tempfile"}
+
+
+def test_modules_of_a_task() -> None:
+    """A job imports them, with the module of its task, in every rank."""
+    loaded = modules_after("from slurmkit import task; task(time=5, mem='1G')(lambda: 1)")
+    assert not loaded & {"attr", "ast", "concurrent.futures", "inspect", "logging", "pathlib", "threading", "traceback"}
+    ours = {name.removeprefix("slurmkit.") for name in loaded if name.partition(".")[0] == "slurmkit"}
+    needed = {"slurmkit", "callbacks", "callbacks.base", "dependencies", "refusal", "task", "slurm", "slurm.options"}
+    assert ours <= needed | {"slurm.directives", "slurm.durations", "slurm.option_table"}, sorted(ours)
 
 
 SUBMISSIONS = """

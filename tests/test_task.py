@@ -155,6 +155,19 @@ def test_what_cannot_be_a_task(wrong: Any, words: str) -> None:
     asyncio.run(coroutine())
 
 
+@pytest.mark.parametrize("wrapped", [coroutine, generator])
+def test_what_a_decorator_hides_is_taken_for_what_it_is(wrapped: Any) -> None:
+    """A plain function that calls a coroutine function is one; one that is marked as a coroutine function (Python 3.12) is none."""
+
+    @functools.wraps(wrapped)
+    def plain() -> None: ...
+
+    assert task(plain).func is plain
+    if hasattr(inspect, "markcoroutinefunction"):
+        with pytest.raises(TypeError, match="is asynchronous"):
+            task(inspect.markcoroutinefunction(plain))
+
+
 def test_any_function_can_be_submitted() -> None:
     assert as_task(bare) is bare
     assert as_task(math.sqrt)(4.0) == 2.0

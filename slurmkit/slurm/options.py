@@ -9,12 +9,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from slurmkit.errors import OptionError
+from slurmkit.refusal import option_error
 from slurmkit.slurm.directives import is_representable, quote
 from slurmkit.slurm.durations import DurationError, format_time_limit, parse_minutes
 from slurmkit.slurm.option_table import OPTIONS, Kind, Option
+
+if TYPE_CHECKING:
+    from slurmkit.errors import OptionError
 
 __all__ = ["OPTIONS", "Kind", "Option", "environment_variables", "filename_pattern", "normalize", "render_directives"]
 
@@ -44,7 +47,7 @@ def normalize(options: Mapping[str, object], *, where: str) -> dict[str, str | L
         if value is None:
             continue
         if option.reserved:
-            raise OptionError(f"{where}: option {name!r} cannot be set: {option.reserved}")
+            raise option_error(f"{where}: option {name!r} cannot be set: {option.reserved}")
         if isinstance(value, bool):
             chosen, text = _boolean(option, value, where)
         else:
@@ -52,7 +55,7 @@ def normalize(options: Mapping[str, object], *, where: str) -> dict[str, str | L
         if text is None:
             continue
         if OPTIONS[chosen].opposite in normal:
-            raise OptionError(f"{where}: option {name!r} is {value!r} and contradicts {OPTIONS[chosen].opposite!r}")
+            raise option_error(f"{where}: option {name!r} is {value!r} and contradicts {OPTIONS[chosen].opposite!r}")
         normal[chosen] = text
     return normal
 
@@ -93,7 +96,7 @@ def _lookup(name: str, where: str) -> Option:
 
     close = get_close_matches(str(name).lower().replace("-", "_").strip("_"), usable, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}?" if close else "valid are sbatch's long options, with underscores for dashes"
-    raise OptionError(f"{where}: unknown option {name!r}; {hint}")
+    raise option_error(f"{where}: unknown option {name!r}; {hint}")
 
 
 def _boolean(option: Option, value: bool, where: str) -> tuple[str, str | Literal[True] | None]:
@@ -115,7 +118,7 @@ def _text(option: Option, value: object, where: str) -> str:
     text = _plain(option, value, where)
     _check_representable(option, text, where)
     if not text:
-        raise OptionError(
+        raise option_error(
             f"{where}: option {option.name!r} is empty; sbatch would ignore it, leave it out or give None"
         )
     if not _is_valid(option, text):
@@ -187,7 +190,7 @@ def _is_node_count(text: str) -> bool:
 
 def _check_representable(option: Option, text: str, where: str) -> None:
     if not is_representable(text):
-        raise OptionError(
+        raise option_error(
             f"{where}: option {option.name!r} is {text!r}: a batch script can carry no line break, NUL or lone surrogate"
         )
 
@@ -198,4 +201,4 @@ def _refuse(option: Option, value: object, where: str) -> OptionError:
         valid = "one of " + ", ".join(repr(choice) for choice in option.choices)
     if option.optional or any(option.booleans):
         valid += ", or True or False"
-    return OptionError(f"{where}: option {option.name!r} is {value!r}; valid: {valid}")
+    return option_error(f"{where}: option {option.name!r} is {value!r}; valid: {valid}")
