@@ -104,7 +104,6 @@ def act(
             return _plain(one, problems[0])
         number = jobs[0].array_job_id
         answers = [(_tasks(job), _problem(job, None, uid, change)) for job in jobs]
-        answers = [(tasks, problem if tasks else "") for tasks, problem in answers]
     elif not known and unknown != INVALID_JOB_ID:
         return _plain(one, unknown)
     else:
@@ -118,15 +117,21 @@ def act(
             answers.append((waiting, _problem(record, None, uid, change)))
             rest.difference_update(waiting)
         answers += [_of_task(controller, one.job_id, task, uid, change, splits) for task in one.tasks if task in rest]
-    nameless = [f"(null): {NO_ERROR}\n" for tasks, _ in answers if not tasks]  # a record of which all are cancelled
+    of_nothing = {
+        problem for tasks, problem in answers if not tasks
+    }  # the record of an array of which no element is left
     answers = [(tasks, problem) for tasks, problem in answers if tasks]
-    if not any(problem for _, problem in answers) and not (nameless and answers):
+    # It has no name, and so Slurm leaves an empty place behind the others, unless what became of it became of another one, too (measured).
+    nameless = bool(answers) and bool(of_nothing - {problem for _, problem in answers})
+    if not any(problem for _, problem in answers) and not nameless:
         return [], ""
     groups: dict[str, set[int]] = {}
     for tasks, problem in answers:
         groups.setdefault(problem, set()).update(tasks)
     lines = sorted((sorted(tasks), problem) for problem, tasks in groups.items())
-    return [f"{number}_{range_text(tasks)}: {problem or NO_ERROR}\n" for tasks, problem in lines] + nameless, ""
+    return [f"{number}_{range_text(tasks)}: {problem or NO_ERROR}\n" for tasks, problem in lines] + [
+        f"(null): {NO_ERROR}\n"
+    ] * nameless, ""
 
 
 def _of_task(

@@ -37,6 +37,21 @@ def test_deadline_that_comes_while_a_job_waits(slurm: SlurmUnderTest) -> None:
     slurm.wait(gate)
 
 
+def test_deadline_that_cannot_be_kept_by_a_job_that_waits_for_another(slurm: SlurmUnderTest) -> None:
+    """22.05 looks when it could start; 24.11 refuses it."""
+    held = slurm.sbatch("true", "--hold")
+    options = ("-t", "90", "--deadline=now+3630seconds", f"--dependency=afterany:{held}")
+    if slurm.at_least("24.11"):
+        assert slurm.run("sbatch", "--wrap=true", *options).stderr == TOO_LATE
+        return
+    job_id = slurm.sbatch("true", *options)
+    other = slurm.sbatch("true")
+    slurm.wait(other, ["COMPLETED"])
+    assert shown(slurm, job_id)["Reason"] == "Dependency"
+    slurm.run("scancel", held)
+    assert slurm.wait(job_id)["JobState"] == "DEADLINE"
+
+
 def test_limit_of_a_job_that_runs(slurm: SlurmUnderTest) -> None:
     body = "until [ -e go ]; do sleep 0.05; done"
     unlimited = slurm.sbatch(body, "--deadline=now+110seconds")

@@ -101,6 +101,17 @@ def test_the_record_of_an_array_whose_other_elements_were_cancelled_by_name(
     assert listed(slurm, array, "%i|%T|%r") == [f"{array}_1|PENDING|{reason}", f"{array}|{record}"]
 
 
+def test_the_record_of_an_array_is_requeued_with_its_other_elements(slurm: SlurmUnderTest) -> None:
+    """Nothing is said of it then."""
+    array = slurm.sbatch("sleep 60", "--array=1-3", "-w", "n1", "-c4")
+    until(lambda: listed(slurm, array, "%i", "-t", "R") == [f"{array}_1"], what="the first element")
+    slurm.run("scancel", f"{array}_[2-3]")
+    until(lambda: f"{array} CANCELLED" in listed(slurm, array, "%i %T"), what="the end of the others")
+    done = slurm.run("scontrol", "requeuehold", array)
+    assert (done.returncode, done.stderr) == (0, "")
+    until(lambda: listed(slurm, array, "%i %t") == [f"{array} PD", f"{array}_1 PD"], what="both, waiting again")
+
+
 def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
     """squeue and scontrol call them by array and index, whatever the element's own id is; that is what they ask by as well."""
     array = slurm.sbatch("until [ -e end ]; do sleep 0.02; done", "--array=2,5")

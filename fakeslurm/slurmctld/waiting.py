@@ -115,7 +115,8 @@ class Waiting:
                 self._split_ahead(job)
                 return
             job.dependency = str(self._dependents[job_id])
-        if not self._can_be_in_time(job):
+        early = self._state.settings.profile.looks_at_deadlines_early
+        if early and not self._can_be_in_time(job):
             return
         if job.priority == 0:
             self._explain_hold(job)
@@ -131,6 +132,8 @@ class Waiting:
             self._wait_for_begin(job)
             job.eligible_time = description.begin
             state.timers.set("begin", job_id, description.begin)
+            return
+        if not early and not self._can_be_in_time(job):  # nobody looks before the job could start (measured)
             return
         if job.eligible_time is None:
             job.eligible_time = state.now
