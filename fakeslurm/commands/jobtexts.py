@@ -177,8 +177,7 @@ def most_nodes(job: Job, settings: Settings) -> int:
     if asked.spread_job and not most and asked.asks_for_tasks:
         most = min(len(settings.nodes), asked.ntasks or asked.ntasks_per_node or 1)
     most = min(most, asked.ntasks or NO_VAL)
-    if settings.profile.release == NEW and (asked.hold or not job.looked_at):
-        # Of a job that was submitted with -H it is so even when it has been released since.
+    if settings.profile.release == NEW and not job.looked_at:
         guessed = not ((asked.cpus_per_task or 1) > 1 or asked.ntasks_per_node or asked.ntasks_per_core)
         most = max(most, job.num_nodes) if guessed else most
     return most

@@ -100,6 +100,21 @@ def test_a_held_job_is_looked_at_once_it_is_the_first_to_wait(slurm: SlurmUnderT
     assert counts(slurm, job_id) == "3-3 1 1"
 
 
+def test_a_held_job_that_has_run_is_no_guess_any_more(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold")
+    guessed = "1-1 1 1" if slurm.at_least("24.11") else "1 1 1"
+    assert counts(slurm, job_id) == guessed
+    slurm.run("scontrol", "update", f"jobid={job_id}", "StartTime=now+1hour")
+    slurm.run("scontrol", "release", job_id)
+    wait_for_reason(slurm, job_id, "BeginTime")
+    assert counts(slurm, job_id) == guessed
+    slurm.run("scontrol", "update", f"jobid={job_id}", "StartTime=now")
+    slurm.wait(job_id, ["COMPLETED"])
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+    slurm.wait(job_id, ["PENDING"])
+    assert counts(slurm, job_id) == "1 1 1"
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
