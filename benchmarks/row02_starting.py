@@ -17,6 +17,7 @@ import cloudpickle
 
 from benchmarks.harness import Effort, Goal, Row, interleaved, python
 from benchmarks.stubs import Stub, stub_sbatch
+from benchmarks.taskwork import say_when_as_a_task
 from benchmarks.work import say_when
 from slurmkit import Cluster
 
@@ -85,6 +86,9 @@ def measure(effort: Effort) -> list[Row]:
                 "floor, from a shell": (in_a_shell, {}),
                 "slurmkit": (["sh", script], {}),
             }
+            if function is say_when:
+                of_a_task = cluster.submit(say_when_as_a_task, str(when))
+                commands["slurmkit, the function of a @task"] = (["sh", str(of_a_task.job_dir / "script.sh")], {})
             goals = [Goal("slurmkit", 1.35, "floor")]
             if "submitit" in effort.peers:
                 commands["submitit"] = submitit_command(effort, root)
