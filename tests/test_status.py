@@ -480,6 +480,23 @@ def test_no_accounting_is_asked_about_ever_less() -> None:
     assert status.snapshot(["1"], max_age=0)["1"].source == "sacct"
 
 
+def test_a_sacct_that_hangs_holds_the_others_up_for_a_fifth_of_the_time() -> None:
+    class Hanging(Slurm):
+        def accounting(self, job_ids: Iterable[str]) -> Mapping[str, Record] | None:
+            super().accounting(job_ids)
+            clock.now += 60
+            raise SchedulerError("no answer within 60 s")
+
+    slurm, clock = Hanging({"2": "RUNNING"}), ManualClock()
+    status = service(slurm, "1", "2", clock=clock)
+    began = clock.now
+    while clock.now - began < 3000:
+        assert status.snapshot(["2"], max_age=0)["2"].state == "RUNNING"
+        clock.now += 1
+    assert 9 <= slurm.count("sacct") <= 10
+    assert slurm.count("squeue") > 2000
+
+
 def test_a_sacct_that_fails_has_not_denied_that_there_is_accounting() -> None:
     """Once it had: from then on a job that everybody has lost is given the time that accounting needs."""
     slurm = Slurm({"1": "RUNNING"})

@@ -54,6 +54,11 @@ NO_ACCOUNTING_PAUSE, NO_ACCOUNTING_LONGEST = 600.0, 21600.0
 (no slurmdbd says so that is away or starts: measured), which may be changed, or half written, while a client runs."""
 
 
+HANGING_PAUSE = 4.0
+"""Seconds for which sacct is left alone per second that it took to fail: while it hangs nobody hears of any job, for a fifth of the time at
+most."""
+
+
 @attrs.define(eq=False)
 class _Tracked:
     belief: Belief
@@ -314,13 +319,15 @@ class StatusService:
         """sacct's records; None where there is no accounting, UNASKED when it did not answer; either is left alone for a while."""
         if now < self._accounting_retry_at:
             return None if self._denials else UNASKED
+        began = self._clock.monotonic()
         try:
             booked = self._backend.accounting(job_ids)
         except SchedulerError as error:
             self._denials = 0
             self._accounting_failures += 1
-            pause = backoff(self._accounting_failures, self._uniform)
-            self._accounting_retry_at = now + pause
+            ended = self._clock.monotonic()
+            pause = max(backoff(self._accounting_failures, self._uniform), HANGING_PAUSE * (ended - began))
+            self._accounting_retry_at = ended + pause
             log.warning("sacct did not answer about %d job(s), next try in %.1f s: %s", len(job_ids), pause, error)
             return UNASKED
         self._accounting_failures = 0
