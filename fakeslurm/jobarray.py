@@ -119,7 +119,7 @@ class JobArray:
     """Job ids of those that wait for their time."""
 
     dropped: set[int] = field(factory=set)
-    """Elements cancelled while they waited of which accounting has not heard: it does when the next element is split off."""
+    """Elements cancelled while they waited of which accounting has not heard: it does when one is split off, or somebody asks for the array."""
     known_jobs: int = 1
     """How many jobs of it the controller remembers."""
 

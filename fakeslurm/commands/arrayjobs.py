@@ -15,7 +15,7 @@ from slurmkit.slurm.jobid import JobId, parse_array_spec
 if TYPE_CHECKING:
     from fakeslurm.slurmctld import Controller
 
-__all__ = ["Target", "as_element", "component", "jobs_of", "targets", "tasks_of", "text_length"]
+__all__ = ["Target", "as_element", "asked_for", "component", "jobs_of", "targets", "tasks_of", "text_length"]
 
 
 class Target(NamedTuple):
@@ -57,6 +57,13 @@ def tasks_of(wanted: JobId) -> Sequence[int] | None:
     if wanted.array_task is not None:
         return (wanted.array_task,)
     return None if wanted.array_expression is None else parse_array_spec(wanted.array_expression).indices
+
+
+def asked_for(jobs: Iterable[Job]) -> None:
+    """Whoever asks the controller for an array makes it tell accounting which of its elements still wait (build_array_str; measured)."""
+    for job in jobs:
+        if job.array is not None and job.is_unsplit:
+            job.array.dropped.clear()
 
 
 def targets(controller: Controller, job_id: int, tasks: Iterable[int] | None) -> tuple[list[Target], bool]:

@@ -13,7 +13,7 @@ from fakeslurm.commands import (
     stepfields,
 )
 from fakeslurm.commands.answers import Stop, unsupported
-from fakeslurm.commands.arrayjobs import as_element, jobs_of, targets
+from fakeslurm.commands.arrayjobs import as_element, asked_for, jobs_of, targets
 from fakeslurm.commands.base import Reply
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.scontrol_call import PROGRAM, USAGE, Call
@@ -92,6 +92,7 @@ def _show_jobs(call: Call, which: str | None) -> Reply:
             jobs = jobs_of(call.controller, int(number))
             if not jobs:
                 raise Stop(f"slurm_load_jobs error: {INVALID_JOB_ID}\n")
+            asked_for(jobs)
             if underscore:
                 found, _ = targets(call.controller, int(number), (int(task),))
                 jobs = [one.job if one.task is None else as_element(one.job, (one.task,)) for one in found]
@@ -100,6 +101,8 @@ def _show_jobs(call: Call, which: str | None) -> Reply:
                 jobs = [job for job in jobs if job.het_offset == int(offset)]
             if not jobs:
                 raise Stop(stdout=f"Job {which}{plus}{offset} not found\n")
+    else:
+        asked_for(jobs)
     if "json" in call.options:
         words = [call.keyword, *call.arguments]
         return Reply(jobjson.report(jobs, call.controller.settings, call.invocation, words))

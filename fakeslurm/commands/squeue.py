@@ -10,7 +10,7 @@ from attrs import define, field
 
 from fakeslurm.commands import answers, jobjson, jsonshape, queuefilter, squeuefields, stepfields
 from fakeslurm.commands.answers import Stop, unsupported
-from fakeslurm.commands.arrayjobs import jobs_of, text_length
+from fakeslurm.commands.arrayjobs import asked_for, jobs_of, text_length
 from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError, parse_options
 from fakeslurm.commands.columns import Found, Table, format_table, long_format_table
 from fakeslurm.commands.jobcolumns import Field, JobColumns
@@ -322,16 +322,15 @@ def _in_order(controller: Controller) -> list[Job]:
 
 def _asked_for(request: _Request, controller: Controller) -> list[Job]:
     """The jobs of ``--jobs``, or all, in the order of slurmctld."""
-    if request.jobs is None:
-        return _in_order(controller)
-    only = request.jobs.only
+    only = None if request.jobs is None else request.jobs.only
     if only is None:
         jobs = _in_order(controller)
     else:
         jobs = jobs_of(controller, only)
         if not jobs:
             raise Stop("slurm_load_jobs error: Invalid job id specified\n")
-    return [shown for shown in map(request.jobs.shown, jobs) if shown is not None]
+    asked_for(jobs)
+    return jobs if request.jobs is None else [one for one in map(request.jobs.shown, jobs) if one is not None]
 
 
 def _jobs(request: _Request, invocation: Invocation, controller: Controller) -> Reply:

@@ -231,3 +231,17 @@ def test_a_held_job_of_no_nodes_has_no_tres(slurm: SlurmUnderTest) -> None:
     }
     for options, text in memory.items():
         assert row(*options) == f"|{'0' if slurm.at_least('24.11') else text}|0\n"
+
+
+@pytest.mark.parametrize("words", ["squeue", "squeue -j ID", "scontrol show job ID_2"])
+def test_accounting_hears_of_elements_that_are_cancelled_when_somebody_asks(slurm: SlurmUnderTest, words: str) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--array=0-3")
+
+    def waiting() -> str:
+        return slurm.run("sacct", "-nXP", "-j", job_id, "-o", "JobID").stdout.strip()
+
+    until(lambda: waiting() == f"{job_id}_[0-3]", what="the array in accounting", interval=0.1)
+    slurm.run("scancel", f"{job_id}_0")
+    slurm.run(*words.replace("ID", job_id).split())
+    until(lambda: waiting() == f"{job_id}_[1-3]", what="the other elements in accounting", interval=0.1)
+    slurm.run("scancel", job_id)
