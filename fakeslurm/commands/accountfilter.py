@@ -129,7 +129,7 @@ class Selection:
         for job in passing:
             if not duplicates and job is not latest[job.job_id]:
                 continue
-            if self.nodes is not None and self.nodes.isdisjoint(job.nodes):
+            if not self._is_there(job.nodes):
                 continue
             wanted = self._wanted(job)
             if wanted is None or not with_steps:
@@ -138,7 +138,9 @@ class Selection:
                 found += [
                     Row(job, step)
                     for step in job.steps
-                    if (wanted is None or step.step_id in wanted) and self._in_window(step)
+                    if (wanted is None or step.step_id in wanted)
+                    and self._in_window(step)
+                    and self._is_there(step.nodes)
                 ]
         return found
 
@@ -173,6 +175,10 @@ class Selection:
         if self.whole_hetjob is None:
             return (leader, None, None) in whole
         return any(key[0] in self.components.get(leader, ()) for key in whole)
+
+    def _is_there(self, nodes: Sequence[str]) -> bool:
+        """Whether a job or a step had one of the nodes that are asked for."""
+        return self.nodes is None or not self.nodes.isdisjoint(nodes)
 
     def _in_window(self, step: StepRecord) -> bool:
         return int(step.start) <= self.window.end and (step.end is None or int(step.end) >= self.window.start)

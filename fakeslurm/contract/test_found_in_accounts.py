@@ -245,3 +245,17 @@ def test_accounting_hears_of_elements_that_are_cancelled_when_somebody_asks(slur
     slurm.run(*words.replace("ID", job_id).split())
     until(lambda: waiting() == f"{job_id}_[1-3]", what="the other elements in accounting", interval=0.1)
     slurm.run("scancel", job_id)
+
+
+def test_steps_of_the_nodes_that_are_asked_for(slurm: SlurmUnderTest) -> None:
+    steps = "srun -N1 -n1 -w n1 true; srun -N1 -n1 -w n2 true; srun -N2 true"
+    job_id = slurm.sbatch(steps, "-w", "n[1-2]")
+    slurm.wait(job_id)
+    assert len(slurm.accounted(job_id, "JobID")) == 5
+
+    def rows(nodes: str) -> list[str]:
+        return slurm.run("sacct", "-nP", "-j", job_id, "-S", "2001-01-01", "-N", nodes, "-o", "JobID").stdout.split()
+
+    until(lambda: rows("n1"), what="a cluster whose nodes accounting knows", interval=0.1)
+    for nodes, ids in {"n1": ["", ".batch", ".0", ".2"], "n[2-4]": ["", ".1", ".2"], "n3": []}.items():
+        assert rows(nodes) == [f"{job_id}{one}" for one in ids]
