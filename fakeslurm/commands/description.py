@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+
 from fakeslurm import messages
 from fakeslurm.commands.base import Invocation
 from fakeslurm.commands.job_options import Wishes
@@ -73,7 +76,9 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         open_mode=wishes.open_mode,
         work_dir=directory,
         submit_dir=invocation.cwd,
-        environment={**invocation.environ, **({"SLURM_GET_USER_ENV": "1"} if wishes.get_user_env else {})},
+        environment=_environment(
+            (*invocation.environ.items(), *([("SLURM_GET_USER_ENV", "1")] if wishes.get_user_env else []))
+        ),
         export=wishes.export,
         comment=wishes.comment,
         mail_type=wishes.mail_type,
@@ -85,6 +90,12 @@ def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescrip
         umask=invocation.umask,
         submit_host=invocation.host,
     )
+
+
+@functools.lru_cache(256)
+def _environment(variables: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """One mapping for all jobs that are submitted in the same environment: else it would be most of what is kept of a job."""
+    return dict(variables)
 
 
 def work_dir(cwd: str, chdir: str | None) -> str:
