@@ -15,6 +15,8 @@ from benchmarks.work import nothing, say_when
 
 Work = Callable[[], object]
 
+AT_A_TIME = 10
+
 ENDS: list[Work] = []
 """What has to be done at the end, so that no process is left."""
 
@@ -43,8 +45,16 @@ def submitit_map(folder: str, number: str) -> Work:
 
 
 def submitit_many(folder: str, number: str) -> Work:
+    """At most `AT_A_TIME` at a time: it starts all that are submitted at once, two processes each."""
     executor = submitit_executor("local", folder)
-    return lambda: [job.result() for job in [executor.submit(nothing, one) for one in range(int(number))]]
+
+    def many() -> None:
+        for start in range(0, int(number), AT_A_TIME):
+            several = range(start, min(int(number), start + AT_A_TIME))
+            for job in [executor.submit(nothing, one) for one in several]:
+                job.result()
+
+    return many
 
 
 def executorlib_many(number: str) -> Work:
