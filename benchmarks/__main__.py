@@ -25,7 +25,7 @@ Made by `make bench`: medians of interleaved rounds (A B A B) in one run. The ra
 In each block the ratio is to its first line, the floor; that of the minima suffers less from what else the machine does.
 Peers run in an environment of their own; what they wait on purpose between two submissions is taken out.
 
-This run: {machine}. Peers: {peers}.
+This run: {machine}; load average {load} (one minute; above the number of CPUs the times are too long, and ratios uncertain). Peers: {peers}.
 
 ## Goals
 
@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> None:
         wanted = {number: ROWS[number] for number in map(int, asked)} or ROWS
     except (ValueError, KeyError):
         raise SystemExit(f"rows {' '.join(asked)}: valid are {', '.join(map(str, ROWS))}") from None
+    load = [os.getloadavg()[0]]
     peers = Peers.prepared()
     effort = Effort(peers, quick=quick, alone=len(wanted) == 1)
     rows: list[Row] = []
@@ -61,7 +62,13 @@ def main(arguments: list[str]) -> None:
     if wanted == ROWS and not quick:
         machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
         present = ", ".join(f"{name} {PINNED[name]}" for name in peers.names) or "none"
-        told = {"machine": machine, "peers": present, "picture": PICTURE.name}
+        load.append(os.getloadavg()[0])
+        told = {
+            "machine": machine,
+            "load": "{:.1f} at its beginning, {:.1f} at its end".format(*load),
+            "peers": present,
+            "picture": PICTURE.name,
+        }
         PAGE.write_text(TEXT.format(**told, verdicts=verdicts(rows), table=table(rows)))
         PICTURE.write_text(plot({f"{row.number}: {row.work}": row.costs for row in rows if row.costs}))
 
