@@ -73,6 +73,7 @@ def test_the_places_of_both_sides_are_written_alike() -> None:
 def test_exclusions_are_of_some_commands_only() -> None:
     assert normalised("scontrol", "AllocNode:Sid=host:12", PLACES) == "AllocNode:Sid=*"
     assert normalised("squeue", "AllocNode:Sid=host:12", PLACES) == "AllocNode:Sid=host:12"
+    assert file_text("1\nsrun: Job step aborted\n2\n", PLACES) == "1\n2\n"
 
 
 def test_lines_of_steps_have_no_order() -> None:

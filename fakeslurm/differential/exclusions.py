@@ -100,7 +100,7 @@ EXCLUSIONS: Sequence[Exclusion] = (
                 r"^(\d+: )?slurmstepd-\S+: error: \*\*\* STEP \S+ ON \S+ CANCELLED AT \S+ (DUE TO JOB REQUEUE )?\*\*\*\n",
                 "",
             ),
-            (r"^srun: (Job step aborted: .*|forcing job termination|got SIGCONT)\n", ""),
+            (r"^srun: (Job step aborted(: .*)?|forcing job termination|got SIGCONT)\n", ""),
             (r"^srun: (launch/slurm: launch_p_step_launch: )?StepId=\S+ aborted before .*\n", ""),
             (r"^srun: error: IO: Hey, you told me node \d+ was down!\n", ""),
             (r"^srun: error: .*: (task|tasks) \S+ (Terminated|Killed)\n", ""),
