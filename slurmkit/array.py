@@ -126,7 +126,7 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
         for job in self:
             if (error := job.exception()) is not None:
                 self._annotate(error, job)
-                raise error
+                raise error.with_traceback(None)  # it may have been raised before, and would show that as well
         for error in self._not_submitted().values():
             raise error
         return [job.result() for job in self]
@@ -236,7 +236,7 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
     def _annotate(self, error: BaseException, job: Job[Any]) -> None:
         """Say in `error`, once, whose it is."""
         failed = sum(1 for one in self if one.exception() is not None)
-        note = f"This is item {job.index} of {len(self)}, of which {failed} failed: see outcomes() and retry_failed()."
+        note = f"This is item {job.index}; {failed} of {len(self)} failed: see outcomes() and retry_failed()."
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
 
@@ -253,12 +253,12 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
     def _is_on(self, backend: SchedulerBackend) -> bool:
         return self._engine.backend == backend
 
-    def _named(self, job_id: str) -> Job[R_co]:
-        """Raises `UnknownJob`."""
+    def _named(self, name: str) -> Job[R_co]:
+        """The element with this id, or directory. Raises `UnknownJob`."""
         for job in self:
-            if job.job_id == job_id:
+            if name in (job.job_id, str(job.job_dir)):
                 return job
-        raise UnknownJob(f"the array {','.join(self.job_ids)} has no element {job_id}")
+        raise UnknownJob(f"the array {','.join(self.job_ids)} has no element {name}")
 
     def _to_cancel(self, indices: Iterable[int] | None = None) -> tuple[list[str], Sequence[int]]:
         """Those at these places, or all, that are not over: as scancel takes them, and their places. Raises IndexError."""

@@ -44,7 +44,10 @@ def build() -> typer.Typer:
     )
 
     state_option = typer.Option(
-        [], metavar="STATE", help="Only jobs in this state, such as COMPLETED; more than once for several."
+        [],
+        metavar="STATE",
+        help="Only jobs in this state, such as COMPLETED; more than once for several.",
+        callback=_states,
     )
 
     @app.command()
@@ -150,6 +153,18 @@ def build() -> typer.Typer:
         return name, value
 
     return app
+
+
+def _states(given: list[str]) -> list[str]:
+    import typer
+
+    from slurmkit.housekeeping import STATES
+
+    states = [text.upper() for text in given]
+    for text, state in zip(given, states, strict=True):
+        if state not in STATES:
+            raise typer.BadParameter(f"{text!r} is no state; valid: {', '.join(sorted(STATES))}", param_hint="--state")
+    return states
 
 
 def main() -> None:

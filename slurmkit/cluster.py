@@ -235,21 +235,26 @@ class Cluster:
                     jobdir.write(job_dir, name, content)
                 jobdir.write(job_dir, jobdir.SCRIPT, text)
                 jobdir.write_job(job_dir, record)
+                shown: dict[str, Any] = {
+                    "task": chosen,
+                    "cluster": self,
+                    "sbatch_options": MappingProxyType(dict(options)),
+                    "job_dir": str(job_dir),
+                    "pre_submission_id": token,
+                    "packaging_strategy": self._packaging,
+                }
+                if callbacks:
+                    from slurmkit.callbacks.contexts import SubmitBeginContext
+
+                    fire(
+                        callbacks,
+                        "on_begin_submit_job_ctx",
+                        SubmitBeginContext(**shown, timestamp=clock.time()),
+                        _CLIENT,
+                    )
             except BaseException:
                 jobdir.remove(job_dir)
                 raise
-            shown: dict[str, Any] = {
-                "task": chosen,
-                "cluster": self,
-                "sbatch_options": MappingProxyType(dict(options)),
-                "job_dir": str(job_dir),
-                "pre_submission_id": token,
-                "packaging_strategy": self._packaging,
-            }
-            if callbacks:
-                from slurmkit.callbacks.contexts import SubmitBeginContext
-
-                fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
             began = clock.monotonic()
             submission = self._submit(job_dir, token, cwd)
             duration = clock.monotonic() - began
@@ -351,7 +356,7 @@ class Cluster:
 
     def attach(self, job: str | int | os.PathLike[str]) -> Any:
         """The job with this id, or with this job directory, that this or another process has submitted: of an array the `JobArray`, of an
-        element's id (``"123_4"``) that one's `Job`.
+        element's id (``"123_4"``), or directory, that one's `Job`.
 
         An id is looked for in the job root. The callbacks of this Cluster follow the job from here on. Raises `UnknownJob`,
         `JobDirectoryError`, `SchedulerError`.
@@ -366,8 +371,8 @@ class Cluster:
             from slurmkit.mapping import attach_array
 
             known = attach_array(self, job_dir, record)
-        if isinstance(known, JobArray) and jobroot.is_element(job):
-            return known._named(str(job))
+        if isinstance(known, JobArray) and (element := jobroot.element(job, job_dir)) is not None:
+            return known._named(element)
         if known is not None:
             return known
         job_id = record.get("job_id") or jobroot.find_again(job_dir, record, backend)

@@ -6,6 +6,7 @@ pure functions.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections import Counter
@@ -23,14 +24,21 @@ from slurmkit.errors import JobDirectoryError, OptionError
 from slurmkit.outcome import end_of_journal
 from slurmkit.parts import NOT_SUBMITTED
 from slurmkit.polling.arbitration import LOST, Belief, Round, Rules, arbitrate
+from slurmkit.slurm.states import JobState
 
-__all__ = ["Entry", "age_in_seconds", "removable", "survey"]
+__all__ = ["STATES", "Entry", "age_in_seconds", "removable", "survey"]
 
 log = logging.getLogger("slurmkit.cluster")
 
 SUBMITTING = 3600.0
 """Seconds for which a directory without a job may be that of a submission which is under way: sbatch may be kept waiting, and asked again, for
 minutes. File servers and clients need not have quite the same time."""
+
+UNKNOWN = "UNKNOWN"
+"""Instead of a state: nobody who knows has answered."""
+
+STATES = frozenset(state.value for state in JobState) | {NOT_SUBMITTED, LOST, UNKNOWN}
+"""What `Entry.states` may have."""
 
 _AT_ONCE = Rules(grace=0.0, accounting_lag=0.0, absences=1)
 """Somebody who looks once has no time for a source that is late: what the controller does not know does not run."""
@@ -128,7 +136,7 @@ def _known(path: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> 
 
 def _entry(known: _Known, beliefs: Iterable[Belief]) -> Entry:
     record = known.record
-    states = Counter("UNKNOWN" if one.snapshot is None else one.snapshot.state for one in beliefs)
+    states = Counter(UNKNOWN if one.snapshot is None else one.snapshot.state for one in beliefs)
     is_over = all(one.is_over for one in beliefs)
     if known.not_submitted:
         states[NOT_SUBMITTED] = known.not_submitted
@@ -136,11 +144,18 @@ def _entry(known: _Known, beliefs: Iterable[Belief]) -> Entry:
         job_dir=known.job_dir,
         function=f"{record['module']}.{record['function']}",
         created=float(record["created"]),
-        touched=max(float(record["created"]), known.job_dir.stat().st_mtime),
+        touched=max([float(record["created"]), *_changes(known)]),
         job_ids=tuple(dict.fromkeys(job_id.partition("_")[0] for job_id in known.jobs)),
         states=dict(states),
         is_over=is_over,
     )
+
+
+def _changes(known: _Known) -> Iterator[float]:
+    """When its directory, and those of its elements, which write there alone, have last changed."""
+    for path in {known.job_dir, *(place for _, place in known.jobs.values())}:
+        with contextlib.suppress(FileNotFoundError):  # an element that has not started
+            yield path.stat().st_mtime
 
 
 def removable(

@@ -270,7 +270,7 @@ class Job(Generic[R_co]):
         self.wait(timeout)
         self._read()
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # it may have been raised before, and would show that as well
         return self._values
 
     def _read(self, grace: float | None = None) -> None:
@@ -298,10 +298,10 @@ class Job(Generic[R_co]):
             self._is_read = not self._was_late or self._error is None
 
     def _with_values(self, final: Snapshot, ending: Ending, patience: float) -> Ending:
-        """What the job wrote, once every rank's result is there, or after `patience` seconds."""
+        """What the job wrote, once every rank's result is there, or `patience` seconds after its end was known."""
         clock = self._engine.clock
-        began = clock.monotonic()
-        while not has_values(self.job_dir, ending, final.attempt) and clock.monotonic() - began < patience:
+        until = final.observed_at + patience
+        while not has_values(self.job_dir, ending, final.attempt) and clock.monotonic() < until:
             sleep(clock, LOOK_AGAIN)
             ending = read_ending(self.job_dir, final.attempt)
         return ending

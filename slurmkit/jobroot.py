@@ -18,7 +18,7 @@ from slurmkit.outcome import id_in_journal
 from slurmkit.parts import Part
 from slurmkit.slurm.jobid import array_of
 
-__all__ = ["directories", "find_again", "find_parts", "is_element", "is_unreadable", "look_up", "note"]
+__all__ = ["directories", "element", "find_again", "find_parts", "is_unreadable", "look_up", "note"]
 
 _ELEMENT_ID = re.compile(r"[0-9]+_[0-9]+", re.ASCII)
 
@@ -71,6 +71,19 @@ def is_element(job: str | int | os.PathLike[str]) -> bool:
     return isinstance(job, str) and _ELEMENT_ID.fullmatch(job) is not None
 
 
+def element(job: str | int | os.PathLike[str], array_dir: Path) -> str | None:
+    """The id, or the directory, by which `job` names an element of the array in `array_dir`; None: it means the array."""
+    text = _text(job)
+    if is_element(text):
+        return text
+    path = Path(text).expanduser().absolute()
+    return str(path) if path.parent == array_dir else None
+
+
+def _text(job: str | int | os.PathLike[str]) -> str:
+    return str(job) if isinstance(job, int) else os.fsdecode(job)
+
+
 def _job_ids(record: Mapping[str, Any]) -> list[str | None]:
     """The ids in ``job.json``: of a job, or of all parts of an array."""
     return [part["job_id"] for part in record["array"]["parts"]] if "array" in record else [record["job_id"]]
@@ -100,11 +113,15 @@ def look_up(
 
     Raises `UnknownJob`, `JobDirectoryError`, `SchedulerError`.
     """
-    text = str(job) if isinstance(job, str | int) else os.fspath(job)
+    text = _text(job)
+    if not text:
+        raise UnknownJob(f"{job!r} is neither the id of a job nor a job directory")
     if is_element(text):
         text = array_of(text)
     if not text.isdecimal():
         path = Path(text).expanduser().absolute()
+        if path.name.isdecimal() and not (path / jobdir.JOB).exists() and (path.parent / jobdir.JOB).exists():
+            path = path.parent  # it is an element's
         return path, jobdir.read_job(path)
     open_ends = []
     for path in reversed(directories(job_root)):  # the latest first: ids are used again

@@ -70,7 +70,7 @@ class ArrayRequest(Generic[R]):
         cls, task: Task[..., R], items: Iterable[Any], *, starred: bool, max_concurrent: int | None
     ) -> ArrayRequest[R]:
         """Raises TypeError for an item with which the task cannot be called, `OptionError`."""
-        if max_concurrent is not None and (not isinstance(max_concurrent, int) or max_concurrent < 1):
+        if max_concurrent is not None and (type(max_concurrent) is not int or max_concurrent < 1):
             raise OptionError(
                 f"max_concurrent is {max_concurrent!r}; valid: a whole number from 1, or None for no limit"
             )
@@ -133,13 +133,18 @@ class _Submission(Generic[R]):
                     "packaging_strategy": self.cluster._packaging,
                 }
                 self._write_record(parts, created)
+                if callbacks:
+                    from slurmkit.callbacks.contexts import SubmitBeginContext
+
+                    fire(
+                        callbacks,
+                        "on_begin_submit_job_ctx",
+                        SubmitBeginContext(**shown, timestamp=clock.time()),
+                        _CLIENT,
+                    )
             except BaseException:
                 jobdir.remove(self.job_dir)
                 raise
-            if callbacks:
-                from slurmkit.callbacks.contexts import SubmitBeginContext
-
-                fire(callbacks, "on_begin_submit_job_ctx", SubmitBeginContext(**shown, timestamp=clock.time()), _CLIENT)
             began = clock.monotonic()
             parts = self._submit_all(parts, created)
             duration = clock.monotonic() - began

@@ -8,6 +8,7 @@ import gc
 import json
 import re
 import threading
+import traceback
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -105,7 +106,8 @@ def test_the_first_failure_is_raised_and_says_which_it_is(slurm: FakeSlurm, clus
     for _ in range(2):
         with pytest.raises(slurmkit.JobFailed, match="job 1_2 ended FAILED with exit code 3:0") as caught:
             array.results()
-        assert caught.value.__notes__ == ["This is item 2 of 5, of which 2 failed: see outcomes() and retry_failed()."]
+        assert len(traceback.extract_tb(caught.value.__traceback__)) <= 3
+        assert caught.value.__notes__ == ["This is item 2; 2 of 5 failed: see outcomes() and retry_failed()."]
     outcomes = array.outcomes()
     assert outcomes.results == {0: 0, 1: 1, 4: 16}
     assert sorted(outcomes.errors) == [2, 3]
@@ -224,7 +226,7 @@ def test_what_somebody_else_has_cancelled_before_it_started(slurm: FakeSlurm, cl
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("limit", [0, -1, 2.0, "2"])
+@pytest.mark.parametrize("limit", [0, -1, 2.0, "2", True])
 def test_a_limit_that_is_none(cluster: Cluster, limit: Any) -> None:
     with pytest.raises(OptionError, match=f"max_concurrent is {re.escape(repr(limit))}"):
         cluster.map(square, [1], max_concurrent=limit)
@@ -311,6 +313,7 @@ def test_a_client_that_died_after_sbatch(slurm: FakeSlurm, cluster: Cluster) -> 
     with Cluster(slurm.backend(), job_root=cluster.job_root) as other:
         assert other.attach(array.job_dir).job_ids == array.job_ids
         assert other.attach(array[103].job_id).index == 103
+        assert other.attach(array[103].job_dir).index == 103
         with pytest.raises(slurmkit.UnknownJob, match=f"has no element {array.job_ids[1]}_50"):
             other.attach(f"{array.job_ids[1]}_50")
 

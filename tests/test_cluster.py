@@ -140,6 +140,21 @@ class Life(BaseCallback):
         assert ctx.job in ctx.cluster.jobs()
 
 
+@pytest.mark.parametrize("how", ["submit", "map"])
+def test_a_hook_that_is_interrupted_before_sbatch_leaves_nothing(slurm: StubSlurm, root: Path, how: str) -> None:
+    class Interrupted(BaseCallback):
+        requires_pickling = False
+
+        def on_begin_submit_job_ctx(self, ctx: Any) -> None:
+            raise KeyboardInterrupt
+
+    with Cluster(slurm, job_root=root, callbacks=[Interrupted()]) as cluster:
+        with pytest.raises(KeyboardInterrupt):
+            cluster.submit(train, 1) if how == "submit" else cluster.map(train, [1])
+        assert list(root.iterdir()) == []
+        assert cluster.jobs() == []
+
+
 def test_hooks_of_a_submission(slurm: StubSlurm, root: Path) -> None:
     life, mine = Life(), Life()
     with Cluster(slurm, job_root=root, callbacks=[life]) as cluster:
@@ -415,6 +430,12 @@ def test_attach_takes_the_latest_of_a_reused_id(slurm: StubSlurm, root: Path) ->
         assert old.job_id == new.job_id
     with Cluster(slurm, job_root=root) as cluster:
         assert cluster.attach(new.job_id).job_dir == new.job_dir
+
+
+@pytest.mark.parametrize("nonsense", ["", b""])
+def test_attach_to_nothing(cluster: Cluster, nonsense: Any) -> None:
+    with pytest.raises(slurmkit.UnknownJob, match=f"{nonsense!r} is neither the id of a job nor a job directory"):
+        cluster.attach(nonsense)
 
 
 # --- which Slurm ------------------------------------------------------------------------------------------------------

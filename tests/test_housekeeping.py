@@ -70,6 +70,17 @@ def test_what_there_is(slurm: FakeSlurm, tmp_path: Path) -> None:
     assert {entry.function for entry in entries} == {f"{__name__}.work"}
 
 
+def test_an_array_is_as_old_as_its_latest_element(slurm: FakeSlurm, tmp_path: Path) -> None:
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
+        array = cluster.map(work, range(3))
+        array.wait()
+    now = slurm.clock.time()
+    for path in (array.job_dir, *(job.job_dir for job in array)):
+        os.utime(path, (now + DAY, now + DAY))
+    os.utime(array[1].job_dir, (now + 2 * DAY, now + 2 * DAY))
+    assert [entry.touched - now for entry in survey(tmp_path, slurm.backend(), now)] == pytest.approx([2 * DAY])
+
+
 def test_what_slurmctld_has_forgotten(slurm: FakeSlurm, tmp_path: Path) -> None:
     """Accounting knows it, or else the job's own journal; of what nobody knows anything it is said so."""
     with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
@@ -246,7 +257,7 @@ def test_the_commands(tmp_path: Path) -> None:
             [bad.job_id, "FAILED"],
             [live.job_id, "RUNNING"],
         ]
-        only = command(slurm, "jobs", "--json", "--state", "FAILED", job_root=tmp_path)
+        only = command(slurm, "jobs", "--json", "--state", "failed", job_root=tmp_path)
         [found] = [json.loads(line) for line in only.stdout.splitlines()]
         assert (found["job_id"], found["states"], found["is_over"]) == (bad.job_id, {"FAILED": 1}, True)
         assert (found["function"], found["job_dir"]) == (f"{__name__}.work", str(bad.job_dir))
@@ -255,6 +266,8 @@ def test_the_commands(tmp_path: Path) -> None:
         assert young.stdout == "0 of 3 job directories removed\n"
         bogus = command(slurm, "clean", "--older-than", "soon", job_root=tmp_path)
         assert (bogus.returncode, "is no age" in bogus.stderr) == (2, True)
+        bogus = command(slurm, "jobs", "--state", "DONE", job_root=tmp_path)
+        assert (bogus.returncode, "'DONE' is no state" in bogus.stderr) == (2, True)
         said = command(slurm, "clean", "--older-than", "0s", "--dry-run", job_root=tmp_path).stdout
         assert (
             said

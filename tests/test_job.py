@@ -203,6 +203,19 @@ def test_a_result_that_is_missing(cluster: Cluster, slurm: StubSlurm, monkeypatc
         job.result(timeout=60)
 
 
+def test_results_that_are_missing_have_one_grace_together(
+    cluster: Cluster, slurm: StubSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slurmkit.job.RESULT_GRACE", 1.0)
+    jobs = [cluster.submit(double, number) for number in range(4)]
+    for job in jobs:
+        slurm.end(job.job_id, "COMPLETED")
+    cluster.refresh()
+    began = time.monotonic()
+    assert all(isinstance(job.exception(timeout=60), slurmkit.ResultError) for job in jobs)
+    assert time.monotonic() - began < 3.0, "each has waited for itself"
+
+
 def test_a_result_that_comes_after_its_grace(
     cluster: Cluster, slurm: StubSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

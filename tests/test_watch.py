@@ -471,6 +471,13 @@ def test_what_somebody_has_said_on_stderr_is_the_reason_where_the_runner_did_not
     assert case.clock.now - NOW == pytest.approx(waits, abs=0.1)
 
 
+def test_of_jobs_that_have_failed_together_all_have_the_same_grace(case: Case) -> None:
+    case.observe("FAILED", ExitCode="1:0")
+    case.clock.now += RESULT_GRACE - 1.0  # which the ends of others have taken
+    told(case)
+    assert case.clock.now - NOW == pytest.approx(RESULT_GRACE, abs=0.1)
+
+
 def test_what_shows_up_in_time(case: Case) -> None:
     case.clock.then = NOW + 3.0, lambda: case.write("completed", attempt=1, error_type="ValueError")
     case.observe("FAILED", ExitCode="1:0", attempt=1)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -78,6 +79,7 @@ class _Process(subprocess.Popen[str]):
 
     def wait(self, timeout: float | None = None) -> int:
         if timeout is not None and self.returncode is None and hasattr(os, "pidfd_open"):
+            began = time.monotonic()
             with contextlib.suppress(OSError):  # a kernel that has none, or no descriptor is left
                 descriptor = os.pidfd_open(self.pid)
                 try:
@@ -86,4 +88,5 @@ class _Process(subprocess.Popen[str]):
                     poll.poll(max(0.0, timeout) * 1000)
                 finally:
                     os.close(descriptor)
+            timeout = max(0.0, timeout - (time.monotonic() - began))
         return super().wait(timeout)

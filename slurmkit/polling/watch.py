@@ -406,11 +406,12 @@ class Watch:
         ending = read_ending(job.job_dir, final.attempt)
         if final.state != "FAILED" or _is_signal(final.status.get("ExitCode", "")):
             return ending
-        began = self.clock.monotonic()
         while ending.completed is None:
             has_spoken = ending.started is None and tail(job.stderr_path)
             grace = START_GRACE if has_spoken else RESULT_GRACE
-            if self.clock.monotonic() - began >= grace:
+            if (
+                self.clock.monotonic() - final.observed_at >= grace
+            ):  # not from now on: a thousand jobs may have failed together
                 break
             sleep(self.clock, LOOK_AGAIN)
             ending = read_ending(job.job_dir, final.attempt)
