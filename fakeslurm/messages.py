@@ -46,9 +46,7 @@ DEPENDENCY_PROBLEM = "Job dependency problem"  # M 1
 PATHNAME_TOO_LONG = "Pathname of a file, directory or other parameter too long"  # M 1
 INVALID_JOB_ID = "Invalid job id specified"  # M 2
 ACCESS_DENIED = "Access/permission denied"  # errno
-MAX_JOB_COUNT = (
-    "Slurm temporarily unable to accept job, sleeping and retrying"  # measured: what sbatch says, and then retries
-)
+MAX_JOB_COUNT = "Resource temporarily unavailable"  # errno
 MORE_PROCESSORS = "More processors requested than permitted"  # M 4
 MORE_THREADS = "Cannot request more threads per core than the job allocation"  # measured: srun --threads-per-core=2
 STEP_NOT_RUNNING = "Job step not running"  # measured: a signal to a step of a suspended job

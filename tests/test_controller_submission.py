@@ -204,7 +204,7 @@ def test_max_job_count() -> None:
     controller = cluster(max_job_count=3)
     submit(controller, "-H")
     submit(controller, "-H")
-    assert refusal(controller, "") == ["Slurm temporarily unable to accept job, sleeping and retrying"]
+    assert refusal(controller, "") == ["Resource temporarily unavailable"]
 
 
 def test_submit_is_for_scripts_and_allocate_for_the_others() -> None:

@@ -31,6 +31,8 @@ _OWN = frozenset({"help", "usage", "version"})
 _BAD_OPTION = 255
 _SEVERITIES = ("error", "fatal")
 """What ``--quiet`` leaves; said twice and three times on the command line it takes these as well (measured)."""
+_NO_ROOM = "Slurm temporarily unable to accept job, sleeping and retrying"
+"""Slurm's sbatch asks again for 120 s before it says why it fails (measured); this one does not wait."""
 _SEPARATOR = ":"
 """Between the components of a heterogeneous job."""
 _PACKJOB = (
@@ -334,6 +336,8 @@ def _job_name(path: str | None, line: _Line) -> str:
 def refusal(error: SlurmError) -> Reply:
     """What sbatch prints when the controller refuses."""
     lines = [*error.details]
+    if error.message == messages.MAX_JOB_COUNT:
+        lines.append(_NO_ROOM)
     if error.message in messages.FOUND_BY_CLIENT or error.message.startswith("fakeslurm "):
         lines.append(error.message)
     else:

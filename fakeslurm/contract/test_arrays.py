@@ -6,6 +6,7 @@ Measured on 22.05.8 and 24.11.5: docs/measured/arrays.md.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -302,3 +303,69 @@ def test_wrong_indices(slurm: SlurmUnderTest, spec: str) -> None:
     done = slurm.run("sbatch", "-a", spec, "--wrap", "true")
     message = "sbatch: error: Batch job submission failed: Invalid job array specification\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+
+
+def fits(slurm: SlurmUnderTest, count: int) -> bool:
+    """Whether there is room for an array of so many elements."""
+    done = slurm.run("sbatch", "--test-only", f"--array=0-{count - 1}", "--wrap", "true")
+    if done.returncode == 0:
+        return True
+    assert (done.returncode, done.stderr) == (1, "allocation failure: Resource temporarily unavailable\n")
+    return False
+
+
+def room(slurm: SlurmUnderTest, most: int) -> int:
+    """How many jobs there is room for; 0 to `most`."""
+    return next((count for count in range(most, 0, -1) if fits(slurm, count)), 0)
+
+
+def refused(slurm: SlurmUnderTest, *options: str) -> str:
+    """The first line of what sbatch says; Slurm's own does not end for two minutes."""
+    try:
+        said = slurm.run("sbatch", *options, "--wrap", "true", timeout=2.0).stderr
+    except subprocess.TimeoutExpired as waiting:
+        said = (waiting.stderr or b"").decode()
+    return said.partition("\n")[0]
+
+
+BUSY = "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying"
+FAILED = "sbatch: error: Batch job submission failed: "
+
+
+@pytest.mark.slurm_conf("MaxJobCount=20", "MinJobAge=300")
+def test_max_job_count_counts_elements(slurm: SlurmUnderTest) -> None:
+    """Those that wait, those that were split off, and those that are over; but not those that were dropped while they waited."""
+    assert refused(slurm, "--array=0-19") == BUSY
+    assert room(slurm, 20) == 19
+    array = submit(slurm, "-a", "0-15")
+    assert room(slurm, 4) == 3
+    slurm.run("scancel", f"{array}_[0-1]")
+    assert room(slurm, 6) == 5
+    slurm.run("scontrol", "update", f"JobId={array}_6", "Comment=x")
+    assert room(slurm, 6) == 5
+    slurm.run("scancel", f"{array}_6")
+    assert room(slurm, 6) == 5
+    slurm.run("scancel", array)
+    assert room(slurm, 6) == 5
+    small = submit(slurm, "-a", "0-2")
+    for task in range(3):
+        slurm.run("scancel", f"{small}_{task}")
+    assert room(slurm, 5) == 4
+    for _ in range(4):
+        submit(slurm)
+    assert room(slurm, 1) == 0
+    assert refused(slurm, "-p", "nope") == BUSY
+    assert refused(slurm, "-a", "5-1") == FAILED + "Invalid job array specification"
+    problem = "Pathname of a file, directory or other parameter too long"
+    assert refused(slurm, f"--comment={'x' * 3000}") == FAILED + problem
+
+
+@pytest.mark.slurm_conf("MaxJobCount=20", "MinJobAge=2")
+def test_elements_count_until_they_are_forgotten(slurm: SlurmUnderTest) -> None:
+    array = submit(slurm, "-a", "0-16")
+    slurm.run("scontrol", "update", f"JobId={array}_5", "Comment=x")
+    slurm.run("scancel", f"{array}_[5,7]")
+    until(lambda: room(slurm, 5) == 4, what="one element is forgotten")
+    slurm.run("scancel", array)
+    until(lambda: fits(slurm, 19), what="the others are forgotten")
+    assert not fits(slurm, 20)

@@ -17,10 +17,11 @@ from fakeslurm.slurmctld.resources import Resources
 from slurmkit.slurm.jobid import JobIdError, parse_array_spec
 
 __all__ = [
-    "check_array",
+    "check_comment",
     "check_features",
     "check_names",
     "check_open",
+    "elements_of",
     "latest_start",
     "may_requeue",
     "misfit",
@@ -59,21 +60,27 @@ def check_open(partitions: Sequence[Partition]) -> None:
         raise SlurmError(messages.PARTITION_NOT_AVAILABLE)
 
 
-def check_array(description: JobDescription, settings: Settings) -> None:
-    """What is refused before anything else. Raises SlurmError."""
-    if description.array:
-        try:
-            indices = parse_array_spec(description.array).indices
-        except JobIdError:
-            raise SlurmError(messages.INVALID_ARRAY) from None
-        if indices[-1] >= settings.max_array_size:
-            raise SlurmError(messages.INVALID_ARRAY)
+def elements_of(description: JobDescription, settings: Settings) -> int:
+    """How many jobs it is. What is wrong with an array is refused before anything else. Raises SlurmError."""
+    if not description.array:
+        return 1
+    try:
+        indices = parse_array_spec(description.array).indices
+    except JobIdError:
+        raise SlurmError(messages.INVALID_ARRAY) from None
+    if indices[-1] >= settings.max_array_size:
+        raise SlurmError(messages.INVALID_ARRAY)
+    return len(indices)
 
 
 def check_names(description: JobDescription) -> None:
     """What is refused before a job id is used up. Raises SlurmError."""
     if description.distribution is not None:
         check_distribution(description.distribution)
+
+
+def check_comment(description: JobDescription) -> None:
+    """What is refused before Slurm looks whether there is room for the job. Raises SlurmError."""
     if len(description.comment or "") > _LONGEST_COMMENT:
         raise SlurmError(messages.PATHNAME_TOO_LONG)
 

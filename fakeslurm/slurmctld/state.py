@@ -34,6 +34,8 @@ class State:
         self.resources = Resources(settings)
         self.accounting = Accounting(settings)
         self.jobs: dict[int, Job] = {}
+        self.job_count = 0
+        """What MaxJobCount limits: the record of an array's elements that wait counts as many jobs as they are (measured)."""
         self.arrays: dict[int, JobArray] = {}
         """By job id, as long as one of its jobs is known."""
         self.demands: dict[int, Demand] = {}
@@ -100,6 +102,7 @@ class State:
     def add(self, job: Job) -> None:
         """A new job, at the end of the list."""
         self.jobs[job.job_id] = job
+        self.job_count += _count(job)
         job.touched = self.touched
         self.touched[job.job_id] = job
         self.move_to_end(job)
@@ -190,6 +193,7 @@ class State:
                 continue
             del self._forgotten_at[job_id]
             del self.jobs[job_id]
+            self.job_count -= _count(job)
             for tell in self.on_forgotten:
                 tell(job_id, self.now)
             if job.array is not None:
@@ -207,6 +211,11 @@ class State:
             return timer
         purge = self._purges[0][0]
         return purge if timer is None else min(timer, purge)
+
+
+def _count(job: Job) -> int:
+    """A record of which nothing is left counts as well, until it is forgotten (measured)."""
+    return max(1, len(job.array.pending)) if job.array is not None and job.is_unsplit else 1
 
 
 def _is_over(job: Job) -> bool:

@@ -27,7 +27,10 @@ def check(description: JobDescription, state: State) -> tuple[tuple[Partition, .
     check_supported(description.constraint)
     if state.settings.profile.features_need_no_id:
         check_known(description.constraint, state.settings.nodes)
-    admission.check_array(description, state.settings)
+    elements = admission.elements_of(description, state.settings)
+    admission.check_comment(description)
+    if state.job_count + elements >= state.settings.max_job_count:  # measured: one less than MaxJobCount says
+        raise SlurmError(messages.MAX_JOB_COUNT)
     node_mask(description.nodelist, state.resources.nodes, state.settings)
     partitions = admission.partitions_of(description, state.settings)
     admission.check_open(partitions)

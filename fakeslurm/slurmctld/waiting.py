@@ -73,8 +73,6 @@ class Waiting:
     def _create(self, description: JobDescription) -> Job:
         """A new job that nobody has considered yet. Raises SlurmError."""
         state = self._state
-        if len(state.jobs) + 1 >= state.settings.max_job_count:  # measured: one less than MaxJobCount says
-            raise SlurmError(messages.MAX_JOB_COUNT)
         partitions, demand = submission.check(description, state)
         job_id = state.take_id()
         dependencies = self._dependents.parse(job_id, description)
@@ -373,7 +371,9 @@ class Waiting:
         """An element that waits is cancelled: it leaves no trace (measured). With the last one the record is over."""
         assert whole.array is not None
         whole.array.drop(task)
-        if not whole.array.pending:
+        if whole.array.pending:
+            self._state.job_count -= 1
+        else:
             whole.cancelled_by = uid
             self.end(whole, JobState.CANCELLED)
         self.tell_dependents(whole, task)
