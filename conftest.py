@@ -5,18 +5,20 @@ real Slurm is asked once more when it fails, and that is said.
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+T = TypeVar("T")
 
 CHANCES = 5
 """How many tests of a run may fail once on the real Slurm. Its daemons, and srun's messages, race with one another under load; what fails more
 often than that is no chance."""
 
 MINUTES = ("test_lifecycle.py", "test_deadline.py", "test_clients.py", "test_differential.py")
-"""Files whose tests take a minute and more (Slurm counts time limits in minutes): at the end of a run the other workers would wait for them."""
+"""Files whose tests take a minute and more, as Slurm counts time limits in minutes. While they wait others can run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,14 +54,30 @@ def pytest_report_header(config: pytest.Config) -> str:
     return _options(config)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The real Slurm alone gets another chance: a race in a test of the fake or of slurmkit is ours. What takes minutes comes first."""
-    items.sort(key=lambda item: item.path.name not in MINUTES)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The real Slurm alone gets another chance: a race in a test of the fake or of slurmkit is ours."""
+    slow = [item for item in items if item.path.name in MINUTES]
+    others = [item for item in items if item.path.name not in MINUTES]
+    items[:] = spread(slow, others, getattr(config, "workerinput", {}).get("workercount", 1))
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         on_real = "real" in (parameters.get("slurm_kind"), parameters.get("client_slurm"))
         if on_real and "slurm_cluster" not in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def spread(slow: Sequence[T], others: Sequence[T], workers: int) -> list[T]:
+    """`slow` among the first two thirds of what each worker of xdist begins with, which are slices of equal length: neither do all of them wait
+    at once, nor do the others wait for one of them at the end."""
+    order = []
+    for worker in range(workers):
+        mine = slow[worker::workers]
+        rest = others[len(others) * worker // workers : len(others) * (worker + 1) // workers]
+        gap = len(rest) * 2 // 3 // max(len(mine), 1)
+        for place, one in enumerate(mine):
+            order += [one, *rest[place * gap : (place + 1) * gap]]
+        order += rest[len(mine) * gap :]
+    return order
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

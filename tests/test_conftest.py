@@ -1,14 +1,19 @@
-"""A test that only asks the real Slurm is run again when it fails, and the run says so: tried in a run of its own."""
+"""What the tests' own conftest.py does. A test that only asks the real Slurm is run again when it fails, and the run says so: tried in a run of
+its own."""
 
 from __future__ import annotations
 
+import itertools
+import runpy
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
-CONFTEST = (Path(__file__).parent.parent / "conftest.py").read_text()
+PATH = Path(__file__).parent.parent / "conftest.py"
+CONFTEST = PATH.read_text()
+spread = runpy.run_path(str(PATH))["spread"]
 
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
@@ -73,3 +78,15 @@ def test_chance_has_a_limit(pytester: pytest.Pytester, tests: int, code: int) ->
     )
     result = run(pytester)
     assert (result.ret, result.parseoutcomes()["passed"]) == (code, tests)
+
+
+@pytest.mark.parametrize(("slow", "workers"), [(0, 3), (4, 1), (5, 3), (20, 8)])
+def test_what_takes_minutes_comes_in_time_everywhere(slow: int, workers: int) -> None:
+    order = spread(range(slow), range(100, 340), workers)
+    assert sorted(order) == [*range(slow), *range(100, 340)]
+    size = len(order) // workers
+    for begin in range(0, len(order) - size + 1, size):
+        places = [place for place, item in enumerate(order[begin : begin + size]) if item < slow]
+        assert abs(len(places) - slow / workers) <= 1
+        assert all(place <= size * 0.7 for place in places)
+        assert len(places) < 2 or min(b - a for a, b in itertools.pairwise(places)) > 1
