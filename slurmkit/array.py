@@ -187,8 +187,15 @@ class JobArray(Sequence[Job[R_co]], Generic[R_co]):
         """Submit those that are over by now and did not succeed once more: a new array, of the same items and function. Those, too, that were
         never submitted, unless their client was at it all the time.
 
-        Its jobs have the same `Job.index`; this array stays as it is. Callbacks and options are this array's; what it waited for is over, and
-        is not waited for again. An empty array when none has failed. Raises as `Cluster.map` does.
+        Its jobs have the same `Job.index`; this array stays as it is. Options are this array's, and so are callbacks. Of one that was attached
+        those that run in the job are in its directory; on the client it is followed by those of the attaching Cluster alone.
+
+        What this array waited for is looked at again: what still goes on is waited for; what has failed raises `JobDependencyFailed`. Once one
+        of its items has begun it was met, and is not waited for again. With ``when="corr"`` that is so of each item by itself, and one whose
+        corresponding item has failed is left out, with a warning, as long as others are left.
+
+        An empty array when none has failed. Raises as `Cluster.map` does, and `JobDirectoryError` when the directory of this array, or of a
+        job that an attached one waits for, is gone.
         """
         failed = [job.index for job in self.failed() if job.index is not None]
         return self._again(sorted([*failed, *self._still_not_submitted()]))

@@ -174,11 +174,16 @@ def check_corresponding(waits: Iterable[Dependency], parts: Sequence[Part], wher
     for wait in waits:
         if wait.when != "corr" or isinstance(wait.job, str):
             continue
-        theirs = getattr(wait.job, "_parts", ())
-        if [part.first for part in theirs] != [part.first for part in parts] or len(parts) > 1:
+        from slurmkit.slurm.jobid import render_indices
+
+        theirs: tuple[Part, ...] = getattr(wait.job, "_parts", ())
+        if len(theirs) != 1 or len(parts) != 1 or theirs[0].first != parts[0].first:
             raise option_error(
-                f"{where}: when='corr' needs two arrays of the same size which Slurm has as one each, within MaxArraySize, "
-                f"and {wait.job!r} is not that"
+                f"{where}: when='corr' needs two arrays which Slurm has as one each, within MaxArraySize, and {wait.job!r} is not that"
+            )
+        if lacking := sorted({*parts[0].numbers} - {*theirs[0].numbers}):
+            raise option_error(
+                f"{where}: when='corr' needs an array with the same items, and {wait.job!r} has none with the numbers {render_indices(lacking)}"
             )
 
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import attrs
 
 from slurmkit import items as itemfile
-from slurmkit import jobdir, jobroot, script, serialize
+from slurmkit import jobdir, jobroot, retry, script, serialize
 from slurmkit.array import JobArray
 from slurmkit.backends.base import Submission
 from slurmkit.backends.submission import is_certain
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
-from slurmkit.callbacks.dispatch import Plan, fire, plan
+from slurmkit.callbacks.dispatch import Plan, fire, name_of, plan
 from slurmkit.dependencies import Dependency, References, check_corresponding
-from slurmkit.errors import OptionError, SchedulerError, SubmissionError, UnknownJob
+from slurmkit.errors import JobDirectoryError, OptionError, SchedulerError, SubmissionError, UnknownJob
 from slurmkit.job import Job, watch_jobs
 from slurmkit.packaging.base import PackagingResult
 from slurmkit.parts import Part, split
@@ -34,7 +34,7 @@ from slurmkit.prepare import (
     with_own,
     working_directory,
 )
-from slurmkit.task import Task, as_task
+from slurmkit.task import Task
 
 if TYPE_CHECKING:
     from slurmkit.cluster import Cluster
@@ -53,8 +53,8 @@ _CLIENT = ExecutionLocus.CLIENT
 
 @attrs.frozen(kw_only=True)
 class ArrayRequest(Generic[R]):
-    """What is to become of a call of `map`. `numbers`: which items of the file; `payload`: the directory to take function and items from,
-    when they are not `items`."""
+    """What is to become of a call of `map`. `numbers`: which items of the file; `payload`: the directory to take function, items and
+    callbacks from, when they are not `items`; `waits`: what it waits for then."""
 
     task: Task[..., R]
     items: Sequence[Any]
@@ -64,6 +64,7 @@ class ArrayRequest(Generic[R]):
     inject: tuple[str, ...]
     payload: Path | None = None
     options: Options | None = None
+    waits: Sequence[Dependency] = ()
 
     @classmethod
     def checked(
@@ -90,7 +91,7 @@ def submit_array(cluster: Cluster, request: ArrayRequest[R], callbacks: Sequence
     """Submit it: one sbatch, unless the site's MaxArraySize makes it more. See `Cluster.map` for what it raises."""
     planned = plan(callbacks)
     if not request.numbers:
-        return _array(cluster, request, planned, None, [], 0.0)
+        return _array(cluster, request, planned, None, [], 0.0, waits=())
     return _Submission(cluster, request, planned).run()
 
 
@@ -107,12 +108,13 @@ class _Submission(Generic[R]):
         self.packaged: PackagingResult
         self.job_dir: Path
         self.token = ""
-        self.waits: list[Dependency] = []
+        self.waits: Sequence[Dependency] = request.waits
+        self.shipped: list[str] = []
         self.record: dict[str, Any] = {}
 
     def run(self) -> JobArray[R]:
         clock, callbacks = self.engine.clock, self.planned.callbacks
-        pickled = {jobdir.CALLBACKS: serialize.dump_callbacks(self.planned.shipped)} if self.planned.shipped else {}
+        pickled = self._pickled_callbacks()
         self.packaged = self.cluster._package(self.request.task, callbacks)
         if self.request.payload is None:
             pickled[jobdir.FUNCTION] = serialize.dump_function(self.request.task.func)
@@ -148,7 +150,8 @@ class _Submission(Generic[R]):
             began = clock.monotonic()
             parts = self._submit_all(parts, created)
             duration = clock.monotonic() - began
-            array = _array(self.cluster, self.request, self.planned, self.job_dir, parts, created)
+            waits: retry.Waits = [(wait.when, lambda wait=wait: wait) for wait in self.waits]  # type: ignore[misc]
+            array = _array(self.cluster, self.request, self.planned, self.job_dir, parts, created, waits=waits)
             with self.cluster._lock:
                 self.cluster._jobs[self.token] = array
         if callbacks:
@@ -158,6 +161,16 @@ class _Submission(Generic[R]):
             fire(callbacks, "on_end_submit_job_ctx", SubmitEndContext(**shown), _CLIENT)
         array._watch.start()
         return array
+
+    def _pickled_callbacks(self) -> dict[str, bytes]:
+        """Those that go to the job. A directory's own go first, and of the others only those of other classes: an attached array is likely to
+        have had the same from a Cluster like this one."""
+        payload, shipped = self.request.payload, self.planned.shipped
+        entries = [] if payload is None else retry.shipped_before(payload)
+        before = {entry["name"] for entry in entries}
+        entries += pickle.loads(serialize.dump_callbacks([one for one in shipped if name_of(one) not in before]))
+        self.shipped = [entry["name"] for entry in entries]
+        return {jobdir.CALLBACKS: pickle.dumps(entries, protocol=serialize.PROTOCOL)} if entries else {}
 
     def _max_array_size(self) -> int:
         """The site's, or Slurm's own for what is within that, as long as nobody has asked. Raises `OptionError`, `SchedulerError`."""
@@ -180,7 +193,13 @@ class _Submission(Generic[R]):
             self.waits = self.cluster._outstanding((*self.request.task.waits, *references.waits), self.request.task)
             return
         for name in (jobdir.FUNCTION, jobdir.ITEMS):
-            with jobdir.open_trusted(self.request.payload / name) as file:
+            try:
+                file = jobdir.open_trusted(self.request.payload / name)
+            except FileNotFoundError as error:
+                raise JobDirectoryError(
+                    f"nothing can be submitted again from {str(self.request.payload)!r}: {name} is gone"
+                ) from error
+            with file:
                 jobdir.replace(self.job_dir, name, functools.partial(shutil.copyfileobj, file))
 
     def _split(self, max_array_size: int) -> list[Part]:
@@ -220,7 +239,7 @@ class _Submission(Generic[R]):
             self.planned.shipped,
             self.waits,
         )
-        self.record = {**record, "job_id": parts[0].job_id, "array": array}
+        self.record = {**record, "job_id": parts[0].job_id, "callbacks": self.shipped, "array": array}
         jobdir.write_job(self.job_dir, self.record)
 
     def _submit_all(self, parts: list[Part], created: float) -> list[Part]:
@@ -285,29 +304,26 @@ def attach_array(cluster: Cluster, job_dir: Path, record: Mapping[str, Any]) -> 
     parts = jobroot.find_parts(job_dir, record, cluster._engine.backend)
     if not any(part.job_id for part in parts):
         raise UnknownJob(f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with its token")
-    own = {"array", "comment", "error", "output"}
     request: ArrayRequest[Any] = ArrayRequest(
-        task=as_task(_unloaded).with_options(max_requeues=record["max_requeues"]),
+        task=retry.stand_in(record),
         items=(),
         numbers=sorted(number for part in parts for number in part.numbers),
         starred=told["starred"],
         max_concurrent=told["max_concurrent"],
         inject=tuple(record["inject"]),
-        options={name: value for name, value in record["options"].items() if name not in own},
+        options=retry.recorded_options(record),
     )
+    waits = retry.of_record(cluster, record["after"])
     with cluster._lock:
         known = cluster._jobs.get(str(record["pre_submission_id"]))
         if isinstance(known, JobArray):
             return known
         planned = plan(cluster._callbacks)
-        array = _array(cluster, request, planned, job_dir, parts, float(record["created"]), attached=True)
+        created = float(record["created"])
+        array = _array(cluster, request, planned, job_dir, parts, created, waits=waits, attached=True)
         cluster._jobs[str(record["pre_submission_id"])] = array
     array._watch.start()
     return array
-
-
-def _unloaded() -> None:
-    """Stands for the function of an array that is attached: it is loaded when it is submitted again."""
 
 
 def _array(
@@ -318,9 +334,10 @@ def _array(
     parts: Sequence[Part],
     created: float,
     *,
+    waits: retry.Waits,
     attached: bool = False,
 ) -> JobArray[R]:
-    """The array of what was submitted, and its jobs; its poller is not started yet."""
+    """The array of what was submitted, and its jobs; its poller is not started yet. `waits`: what it waited for."""
     jobs: list[Job[R]] = []
     tokens: dict[str, str] = {}
     for part in parts:
@@ -341,40 +358,29 @@ def _array(
 
     def again(numbers: Sequence[int]) -> JobArray[R]:
         cluster._engine.check_open("nothing can be submitted")
-        changed = attrs.evolve(
-            request,
-            numbers=numbers,
-            items=(),
-            payload=job_dir,
-            options=_options_again(cluster, request, parts, numbers),
-        )
-        if numbers and request.task.func is _unloaded:
-            assert job_dir is not None
-            loaded = _loaded(job_dir).with_options(max_requeues=request.task.max_requeues)
-            changed = attrs.evolve(changed, task=loaded)
+        changed = attrs.evolve(request, numbers=numbers, items=(), payload=job_dir)
+        if numbers:
+            changed = _retried(cluster, changed, parts, waits)
         return submit_array(cluster, changed, planned.callbacks)
 
     return JobArray(cluster._engine, jobs, watch, job_dir=job_dir, parts=parts, again=again)
 
 
+def _retried(cluster: Cluster, request: ArrayRequest[R], parts: Sequence[Part], waits: retry.Waits) -> ArrayRequest[R]:
+    """`request`, of items of an array that was submitted from its payload, with what is still to be waited for.
+
+    With a `max_concurrent` what was never submitted waits for the others, as it would have done.
+    """
+    assert request.payload is not None
+    task, numbers = request.task, request.numbers
+    begun = retry.begun(request.payload)
+    unmet, possible = retry.unmet(waits, numbers, begun, f"a job of {task.__qualname__}")
+    left = cluster._outstanding(tuple(unmet), task)
+    if request.max_concurrent and any(not part.job_id and not set(numbers).isdisjoint(part.numbers) for part in parts):
+        left += [Dependency("any", part.job_id) for part in parts if part.job_id]
+    options = retry.options_again(_options_of(cluster, request), begun)
+    return attrs.evolve(request, numbers=possible, options=options, waits=left)
+
+
 def _options_of(cluster: Cluster, request: ArrayRequest[Any]) -> Options:
     return with_defaults(request.task, cluster._options) if request.options is None else request.options
-
-
-def _options_again(
-    cluster: Cluster, request: ArrayRequest[Any], parts: Sequence[Part], numbers: Sequence[int]
-) -> Options:
-    """Those of the first time, without the dependencies, which are met: Slurm may have forgotten the jobs in the meantime.
-
-    Of items that were never submitted they need not be met; and with a `max_concurrent` those wait for the others, as they would have done.
-    """
-    options = _options_of(cluster, request)
-    if all(part.job_id or not set(part.numbers) & set(numbers) for part in parts):
-        return {name: value for name, value in options.items() if name not in ("dependency", "kill_on_invalid_dep")}
-    ids = [part.job_id for part in parts if part.job_id] if request.max_concurrent else []
-    return with_dependencies(options, [Dependency("any", job_id) for job_id in ids], request.task.__qualname__)
-
-
-def _loaded(job_dir: Path) -> Task[..., Any]:
-    with jobdir.open_trusted(job_dir / jobdir.FUNCTION) as file:
-        return as_task(pickle.load(file))

@@ -588,6 +588,8 @@ def test_an_array_of_which_one_has_failed(fake: Cluster) -> None:
     halves.wait(timeout=SECONDS)
     with pytest.raises(JobDependencyFailed, match=r"waits for <JobArray .*\(afterok\), which has ended FAILED"):
         fake.submit(total, halves)
+    with pytest.raises(JobDependencyFailed, match=r"waits for <JobArray .*\(aftercorr\), which has ended FAILED"):
+        fake.map(half.after(halves, when="corr"), [2, 4, 6])
     assert fake.submit(add.after(halves, when="not_ok"), 1).result(timeout=SECONDS) == 1
 
 
@@ -595,6 +597,10 @@ def test_arrays_that_do_not_correspond(fake: Cluster) -> None:
     halves = fake.map(half.with_options(hold=True), [2, 4])
     retried = attrs.evolve(halves._parts[0], first=1000)
     halves._parts = (retried,)
-    with pytest.raises(OptionError, match="when='corr' needs two arrays of the same size which Slurm has as one each"):
+    with pytest.raises(OptionError, match="when='corr' needs two arrays which Slurm has as one each"):
         fake.map(half.after(halves, when="corr"), [2, 4])
+    halves._parts = (attrs.evolve(retried, first=0),)
+    with pytest.raises(OptionError, match=r"an array with the same items, and <JobArray .* none with the numbers 2-3$"):
+        fake.map(half.after(halves, when="corr"), [2, 4, 6, 8])
+    fake.map(half.after(halves, when="corr"), [2]).cancel()
     halves.cancel()

@@ -113,6 +113,33 @@ def test_an_array_and_what_waits_for_it(slurm: SlurmUnderTest, slurm_cluster: Cl
         assert "which ended FAILED: ValueError: 3 is odd" in str(error)
 
 
+def test_an_array_that_is_retried_waits_again(slurm: SlurmUnderTest, slurm_cluster: Cluster) -> None:
+    """For what still goes on: whether it is the client's own array or one that was attached; item by item where they correspond."""
+    held = slurm_cluster.map(half.with_options(hold=True), [2, 3, 4])
+    whole = slurm_cluster.map(half.after(held[0]), [2, 4])
+    items = slurm_cluster.map(half.after(held, when="corr"), [2, 4, 6])
+    for array in (whole, items):
+        array.cancel()
+        array.wait(timeout=SECONDS)
+    with Cluster(slurm.backend(), job_root=slurm_cluster.job_root) as other:
+        again = [whole.retry_failed(), other.attach(whole.job_dir).wait(timeout=SECONDS).retry_failed()]
+        items = items.retry_failed()
+        for array in (*again, items):
+            until(
+                lambda array=array: {job.status()["Reason"] for job in array} == {"Dependency"},  # type: ignore[misc]
+                what="it waits",
+                interval=0.1,
+            )
+        assert slurm.run("scontrol", "release", *held.job_ids).returncode == 0
+        assert [array.results(timeout=SECONDS) for array in again] == [[1, 2], [1, 2]]
+    outcomes = items.outcomes(timeout=SECONDS)
+    assert (outcomes.results, list(outcomes.errors)) == ({0: 1, 2: 3}, [1])
+    assert isinstance(outcomes.errors[1], JobDependencyFailed)
+    held.wait(timeout=SECONDS)
+    with pytest.raises(JobDependencyFailed, match=rf"waits for <Job {held[1].job_id} FAILED"):
+        items.retry_failed()
+
+
 def forgotten(slurm: SlurmUnderTest, job_id: str, state: str) -> None:
     """Wait until the controller does not know the job any more, and accounting has its end."""
     until(lambda: slurm.show(job_id) is None, what=f"job {job_id} is forgotten", interval=0.1)
@@ -161,3 +188,14 @@ def test_jobs_that_slurm_has_forgotten(slurm: SlurmUnderTest, slurm_cluster: Clu
         )
     else:
         until((slurm.workdir / "started").exists, what="it runs, though what it waits for has failed")
+
+
+@pytest.mark.slurm_conf("MinJobAge=2")
+def test_an_array_that_waited_for_an_id_is_retried(slurm: SlurmUnderTest, slurm_cluster: Cluster) -> None:
+    """Slurm has forgotten that job, and 24.11 would refuse to wait for it: as items have begun, it had completed."""
+    first = slurm_cluster.submit(recorder.add, 1)
+    array = slurm_cluster.map(half.after(first.job_id), [1, 2])
+    assert array.wait(timeout=SECONDS).states() == {"COMPLETED": 1, "FAILED": 1}
+    forgotten(slurm, first.job_id, "COMPLETED")
+    again = array.retry_failed()
+    assert [type(job.exception(timeout=SECONDS)) for job in again] == [ValueError]
