@@ -38,8 +38,8 @@ class Stub:
     def limits(self) -> Limits:
         return Limits(max_array_size=100_001, max_job_count=200_000)
 
-    def find(self, token: str) -> None:
-        return None
+    def find(self, tokens: Any) -> Mapping[str, str]:
+        return {}
 
     def cancel(self, job_ids: Any, *, signal: str | None = None) -> None:
         return None

@@ -131,10 +131,13 @@ class Cluster:
         Of a closed Cluster those that it has had.
         """
         if not self._engine.closed:
-            for path in jobroot.directories(self._job_root):
-                with self._lock:
-                    is_known = path.name in self._jobs or path.name in self._under_way
-                if not is_known:
+            paths = jobroot.directories(self._job_root)
+            with self._lock:
+                known = {*self._jobs, *self._under_way}
+            new = [path for path in paths if path.name not in known]
+            unfinished = jobroot.not_submitted(new, self._engine.backend)
+            for path in new:
+                if path not in unfinished:
                     self._attach_found(path)
         return self._known()
 
@@ -375,7 +378,7 @@ class Cluster:
             return known._named(element)
         if known is not None:
             return known
-        job_id = record.get("job_id") or jobroot.find_again(job_dir, record, backend)
+        job_id = jobroot.find_again(job_dir, record, backend)["job_id"]
         if job_id is None:
             raise UnknownJob(f"the submission {str(job_dir)!r} was not finished: Slurm knows no job with its token")
         planned = plan(self._callbacks)

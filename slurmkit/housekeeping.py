@@ -22,7 +22,7 @@ from slurmkit.backends.base import SchedulerBackend
 from slurmkit.backends.cli import MAX_ACCOUNTING_IDS
 from slurmkit.errors import JobDirectoryError, OptionError
 from slurmkit.outcome import end_of_journal
-from slurmkit.parts import NOT_SUBMITTED
+from slurmkit.parts import NOT_SUBMITTED, Part
 from slurmkit.polling.arbitration import LOST, Belief, Round, Rules, arbitrate
 from slurmkit.slurm.states import JobState
 
@@ -86,7 +86,8 @@ def survey(root: Path, backend: SchedulerBackend, now: float) -> list[Entry]:
 
     Raises `SchedulerError`.
     """
-    known = [one for path in jobroot.directories(root) if (one := _read(path, backend))]
+    records = {path: record for path in jobroot.directories(root) if (record := _read(path)) is not None}
+    known = [_known(path, record) for path, record in jobroot.find_all_again(records, backend).items()]
     beliefs = {job_id: job for one in known for job_id, job in one.jobs.items()}
     found = {job_id: belief for job_id, (belief, _) in beliefs.items()}
     queue = backend.queue(beliefs) if beliefs else {}
@@ -108,26 +109,26 @@ def survey(root: Path, backend: SchedulerBackend, now: float) -> list[Entry]:
     return [_entry(one, [found[job_id] for job_id in one.jobs]) for one in known]
 
 
-def _read(path: Path, backend: SchedulerBackend) -> _Known | None:
+def _read(path: Path) -> Mapping[str, Any] | None:
     try:
-        return _known(path, jobdir.read_job(path), backend)
+        return jobdir.read_job(path)
     except JobDirectoryError as error:
         if jobroot.is_unreadable(path, error):
             log.warning("a job is passed over: %s", error)
         return None
 
 
-def _known(path: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> _Known:
+def _known(path: Path, record: Mapping[str, Any]) -> _Known:
     created = float(record["created"])
     jobs = {}
     if "array" in record:
-        parts = jobroot.find_parts(path, record, backend)
+        parts = [Part.read(one) for one in record["array"]["parts"]]
         for part in parts:
             for number in part.numbers if part.job_id else ():
                 belief = Belief(part.element(number), token=part.token, created=created)
                 jobs[belief.job_id] = belief, path / f"{number}"
         return _Known(path, record, jobs, sum(len(part.numbers) for part in parts if not part.job_id))
-    job_id = record["job_id"] or jobroot.find_again(path, record, backend)
+    job_id = record["job_id"]
     if job_id is not None:
         token = str(record["pre_submission_id"])
         jobs[str(job_id)] = Belief(str(job_id), token=token, created=created), path

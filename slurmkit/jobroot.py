@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import attrs
 
 from slurmkit import jobdir
 from slurmkit.backends.base import SchedulerBackend
@@ -18,7 +16,17 @@ from slurmkit.outcome import id_in_journal
 from slurmkit.parts import Part
 from slurmkit.slurm.jobid import array_of
 
-__all__ = ["directories", "element", "find_again", "find_parts", "is_unreadable", "look_up", "note"]
+__all__ = [
+    "directories",
+    "element",
+    "find_again",
+    "find_all_again",
+    "find_parts",
+    "is_unreadable",
+    "look_up",
+    "not_submitted",
+    "note",
+]
 
 _ELEMENT_ID = re.compile(r"[0-9]+_[0-9]+", re.ASCII)
 
@@ -33,37 +41,90 @@ def note(job_dir: Path, record: Mapping[str, Any]) -> None:
         log.error("job %s cannot be attached to by its id later: %s", record["job_id"], error)
 
 
-def find_again(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> str | None:
-    """The id of a job whose client did not live to write it down: from the job itself, or from Slurm, which knows its token.
+def find_again(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> Mapping[str, Any]:
+    """This ``job.json`` with the ids that its client did not live to write down: from the jobs themselves, or from Slurm, which knows their
+    tokens. Of what was not submitted they are None.
 
-    Writes it down, for the time when Slurm knows it no longer.
+    Writes them down, for the time when Slurm knows them no longer. Raises `JobDirectoryError`, `SchedulerError`.
     """
-    job_id = id_in_journal(job_dir) or backend.find(str(record["pre_submission_id"]))
-    if job_id is not None:
-        note(job_dir, {**record, "job_id": job_id})
-    return job_id
+    return _completed(job_dir, record, _found({job_dir: record}, backend))
+
+
+def find_all_again(
+    records: Mapping[Path, Mapping[str, Any]], backend: SchedulerBackend
+) -> dict[Path, Mapping[str, Any]]:
+    """As `find_again`, of the job directories with these ``job.json``; Slurm is asked once for all of them.
+
+    A directory that is gone meanwhile, or cannot be read, is left out. Raises `SchedulerError`.
+    """
+    found = _found(records, backend)
+    completed = {}
+    for job_dir, record in records.items():
+        try:
+            completed[job_dir] = _completed(job_dir, record, found)
+        except JobDirectoryError as error:
+            log.debug("%s: %s", job_dir, error)
+    return completed
 
 
 def find_parts(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> list[Part]:
-    """The parts of the array with this ``job.json``, with their ids, as far as they have been submitted.
+    """The parts of the array with this ``job.json``, with their ids, as far as they have been submitted; see `find_again`."""
+    return [Part.read(one) for one in find_again(job_dir, record, backend)["array"]["parts"]]
 
-    What its client did not live to write down is found as in `find_again`, and written down. Raises `JobDirectoryError`, `SchedulerError`.
-    """
-    parts = [Part.read(one) for one in record["array"]["parts"]]
-    if all(part.job_id for part in parts):
-        return parts
-    parts = [part if part.job_id else attrs.evolve(part, job_id=_part_id(job_dir, part, backend)) for part in parts]
+
+def not_submitted(paths: Iterable[Path], backend: SchedulerBackend) -> set[Path]:
+    """Those of these job directories of which nothing was submitted. What was, though no id was written down, is; see `find_all_again`."""
+    unfinished = {}
+    for path in paths:
+        try:
+            record = jobdir.read_job(path)
+        except SlurmkitError:
+            continue  # being written, or none of ours
+        if None in _job_ids(record):
+            unfinished[path] = record
+    return {path for path, record in find_all_again(unfinished, backend).items() if not any(_job_ids(record))}
+
+
+def _found(records: Mapping[Path, Mapping[str, Any]], backend: SchedulerBackend) -> dict[str, str]:
+    """The ids that these lack, by token, as far as there are such jobs."""
+    found, lacking = {}, []
+    for job_dir, record in records.items():
+        for token, directories in _lacking(job_dir, record):
+            ids = (id_in_journal(one) for one in directories)
+            if (job_id := next((one for one in ids if one), None)) is not None:
+                found[token] = array_of(job_id)
+            else:
+                lacking.append(token)
+    return {**found, **backend.find(lacking)} if lacking else found
+
+
+def _lacking(job_dir: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[Path]]]:
+    """The tokens of the submissions without an id, and where their jobs write."""
+    if "array" not in record:
+        if record["job_id"] is None:
+            yield str(record["pre_submission_id"]), [job_dir]
+        return
+    for part in record["array"]["parts"]:
+        if part["job_id"] is None:
+            yield part["token"], [job_dir / f"{number}" for number in Part.read(part).numbers]
+
+
+def _completed(job_dir: Path, record: Mapping[str, Any], found: Mapping[str, str]) -> Mapping[str, Any]:
+    if None not in _job_ids(record):
+        return record
     if (now := jobdir.read_job(job_dir)) != record:
-        return find_parts(job_dir, now, backend)  # it lives, and has written down more than we know
-    if parts[0].job_id is not None:
-        array = {**record["array"], "parts": [part.record() for part in parts]}
-        note(job_dir, {**record, "job_id": parts[0].job_id, "array": array})
-    return parts
-
-
-def _part_id(job_dir: Path, part: Part, backend: SchedulerBackend) -> str | None:
-    found = (id_in_journal(job_dir / f"{number}") for number in part.numbers)
-    return next((array_of(one) for one in found if one), None) or backend.find(part.token)
+        return _completed(job_dir, now, found)  # its client lives, and has written down more than we know
+    if "array" in record:
+        parts = [
+            part if part["job_id"] else {**part, "job_id": found.get(part["token"])}
+            for part in record["array"]["parts"]
+        ]
+        full = {**record, "job_id": parts[0]["job_id"], "array": {**record["array"], "parts": parts}}
+    else:
+        full = {**record, "job_id": found.get(str(record["pre_submission_id"]))}
+    if full["job_id"] is not None and full != record:
+        note(job_dir, full)
+    return full
 
 
 def is_element(job: str | int | os.PathLike[str]) -> bool:
@@ -87,13 +148,6 @@ def _text(job: str | int | os.PathLike[str]) -> str:
 def _job_ids(record: Mapping[str, Any]) -> list[str | None]:
     """The ids in ``job.json``: of a job, or of all parts of an array."""
     return [part["job_id"] for part in record["array"]["parts"]] if "array" in record else [record["job_id"]]
-
-
-def _found_ids(job_dir: Path, record: Mapping[str, Any], backend: SchedulerBackend) -> list[str | None]:
-    """The same, of a submission whose client did not live to write them all down."""
-    if "array" not in record:
-        return [find_again(job_dir, record, backend)]
-    return [part.job_id for part in find_parts(job_dir, record, backend)]
 
 
 def directories(job_root: Path) -> list[Path]:
@@ -123,7 +177,7 @@ def look_up(
         if path.name.isdecimal() and not (path / jobdir.JOB).exists() and (path.parent / jobdir.JOB).exists():
             path = path.parent  # it is an element's
         return path, jobdir.read_job(path)
-    open_ends = []
+    open_ends = {}
     for path in reversed(directories(job_root)):  # the latest first: ids are used again
         try:
             record = jobdir.read_job(path)
@@ -133,8 +187,8 @@ def look_up(
         if text in job_ids:
             return path, record
         if None in job_ids:
-            open_ends.append((path, record))
-    for path, record in open_ends:
-        if text in _found_ids(path, record, backend):
-            return path, record
+            open_ends[path] = record
+    for path, completed in find_all_again(open_ends, backend).items():
+        if text in _job_ids(completed):
+            return path, dict(completed)
     raise UnknownJob(f"there is no job {text} in {str(job_root)!r}")

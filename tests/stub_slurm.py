@@ -80,10 +80,9 @@ class StubSlurm:
     def limits(self) -> Limits:
         return Limits(max_array_size=1001, max_job_count=10_000)
 
-    def find(self, token: str) -> str | None:
-        if not self.tokens_are_known:
-            return None
-        return next((job.job_id for job in self.jobs.values() if job.comment == token), None)
+    def find(self, tokens: Iterable[str]) -> Mapping[str, str]:
+        wanted = set(tokens) if self.tokens_are_known else ()
+        return {job.comment: job.job_id for job in self.jobs.values() if job.comment in wanted}
 
     def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:
         self.calls["scancel"] += 1

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -247,7 +247,7 @@ def test_a_lost_array_is_found_by_its_token() -> None:
     script = Script(
         "", "7_0|sbatch --parsable /jobs/tok/tok-1/script.sh\n8_[0-3]|sbatch --parsable /jobs/tok/script.sh\n"
     )
-    assert CliBackend(script).find("tok") == "8"
+    assert CliBackend(script).find(["tok"]) == {"tok": "8"}
 
 
 def test_limits_of_the_site() -> None:
@@ -264,24 +264,24 @@ def test_limits_of_the_site() -> None:
 
 def test_find_looks_at_comments_then_at_paths() -> None:
     script = Script("4|other\n5|tok|\n6|tok\n")
-    assert CliBackend(script).find("tok") == "6"
+    assert CliBackend(script).find(["tok"]) == {"tok": "6"}
     lines = [
         "7|sbatch /jobs/tok2/script.sh",
         "8|sbatch /jobs/tok/other/script.sh",
         "9|sbatch --parsable /jobs/tok/script.sh",
     ]
     script = Script("4|other\n", "".join(f"{line}\n" for line in lines))
-    assert CliBackend(script).find("tok") == "9"
+    assert CliBackend(script).find(["tok"]) == {"tok": "9"}
     assert [argv[0] for argv in script.asked] == ["squeue", "sacct"]
-    assert CliBackend(Script("", failed("Slurm accounting storage is disabled"))).find("tok") is None
+    assert CliBackend(Script("", failed("Slurm accounting storage is disabled"))).find(["tok"]) == {}
     with pytest.raises(SchedulerError):
-        CliBackend(Script("", failed("sacct: error: no"))).find("tok")
+        CliBackend(Script("", failed("sacct: error: no"))).find(["tok"])
 
 
 def test_an_answer_that_is_cut_off_says_nothing() -> None:
     for answers in (["4|other\n6|to"], ["4|other\n", "7|sbatch --parsable /jobs/to"]):
         with pytest.raises(SchedulerError, match="is cut off"):
-            CliBackend(Script(*answers)).find("tok")
+            CliBackend(Script(*answers)).find(["tok"])
     with pytest.raises(SchedulerError, match="the answer of scontrol is cut off"):
         CliBackend(Script(SHOWN[:600])).show("1")
 
@@ -494,14 +494,14 @@ class Controller:
             "sbatch failed", stderr={"busy": RATE, "down": DOWN, "refused": REFUSED}[step], returncode=1
         )
 
-    def find(self, token: str) -> str | None:
-        assert token == "tok"
+    def find(self, tokens: Iterable[str]) -> Mapping[str, str]:
+        assert list(tokens) == ["tok"]
         step = self.lookups.pop(0) if self.lookups else "ok"
         if step == "fails":
             raise SchedulerError("squeue failed")
         if step == "blind":
-            return None
-        return self.jobs[-1] if self.jobs else None
+            return {}
+        return {"tok": self.jobs[-1]} if self.jobs else {}
 
     def queue(self, job_ids: Any) -> Mapping[str, Record]:
         raise NotImplementedError

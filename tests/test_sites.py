@@ -68,7 +68,7 @@ def test_banners_on_stdout(wrap: Wrap, slurm: FakeSlurm, tmp_path: Path) -> None
         one, two = cluster.submit(add, 1), cluster.submit(add.with_options(hold=True), 2)
         assert one.result(timeout=SECONDS) == 1
         assert (two.state, two.status()["JobName"]) == ("PENDING", "add")
-        assert backend.find(two.job_dir.name) == two.job_id
+        assert backend.find([two.job_dir.name]) == {two.job_dir.name: two.job_id}
         shown = backend.show(two.job_id)[two.job_id]
         assert (shown["JobName"], shown["JobState"], shown["Comment"]) == ("add", "PENDING", two.job_dir.name)
         booked = until(lambda: backend.accounting([one.job_id]), what="sacct has it")

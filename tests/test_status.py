@@ -270,7 +270,7 @@ class Slurm:
     def submit(self, script: Any, *, cwd: Any) -> Any:
         raise NotImplementedError
 
-    def find(self, token: str) -> str | None:
+    def find(self, tokens: Iterable[str]) -> Mapping[str, str]:
         raise NotImplementedError
 
     def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:

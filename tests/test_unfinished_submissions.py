@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,11 @@ def test_a_client_that_is_still_at_it(
     slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     unfinished(slurm, tmp_path, monkeypatch)
-    with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
+    backend = slurm.backend()
+    with Cluster(backend, job_root=tmp_path) as cluster:
         [array] = cluster.jobs()
         assert isinstance(array, JobArray)
-        monkeypatch.setattr(jobroot, "_part_id", lambda *arguments: "77")
+        monkeypatch.setattr(backend, "find", lambda tokens: dict.fromkeys(tokens, "77"))
         array.wait()
         with caplog.at_level(logging.WARNING):
             assert len(array.retry_failed()) == 0
@@ -113,8 +114,9 @@ def test_a_client_that_writes_down_the_rest_in_the_meantime(
     part["array"]["parts"][1]["job_id"] = None
     slurmkit.jobdir.write_job(array.job_dir, part)
 
-    def find_nothing(token: str) -> None:
+    def find_nothing(tokens: Iterable[str]) -> Mapping[str, str]:
         slurmkit.jobdir.write_job(array.job_dir, whole)
+        return {}
 
     backend = slurm.backend()
     monkeypatch.setattr(backend, "find", find_nothing)
@@ -150,3 +152,68 @@ def test_what_is_being_submitted_is_not_attached(
         array = cluster.map(square, range(2))
         assert seen == [[], [job]]
         assert cluster.jobs() == [job, array]
+
+
+@pytest.fixture
+def abandoned(slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A job root with jobs and arrays of clients that died before sbatch, and a job and an array of one that died after it: these two."""
+    sbatch, submitted = Cluster._sbatch, list[Path]()
+
+    def die(self: Any, script: Path, token: str, cwd: Path) -> Any:
+        raise Killed
+
+    def die_after(self: Any, script: Path, token: str, cwd: Path) -> Any:
+        sbatch(self, script, token, cwd)
+        submitted.append(script.parent)
+        raise Killed
+
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster, monkeypatch.context() as patch:
+        for how in (die, die_after, die):
+            patch.setattr(Cluster, "_sbatch", how)
+            with pytest.raises(Killed):
+                cluster.submit(square, 1)
+            with pytest.raises(Killed):
+                cluster.map(square, range(50))
+    job_dir, array_dir = submitted
+    return job_dir, array_dir
+
+
+def looks(slurm: FakeSlurm) -> tuple[int, int]:
+    """How often squeue and sacct have been asked which jobs there are, and not about jobs whose ids are known."""
+    squeue = [
+        call for call in slurm.calls if call.command == "squeue" and "--Format=ArrayJobID:0|,Comment:0" in call.argv
+    ]
+    sacct = [call for call in slurm.calls if call.command == "sacct" and "--format=JobID,SubmitLine" in call.argv]
+    return len(squeue), len(sacct)
+
+
+def test_all_unfinished_submissions_cost_one_look(
+    slurm: FakeSlurm, tmp_path: Path, abandoned: tuple[Path, Path]
+) -> None:
+    """What turns up is found nevertheless."""
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
+        job, array = sorted(cluster.jobs(), key=lambda one: isinstance(one, JobArray))
+        assert (job.job_dir, array.job_dir) == abandoned
+        assert looks(slurm) == (1, 1)
+        assert (job.result(), array.results()) == (None, list(range(50)))
+        assert len(cluster.jobs()) == 2
+        assert looks(slurm) == (2, 2)
+        with pytest.raises(UnknownJob, match="there is no job 4711"):
+            cluster.attach(4711)
+        assert looks(slurm) == (3, 3)
+
+
+def test_one_look_tells_the_command_line(slurm: FakeSlurm, tmp_path: Path, abandoned: tuple[Path, Path]) -> None:
+    entries = survey(tmp_path, slurm.backend(), slurm.clock.time())
+    assert looks(slurm) == (1, 1)
+    assert len(entries) == 6
+    assert {entry.job_dir for entry in entries if entry.job_ids} == {*abandoned}
+
+
+def test_an_id_that_nobody_has_written_down_costs_one_look(
+    slurm: FakeSlurm, tmp_path: Path, abandoned: tuple[Path, Path]
+) -> None:
+    ids = slurm.execute(["squeue", "--noheader", "--states=all", "--format=%F"]).stdout.split()
+    with Cluster(slurm.backend(), job_root=tmp_path) as cluster:
+        assert cluster.attach(min(ids, key=int)).job_dir == abandoned[0]
+    assert looks(slurm) == (1, 1)

@@ -61,8 +61,8 @@ class SchedulerBackend(Protocol):
     def limits(self) -> Limits:
         """``scontrol show config``: how large an array may be. One request."""
 
-    def find(self, token: str) -> str | None:
-        """The id of the job whose comment carries the submission `token`, None when there is none."""
+    def find(self, tokens: Iterable[str]) -> Mapping[str, str]:
+        """Of those submission `tokens` that the comment of a job carries its id, of an array that of the array. One request of each source."""
 
     def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:
         """scancel: end the jobs, or send them `signal`. Unknown and finished jobs are no error."""

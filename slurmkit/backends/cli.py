@@ -162,8 +162,12 @@ class CliBackend:
             raise _failure(command, result)
         return _parsed(command, result, lambda: parse_limits(result.stdout))
 
-    def find(self, token: str) -> str | None:
-        """The job whose comment is `token` in squeue, or else the one whose script's path has the part `token` in sacct."""
+    def find(self, tokens: Iterable[str]) -> Mapping[str, str]:
+        """The jobs whose comments these are in squeue, or else those whose scripts' paths have them as parts in sacct."""
+        wanted = set(tokens)
+        if not wanted:
+            return {}
+        found: dict[str, str] = {}
         command = ["squeue", "--me", "--states=all", "--noheader", "--Format=ArrayJobID:0|,Comment:0"]
         result = self._query(command)
         if result.returncode != 0:
@@ -171,21 +175,23 @@ class CliBackend:
         _parsed(command, result, lambda: check_complete(result.stdout, command[0]))
         for line in result.stdout.splitlines():
             job_id, _, comment = line.partition("|")
-            if comment == token and job_id.isdecimal():
-                return job_id
+            if comment in wanted and job_id.isdecimal():
+                found.setdefault(comment, job_id)
+        if len(found) == len(wanted):
+            return found
         # A job that Slurm has purged: sacct stores no comment unless the site asks for it, but always the command line.
         command = ["sacct", "-X", "--parsable2", "--noheader", "--starttime=now-1days", "--format=JobID,SubmitLine"]
         result = self._query(command)
         if result.returncode != 0:
             if _NO_ACCOUNTING in result.stderr:
-                return None
+                return found
             raise _failure(command, result)
         _parsed(command, result, lambda: check_complete(result.stdout, command[0]))
         for line in result.stdout.splitlines():
             job_id, _, submitted = line.partition("|")
-            if array_of(job_id).isdecimal() and token_of(submitted) == token:
-                return array_of(job_id)
-        return None
+            if array_of(job_id).isdecimal() and (token := token_of(submitted)) in wanted:
+                found.setdefault(token, array_of(job_id))
+        return found
 
     def cancel(self, job_ids: Iterable[str], *, signal: str | None = None) -> None:
         """scancel. It is silent about unknown and finished jobs, except when it is to send a signal (measured); that is no error here."""

@@ -200,7 +200,7 @@ def submit_once(
                 _report("sbatch", token, action, error)
         elif action.kind == "find":
             try:
-                action = machine.found(backend.find(token), clock.monotonic())
+                action = machine.found(backend.find([token]).get(token), clock.monotonic())
             except SchedulerError as error:
                 action = machine.find_failed(error, clock.monotonic())
                 _report("the look-up", token, action, error)
