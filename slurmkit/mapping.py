@@ -16,8 +16,8 @@ import attrs
 from slurmkit import items as itemfile
 from slurmkit import jobdir, jobroot, retry, script, serialize
 from slurmkit.array import JobArray
-from slurmkit.backends.base import Submission
-from slurmkit.backends.submission import is_certain
+from slurmkit.backends.base import Limits, Submission
+from slurmkit.backends.submission import classify, is_certain
 from slurmkit.callbacks.base import BaseCallback, ExecutionLocus
 from slurmkit.callbacks.dispatch import Plan, fire, name_of, plan
 from slurmkit.dependencies import Dependency, References, check_corresponding
@@ -176,13 +176,17 @@ class _Submission(Generic[R]):
         """The site's, or Slurm's own for what is within that, as long as nobody has asked. Raises `OptionError`, `SchedulerError`."""
         if self.engine.known_limits is None and self.request.numbers[-1] < DEFAULT_MAX_ARRAY_SIZE:
             return DEFAULT_MAX_ARRAY_SIZE
+        return self._checked_limits().max_array_size
+
+    def _checked_limits(self) -> Limits:
+        """Raises `OptionError`, `SchedulerError`."""
         limits = self.engine.limits()
         if len(self.request.numbers) >= limits.max_job_count:
             raise OptionError(
                 f"{len(self.request.numbers)} items are more than this Slurm keeps jobs at a time (MaxJobCount is "
                 f"{limits.max_job_count}): submit fewer at once, or let each job do several"
             )
-        return limits.max_array_size
+        return limits
 
     def _write_payload(self, pickled: Mapping[str, bytes]) -> None:
         for name, content in pickled.items():
@@ -275,10 +279,16 @@ class _Submission(Generic[R]):
         return self.cluster._sbatch(directory / jobdir.SCRIPT, part.token, self.cwd)
 
     def _split_again(self, error: SubmissionError, parts: Sequence[Part]) -> list[Part] | None:
-        """For a site that takes smaller arrays than was assumed, or none; None when that is not why it refused."""
-        if REFUSED not in error.stderr:
+        """For a site that takes smaller arrays than was assumed, or none; None when that is not why it refused.
+
+        Raises `OptionError` when it would refuse that many items for ever.
+        """
+        is_about_size = REFUSED in error.stderr
+        if not is_about_size and classify(error) != "busy":
             return None
-        size = self.engine.limits().max_array_size
+        size = self._checked_limits().max_array_size
+        if not is_about_size:
+            return None
         fits = size and max(number - part.first for part in parts for number in part.numbers) < size
         return None if fits else self._split(size)
 

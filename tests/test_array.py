@@ -256,6 +256,21 @@ def test_more_items_than_slurm_keeps_jobs() -> None:
         assert slurm.calls.count("sbatch") == 0
 
 
+def test_a_limit_that_nobody_has_asked_for_is_told_when_slurm_refuses() -> None:
+    with FakeSlurm(clock="virtual", conf=["MaxJobCount=50"]) as slurm, Cluster(slurm.backend()) as cluster:
+        with pytest.raises(OptionError, match=r"100 items are more than .* \(MaxJobCount is 50\)"):
+            cluster.map(square, range(100))
+        assert list(cluster.job_root.iterdir()) == []
+
+
+def test_no_room_for_an_array_now() -> None:
+    with FakeSlurm(clock="virtual", conf=["MaxJobCount=50"]) as slurm, Cluster(slurm.backend()) as cluster:
+        cluster.map(square.with_options(hold=True), range(30))
+        with pytest.raises(SubmissionError, match="Slurm temporarily unable to accept job"):
+            cluster.map(square, range(30))
+        assert len(list(cluster.job_root.iterdir())) == 1
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
