@@ -52,6 +52,7 @@ def new_jobs() -> dict[int, Job]:
     """The nineteen jobs as they were then."""
     table = jobs()
     for job_id, job in table.items():
+        job.looked_at = not job.description.hold
         job.submit_time = T1 + SUBMITTED[job_id - 1]
         if job.eligible_time is not None:
             job.eligible_time = job.submit_time + (3600 if job_id == 7 else 0)
@@ -210,7 +211,7 @@ def test_nodes_of_a_job_that_was_submitted_held(asked: dict[str, Any], became: d
     table = new_jobs()
     job = table[5]
     job.description = attrs.evolve(job.description, **{"hold": False} | asked)
-    job.num_nodes = became.get("num_nodes", 1)
+    job.num_nodes, job.looked_at = became.get("num_nodes", 1), not job.description.hold
     assert f" NumNodes={text} " in run("scontrol", "-o", "show", "job", "5", jobs=table).stdout
 
 
