@@ -72,8 +72,8 @@ def drive() -> dict[str, Any]:
 
         time.sleep(600)
 
-    # 1 minute with the signal 30 s before it: Slurm, which looks every 30 s, sends it at the first look
-    limited = executor(slurm_time=1, slurm_signal_delay_s=30).submit(Training("limited"))
+    # Slurm, which looks every 30 s, sends the signal up to 30 s early: not before submitit has started, on a busy machine either
+    limited = executor(slurm_time=2, slurm_signal_delay_s=60).submit(Training("limited"))
     preempted = executor().submit(Training("preempted"))
     single = executor().submit(pow, 7, 1)
     report: dict[str, Any] = {"single": [single.result(), ended(single)]}
