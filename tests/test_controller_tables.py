@@ -131,7 +131,8 @@ SHOWN = [(one[0], one[1:]) for one in WAITING if "socket" not in one[0] and one[
 
 def counts(job: Job) -> str:
     """Nodes, CPUs and tasks, as scontrol shows them; of a range of nodes the lower end."""
-    return f"{min(job.num_nodes, job.description.max_nodes or job.num_nodes)} {job.num_cpus} {job.num_tasks if job.shown_tasks is None else job.shown_tasks}"
+    least = min(job.num_nodes, job.description.max_nodes or job.num_nodes)
+    return f"{least} {job.num_cpus} {job.num_tasks if job.shown_tasks is None else job.shown_tasks}"
 
 
 @pytest.mark.parametrize("version", ["22.05", "24.11"])
