@@ -245,8 +245,8 @@ def test_a_directory_that_cannot_be_read_is_named(
         caplog.clear()
         assert survey(tmp_path, slurm.backend(), slurm.clock.time()) == []
     assert caplog.messages == told
-    for message, job, words in zip(told, jobs, ["is damaged", "others can write it"], strict=False):
+    for job, words in zip(jobs, ["is damaged", "others can write it"], strict=False):
+        [message] = [one for one in told if str(job.job_dir) in one]  # of one second, and so in any order
         assert message.startswith("a job is passed over: ")
-        assert str(job.job_dir) in message
         assert words in message
     assert len(told) == 2
