@@ -63,7 +63,7 @@ def test_failures_are_apart_from_results_and_are_retried(slurm: SlurmUnderTest, 
     assert "1 is odd" in array[1].stderr()
     with pytest.raises(ValueError, match="1 is odd") as caught:
         array.results()
-    assert "item 1 of 4, of which 2 failed" in caught.value.__notes__[0]
+    assert "item 1; 2 of 4 failed" in caught.value.__notes__[0]
     path.touch()
     again = array.retry_failed()
     assert [job.index for job in again] == [1, 3]
