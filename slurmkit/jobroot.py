@@ -63,7 +63,7 @@ def find_all_again(
         try:
             completed[job_dir] = _completed(job_dir, record, found)
         except JobDirectoryError as error:
-            log.debug("%s: %s", job_dir, error)
+            log.warning("%s is left out: %s", job_dir, error)
     return completed
 
 
