@@ -214,9 +214,10 @@ def test_a_running_job(slurm: SlurmUnderTest) -> None:
 
 def test_files_of_a_running_job(slurm: SlurmUnderTest) -> None:
     """22.05 knows StdOut alone. What it has already it may be given, also when nobody asked for it."""
-    job_id = running(slurm, "-o", "/tmp/%j")
+    output = f"{slurm.workdir}/%j"
+    job_id = running(slurm, "-o", output)
     no = f"Job is no longer pending execution for job {job_id}\n"
-    assert update(slurm, f"jobid={job_id}", "StdOut=/tmp/%j") == ""
+    assert update(slurm, f"jobid={job_id}", f"StdOut={output}") == ""
     for word in ("StdOut=", "StdOut=x", "WorkDir=x", "WorkDir="):
         assert update(slurm, f"jobid={job_id}", word) == no, word
     for word in ("StdErr=/dev/null", "StdErr=", "StdIn=", "StdIn=x"):
