@@ -26,14 +26,15 @@ def tick(number: int) -> Callable[[], float]:
         slurm.execute(["sbatch", "--hold", "--wrap=true"])
         queue = slurm.execute(["squeue", "--me", "--states=all", "--noheader", f"--Format={QUEUE_FORMAT}"])
     ids = [str(100_000 + index) for index in range(number)]
-    text = "".join(job_id + queue.stdout.removeprefix("1") for job_id in ids)
+    tokens = {job_id: f"token-{job_id}" for job_id in ids}
+    line = queue.stdout.removeprefix("1")
+    text = "".join(job_id + line.replace("|(null)|", f"|{token}|") for job_id, token in tokens.items())
 
     def execute(argv: Sequence[str], **_: Any) -> CommandResult:
         return CommandResult(0, text, "")
 
     clock = SystemClock()
     service = StatusService(CliBackend(execute=execute), clock, uniform=lambda low, high: low)
-    tokens = {job_id: f"token-{job_id}" for job_id in ids}
     service.track(tokens, created=clock.time(), listener=lambda news: None, journal=lambda job_id: None)
 
     def measure() -> float:
