@@ -374,6 +374,20 @@ def test_the_end_of_a_command_is_not_polled_for(monkeypatch: pytest.MonkeyPatch)
     assert (done.returncode, done.stdout, polls) == (0, "1\n", [])
 
 
+def test_a_command_that_hangs_without_output_takes_its_timeout_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+    wait = subprocess.Popen.wait
+
+    def noted(process: subprocess.Popen[str], timeout: float | None = None) -> int:
+        waits.append(timeout)
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", noted)
+    with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
+        subprocess_execute(["sh", "-c", "exec >&- 2>&-; exec sleep 60"], timeout=0.5)
+    assert max(timeout for timeout in waits if timeout is not None) < 0.1, "the kernel has waited for it already"
+
+
 # --- the environment --------------------------------------------------------------------------------------------------
 
 OUTER = {

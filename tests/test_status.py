@@ -975,6 +975,18 @@ def test_hurrying_costs_one_percent() -> None:
     assert status.can_hurry
 
 
+def test_nobody_has_his_turn_with_sacct_while_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slurmkit.polling.status.MAX_ACCOUNTING", 1)
+    slurm, clock = Slurm({}, booked={}), ManualClock()
+    slurm.accounting_failure = SchedulerError("down")
+    status = service(slurm, "1", "2", clock=clock)
+    for pause in (0.1, 0.1, 0.1, 60.0):
+        status.refresh()
+        clock.now += pause
+    status.refresh()
+    assert slurm.asked_about("sacct") == [["1"], ["2"]]
+
+
 def test_scontrol_that_does_not_settle_it_is_asked_about_every_array_in_turn() -> None:
     class Undecided(Slurm):
         def show(self, job_id: str) -> Mapping[str, Record]:

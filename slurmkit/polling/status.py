@@ -290,7 +290,8 @@ class StatusService:
         self, jobs: Mapping[str, _Tracked], lost: list[str], seen: set[str], now: float
     ) -> dict[str, Round]:
         """`seen`: the jobs and arrays that squeue knows."""
-        asked = set(self._accounting_rota.next(map(array_of, lost)))
+        answers = now >= self._accounting_retry_at  # or is left alone, and nobody has had his turn
+        asked = set(self._accounting_rota.next(map(array_of, lost))) if answers else set()
         booked = self._accounting([job_id for job_id in lost if array_of(job_id) in asked], now)
         accounts: dict[str, Answer] = {
             job_id: booked.get(job_id) if isinstance(booked, Mapping) and array_of(job_id) in asked else UNASKED
