@@ -8,9 +8,10 @@ SIGKILL), as Slurm keeps them. The cluster (`fakeslurm.configuration`), the rele
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Literal
 
-from attrs import Attribute, define, field, frozen
+from attrs import define, field, fields, frozen
 
 from fakeslurm.configuration import Node, Partition, Settings
 from fakeslurm.effects import BATCH, Abandon, Effect, EndJob, JobError, SignalStep, StartBatch, StepId
@@ -250,13 +251,6 @@ class Step:
         return self.end_time is None
 
 
-def _touch(job: Any, _attribute: Attribute[Any], value: Any) -> Any:
-    """Something that its history is made of may change."""
-    if job.touched is not None:
-        job.touched[job.job_id] = job
-    return value
-
-
 @define(kw_only=True, eq=False)
 class Job:
     """A job as the controller knows it. Commands read it; only the controller changes it."""
@@ -304,12 +298,9 @@ class Job:
     """Its index there; None is all that are `JobArray.pending`, for the one record that stands for them."""
     het: HetJob | None = None
     """The heterogeneous job that it is a component of."""
-    state: JobState = field(default=JobState.PENDING, on_setattr=_touch)
-    """The base state; see `completing`."""
-    completing: bool = field(default=False, on_setattr=_touch)
-    """It has ended, but something of it may still run and its nodes are not free."""
-    reason: str = field(default=Reason.NONE, on_setattr=_touch)
-    """Of `fakeslurm.messages.Reason`, or ``RaisedSignal:9(Killed)``."""
+    _state: JobState = JobState.PENDING
+    _completing: bool = False
+    _reason: str = Reason.NONE
     fits_nowhere: bool = False
     """No node would do when it was last looked at: while it waits it is shown as starting now (measured; until backfill comes by)."""
     waited_for: str = Reason.NONE
@@ -334,7 +325,7 @@ class Job:
     """DerivedExitCode: the highest of its steps."""
     dependency: str = ""
     """What it still waits for, as squeue %E prints it: ``afterok:1(unfulfilled)``."""
-    restart_count: int = field(default=0, on_setattr=_touch)
+    _restart_count: int = 0
     suspend_time: float | None = None
     """When it was last suspended or resumed."""
     run_before: float = 0.0
@@ -363,7 +354,57 @@ class Job:
     next_step_node: int = 0
     """Which of its nodes comes behind the last that a step got."""
     touched: dict[int, Job] | None = field(default=None, repr=False)
-    """Where it puts itself when what its history is made of changes."""
+    """Where it puts itself when what its history is made of changes: state, completing, reason or restart_count."""
+
+    @property
+    def state(self) -> JobState:
+        """The base state; see `completing`."""
+        return self._state
+
+    @state.setter
+    def state(self, value: JobState) -> None:
+        self._state = value
+        self._touch()
+
+    @property
+    def completing(self) -> bool:
+        """It has ended, but something of it may still run and its nodes are not free."""
+        return self._completing
+
+    @completing.setter
+    def completing(self, value: bool) -> None:
+        self._completing = value
+        self._touch()
+
+    @property
+    def reason(self) -> str:
+        """Of `fakeslurm.messages.Reason`, or ``RaisedSignal:9(Killed)``."""
+        return self._reason
+
+    @reason.setter
+    def reason(self, value: str) -> None:
+        self._reason = value
+        self._touch()
+
+    @property
+    def restart_count(self) -> int:
+        return self._restart_count
+
+    @restart_count.setter
+    def restart_count(self, value: int) -> None:
+        self._restart_count = value
+        self._touch()
+
+    def _touch(self) -> None:
+        if self.touched is not None:
+            self.touched[self.job_id] = self
+
+    def __copy__(self) -> Job:
+        """As `copy` would do it, in a tenth of the time."""
+        twin = Job.__new__(Job)
+        for name, value in zip(_FIELDS, _values_of(self), strict=True):
+            setattr(twin, name, value)
+        return twin
 
     @property
     def array_job_id(self) -> int | None:
@@ -433,6 +474,10 @@ class Job:
 
     def step(self, step_id: StepId) -> Step | None:
         return self.batch if step_id == BATCH else self.steps.get(step_id)
+
+
+_FIELDS = tuple(one.name for one in fields(Job))
+_values_of = attrgetter(*_FIELDS)
 
 
 @frozen

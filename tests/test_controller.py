@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
 from signal import SIGCONT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2
 from typing import Any
 
 import pytest
+from attrs import fields
 from controllers import NOW, cluster, describe, finish, step_request, submit
 
 from fakeslurm.memory import OUT_OF_MEMORY
@@ -13,11 +15,13 @@ from fakeslurm.messages import SlurmError, ended_badly
 from fakeslurm.model import (
     BATCH,
     EndJob,
+    Job,
     JobError,
     SignalStep,
     StartBatch,
     StepRequest,
 )
+from slurmkit.slurm.states import JobState
 
 
 def test_a_job_runs_from_beginning_to_end() -> None:
@@ -36,6 +40,34 @@ def test_a_job_runs_from_beginning_to_end() -> None:
     controller.processes_gone(1, NOW + 6)
     assert (job.shown_state, job.end_time, job.wait_status) == ("COMPLETED", NOW + 5, 0)
     assert {record.state for record in controller.nodes.values()} == {"IDLE"}
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [("state", JobState.SUSPENDED), ("completing", True), ("reason", "JobHeldUser"), ("restart_count", 1)],
+)
+def test_whatever_changes_what_the_history_is_made_of_is_noticed(what: str, value: object) -> None:
+    controller = cluster()
+    job, other = submit(controller), submit(controller)
+    controller.take_touched()
+    setattr(job, what, value)
+    assert controller.take_touched()[0] == [job]
+    assert getattr(job, what) == value
+    setattr(other, what, value)
+    setattr(job, what, value)
+    assert controller.take_touched()[0] == [other, job]
+
+
+def test_a_copy_of_a_job_has_all_of_it_and_is_no_news() -> None:
+    controller = cluster()
+    job = submit(controller, "-N2 -n3", comment="x")
+    controller.take_touched()
+    twin = copy(job)
+    assert controller.take_touched()[0] == []
+    assert twin is not job
+    assert {one.name: getattr(twin, one.name) for one in fields(Job)} == {
+        one.name: getattr(job, one.name) for one in fields(Job)
+    }
 
 
 # How jobs end
