@@ -7,8 +7,9 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from attrs import frozen
@@ -206,8 +207,8 @@ class FakeSlurm:
         if not words or words[0] not in COMMANDS:
             name = words[0] if words else ""
             raise FileNotFoundError(2, f"no such command in fakeslurm; there are {', '.join(COMMANDS)}", name)
-        directory = str(Path.cwd() if cwd is None else Path.cwd() / cwd)
-        variables = dict(env) if env is not None else _without_outer_job(os.environ)
+        directory = str(Path.cwd() / cwd) if cwd is not None else os.getcwd()  # noqa: PTH109 (a Path takes longer than the rest)
+        variables = dict(env) if env is not None else _own_environment(tuple(os.environb.items()))
         with LocalCaller(words, directory, variables, input) as caller:
             code = self._service.call(caller, "backend", timeout)
             return CommandResult(code, *caller.texts())
@@ -365,15 +366,15 @@ class FakeSlurm:
 
     def wait_idle(self, timeout: float = 30.0) -> None:
         """Wait until no job is pending, running or completing. TimeoutError names those that are."""
-        active: list[JobView] = []
 
         def idle() -> bool:
-            active[:] = [job for job in self.jobs() if job.state in _ACTIVE]
-            return not active
+            with self._engine.condition:
+                return not any(job.shown_state in _ACTIVE for job in self._engine.controller.jobs.values())
 
         try:
             self.wait_for(idle, timeout)
         except TimeoutError:
+            active = [job for job in self.jobs() if job.state in _ACTIVE]
             left = ", ".join(f"{job.job_id} {job.state} ({job.reason})" for job in active)
             raise TimeoutError(f"not idle after {timeout:g} s; jobs: {left}") from None
 
@@ -411,6 +412,12 @@ def _view(job: Job) -> JobView:
         array_job_id=job.array_job_id,
         array_task_id=job.array_task_id,
     )
+
+
+@lru_cache(4)
+def _own_environment(variables: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    """This process's environment, read once as long as it stays the same: that takes longer than anything else in a call."""
+    return MappingProxyType(_without_outer_job({os.fsdecode(name): os.fsdecode(value) for name, value in variables}))
 
 
 def _without_outer_job(environ: Mapping[str, str]) -> dict[str, str]:

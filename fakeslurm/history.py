@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import ClassVar, overload
-from weakref import ref
 
 from attrs import asdict, define, field, frozen
 
@@ -167,7 +167,7 @@ class History(Sequence[Event]):
 class _Seen:
     """What was told of a job so far."""
 
-    job: ref[Job]
+    job: Job
     """Another one may get its id."""
     state: JobState
     reason: str
@@ -177,27 +177,30 @@ class _Seen:
 
 @define(eq=False)
 class Recorder:
-    """Writes the history of a controller. `take` hands over what may have changed since it was called before."""
+    """Writes the history of a controller. `take` hands over what may have changed since it was called before, and what is forgotten."""
 
-    take: Callable[[], tuple[Sequence[Job], Sequence[NodeRecord]]]
+    take: Callable[[], tuple[Sequence[Job], Sequence[NodeRecord], Sequence[Job]]]
     events: list[Event] = field(factory=list)
     _seen: dict[int, _Seen] = field(factory=dict)
 
     def note(self, now: float) -> None:
         """What has changed is news of this moment."""
-        jobs, nodes = self.take()
+        jobs, nodes, forgotten = self.take()
         for node in nodes:
             self.events.append(NodeChanged(now, node.node.name, _state_of(node)))
         for job in jobs:
             self._compare(job, now)
+        for job in forgotten:
+            if (seen := self._seen.get(job.job_id)) is not None and seen.job is job:
+                del self._seen[job.job_id]
 
     def add(self, event: Event) -> None:
         self.events.append(event)
 
     def _compare(self, job: Job, now: float) -> None:
         seen = self._seen.get(job.job_id)
-        if seen is None or seen.job() is not job:
-            seen = self._seen[job.job_id] = _Seen(ref(job), JobState.PENDING, "", 0, False)
+        if seen is None or seen.job is not job:
+            seen = self._seen[job.job_id] = _Seen(job, JobState.PENDING, "", 0, False)
             self.events.append(_submitted(job, now))
         if job.restart_count != seen.restart_count:
             self.events.append(JobRequeued(now, job.job_id, job.restart_count, job.reason, job.completing))
@@ -235,8 +238,14 @@ def _of_state(job: Job, before: JobState, now: float) -> Iterable[Event]:
         case _:
             if before is JobState.PENDING and job.start_time is not None and job.nodes:
                 yield started
-            code = str(ExitCode.from_wait_status(job.wait_status))
+            code = _exit_code(job.wait_status)
             yield JobEnded(now, job_id, str(job.state), code, job.reason, job.completing)
+
+
+@lru_cache
+def _exit_code(wait_status: int) -> str:
+    """One text for all jobs that have ended so."""
+    return str(ExitCode.from_wait_status(wait_status))
 
 
 def _state_of(node: NodeRecord) -> str:

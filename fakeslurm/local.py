@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from typing import IO, Self
 from fakeslurm.commands.base import CONVERSATIONS
 
 __all__ = ["LocalCaller"]
+
+_UMASK = re.compile(rb"^Umask:\s*([0-7]+)$", re.MULTILINE)
 
 
 class LocalCaller:
@@ -128,11 +131,16 @@ def _content(file: IO[bytes]) -> str:
 def _umask() -> int:
     """This process's umask; where the kernel does not tell, it is changed for a moment."""
     try:
-        for line in Path("/proc/self/status").read_bytes().splitlines():
-            if line.startswith(b"Umask:"):
-                return int(line.split()[1], 8)
+        fd = os.open("/proc/self/status", os.O_RDONLY)
     except FileNotFoundError:
         pass  # not Linux
+    else:
+        try:
+            found = _UMASK.search(os.read(fd, 4096))
+        finally:
+            os.close(fd)
+        if found is not None:
+            return int(found[1], 8)
     umask = os.umask(0o022)
     os.umask(umask)
     return umask

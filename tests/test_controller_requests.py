@@ -338,12 +338,16 @@ def test_what_has_changed_since_it_was_asked() -> None:
     controller = cluster()
     first, _ = submit(controller), submit(controller)
     controller.update_node("n3", NOW, "DRAIN", NodeReason("why", "root", 0, NOW))
-    jobs, nodes = controller.take_touched()
+    jobs, nodes, _ = controller.take_touched()
     assert ([job.job_id for job in jobs], [record.node.name for record in nodes]) == ([1, 2], ["n3"])
-    assert controller.take_touched() == ([], [])
+    assert controller.take_touched() == ([], [], [])
     finish(controller, first, NOW + 1)
-    jobs, nodes = controller.take_touched()
+    jobs, nodes, _ = controller.take_touched()
     assert ([job.job_id for job in jobs], nodes) == ([1], [])
+    controller.tick(NOW + 1000)
+    jobs, _, forgotten = controller.take_touched()
+    assert (jobs, [job.job_id for job in forgotten]) == ([], [1])
+    assert controller.take_touched() == ([], [], [])
 
 
 # Preemption that nobody waits for

@@ -14,6 +14,7 @@ from fakeslurm.model import (
     Settings,
 )
 from fakeslurm.slurmctld import Controller
+from fakeslurm.slurmctld.jobupdate import JobUpdate
 
 PARTITIONS = [
     Partition("debug", default=True),
@@ -213,6 +214,15 @@ def test_submit_is_for_scripts_and_allocate_for_the_others() -> None:
         controller.submit(describe(script=None), NOW)
     with pytest.raises(ValueError, match="has a script"):
         controller.allocate(describe(), NOW)
+
+
+def test_jobs_that_ask_for_the_same_share_what_they_ask_for_until_one_is_changed() -> None:
+    controller = cluster()
+    first, second, other = submit(controller, "-H"), submit(controller, "-H"), submit(controller, "-H --comment other")
+    assert first.description is second.description
+    assert other.description.comment == "other"
+    controller.update_job(second.job_id, JobUpdate(comment="mine"), NOW, uid=0)
+    assert (first.description.comment, second.description.comment) == (None, "mine")
 
 
 def test_job_ids_begin_where_they_are_told_to() -> None:

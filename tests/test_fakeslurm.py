@@ -371,6 +371,15 @@ def test_execute_scrubs_an_outer_job(slurm: FakeSlurm, tmp_path: Path, monkeypat
     assert (tmp_path / "slurm-1.out").read_text() == "1\n"
 
 
+def test_execute_takes_the_environment_of_the_moment(
+    slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("first", "s\udcffcond"):
+        monkeypatch.setenv("OF_THE_MOMENT", value)
+        run(slurm, tmp_path, "-ovalue", "--wrap", "printf %s $OF_THE_MOMENT")
+        assert (tmp_path / "value").read_bytes() == os.fsencode(value)
+
+
 def test_waiting(slurm: FakeSlurm, tmp_path: Path) -> None:
     submit(slurm, tmp_path, "-H", "--wrap=true")
     with pytest.raises(TimeoutError, match=r"not idle after 0\.1 s; jobs: 1 PENDING \(JobHeldUser\)|JobHeldAdmin"):

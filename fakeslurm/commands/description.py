@@ -19,10 +19,23 @@ _LONGEST_SCRIPT = 4 << 20
 """SchedulerParameters=max_script_size, by default 4 MB."""
 
 
-def describe(wishes: Wishes, invocation: Invocation, *, name: str) -> JobDescription:
-    """The options as the controller takes them; `name` is that of a job that was not given one."""
+def describe(
+    wishes: Wishes,
+    invocation: Invocation,
+    *,
+    name: str,
+    script: bytes | None = None,
+    argv: tuple[str, ...] = (),
+    submit_line: str = "",
+    name_in_environment: bool = True,
+) -> JobDescription:
+    """The options as the controller takes them; `name` is that of a job that was not given one. The rest is `JobDescription`'s."""
     directory = work_dir(invocation.cwd, wishes.chdir)
     return JobDescription(
+        script=script,
+        argv=argv,
+        submit_line=submit_line,
+        name_in_environment=name_in_environment,
         name=name if wishes.job_name is None else wishes.job_name,
         user=invocation.user,
         uid=invocation.uid,

@@ -166,10 +166,18 @@ def salloc_options(release: str) -> Sequence[Option]:
 
 def environment_options(environ: Mapping[str, str], prefix: str = "SBATCH") -> list[tuple[str, str | None]]:
     """The options that sbatch takes from its environment, as (long name, value); with `prefix` SALLOC, salloc."""
-    found: list[tuple[str, str | None]] = []
-    for option in OPTIONS.values():
-        for name in option.env:
-            variable = name.replace("SBATCH_", f"{prefix}_", 1)
-            if variable in environ:
-                found.append((option.flag[2:], None if option.kind is Kind.FLAG else environ[variable]))
-    return found
+    return [
+        (name, environ[variable] if has_value else None)
+        for variable, name, has_value in _variables(prefix)
+        if variable in environ
+    ]
+
+
+@cache
+def _variables(prefix: str) -> Sequence[tuple[str, str, bool]]:
+    """Those that are options, with the option's long name and whether the value is its argument."""
+    return [
+        (name.replace("SBATCH_", f"{prefix}_", 1), option.flag[2:], option.kind is not Kind.FLAG)
+        for option in OPTIONS.values()
+        for name in option.env
+    ]

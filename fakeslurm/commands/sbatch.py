@@ -229,8 +229,10 @@ def _submit(
         return unknown_cluster(_PROGRAM, wishes.clusters)
     named = bool(line.operands) or line.wishes.wrap is not None
     descriptions = [
-        evolve(
-            describe(wishes, invocation, name=_job_name(path, line)),
+        describe(
+            wishes,
+            invocation,
+            name=_job_name(path, line),
             script=script,
             argv=(path, *line.operands[1:]) if path is not None else (),
             submit_line=" ".join([_PROGRAM, *argv]),

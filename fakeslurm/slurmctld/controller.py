@@ -376,12 +376,16 @@ class Controller:
         effects, self._state.effects = self._state.effects, []
         return effects
 
-    def take_touched(self) -> tuple[list[Job], list[NodeRecord]]:
-        """Jobs and nodes of which something may have changed since this was asked before, in the order in which it did."""
-        jobs, nodes = list(self._state.touched.values()), list(self._state.resources.touched.values())
-        self._state.touched.clear()
-        self._state.resources.touched.clear()
-        return jobs, nodes
+    def take_touched(self) -> tuple[list[Job], list[NodeRecord], list[Job]]:
+        """Jobs and nodes of which something may have changed since this was asked before, in the order in which it did; jobs that
+        were forgotten since.
+        """
+        state = self._state
+        jobs, nodes, forgotten = list(state.touched.values()), list(state.resources.touched.values()), state.forgotten
+        state.touched.clear()
+        state.resources.touched.clear()
+        state.forgotten = []
+        return jobs, nodes, forgotten
 
     @contextmanager
     def one_command(self) -> Iterator[None]:

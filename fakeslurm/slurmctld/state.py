@@ -57,6 +57,9 @@ class State:
         self.effects: list[Effect] = []
         self.touched: dict[int, Job] = {}
         """Jobs of which something that their history is made of may have changed."""
+        self.forgotten: list[Job] = []
+        """Jobs that are in `jobs` no more."""
+        self._latest_description = JobDescription()
         self._next_job_id = settings.first_job_id
         self._next_priority = _FIRST_PRIORITY
         self._next_place = 0
@@ -86,6 +89,12 @@ class State:
             self._next_job_id += 1
         self._next_job_id += 1
         return self._next_job_id - 1
+
+    def shared(self, description: JobDescription) -> JobDescription:
+        """The one that came before, if they are equal: jobs in a row often are alike, and it is the most of what is kept of a job."""
+        if description != self._latest_description:
+            self._latest_description = description
+        return self._latest_description
 
     def start_ids_again(self) -> None:
         """The next job has the first id."""
@@ -193,6 +202,7 @@ class State:
                 continue
             del self._forgotten_at[job_id]
             del self.jobs[job_id]
+            self.forgotten.append(job)
             self.job_count -= _count(job)
             for tell in self.on_forgotten:
                 tell(job_id, self.now)

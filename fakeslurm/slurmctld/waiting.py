@@ -73,6 +73,7 @@ class Waiting:
     def _create(self, description: JobDescription) -> Job:
         """A new job that nobody has considered yet. Raises SlurmError."""
         state = self._state
+        description = state.shared(description)
         partitions, demand = submission.check(description, state)
         job_id = state.take_id()
         dependencies = self._dependents.parse(job_id, description)
