@@ -63,7 +63,9 @@ class Engine:
 
     def now(self) -> float:
         """The time; it does not go back even if the clock does, which the controller relies on."""
-        self._latest = max(self._latest, self.clock.time())
+        time = self.clock.time()
+        if time > self._latest:
+            self._latest = time
         return self._latest
 
     def change(self, action: Callable[[float], T]) -> T:
@@ -168,9 +170,11 @@ class Engine:
                 self._ring()
 
     def _next_deadline(self) -> float:
-        planned = self._agenda[0][0] if self._agenda else None
-        deadlines = (planned, self.controller.next_deadline(), self.slurmd.next_deadline())
-        return min((when for when in deadlines if when is not None), default=math.inf)
+        earliest = self._agenda[0][0] if self._agenda else math.inf
+        for when in (self.controller.next_deadline(), self.slurmd.next_deadline()):
+            if when is not None and when < earliest:
+                earliest = when
+        return earliest
 
     def _tick(self) -> None:
         """What is due happens: first what the controller does, then the ends of what runs, which it hears of when all that is settled."""

@@ -44,6 +44,8 @@ class FileNames:
 
 def expand(pattern: str, names: FileNames) -> str:
     """The file name that `pattern` means."""
+    if "%" not in pattern and "\\" not in pattern:
+        return pattern
     if "\\" in pattern:
         return re.sub(r"\\(.?)", r"\1", pattern, flags=re.DOTALL)
     array_task = NO_ARRAY_TASK if names.array_task_id is None else names.array_task_id
@@ -108,9 +110,9 @@ def of_batch_script(job: Job, host: str, release: str = "22.05") -> StandardFile
         return posixpath.join(asked.work_dir, expand(pattern, names))
 
     output = "slurm-%A_%a.out" if in_array else "slurm-%j.out"
-    output = output if asked.output is None else asked.output
+    output = path(output if asked.output is None else asked.output)
     return StandardFiles(
         input=path(asked.input) if asked.input is not None else "/dev/null",
-        output=path(output),
-        error=path(output if asked.error is None else asked.error),
+        output=output,
+        error=path(asked.error) if asked.error is not None else output,
     )

@@ -38,7 +38,7 @@ class SimulatedRun:
     files: JobFiles
     task: SimulatedTask | None
     start: float
-    oom_text: str
+    oom_text: Callable[[], str]
 
     def begin(self, put: Put, *, full: bool) -> None:
         """It runs. `full`: there is no space left where it writes."""
@@ -50,7 +50,7 @@ class SimulatedRun:
         """It has ended: the status that is reported of it, which is another one when it cannot write."""
         if wait_status == memory.OUT_OF_MEMORY:
             if not full:
-                self.files.say(self.files.error, self.oom_text)
+                self.files.say(self.files.error, self.oom_text())
             return wait_status
         behaviour, task = self.behaviour, self.task
         if wait_status != behaviour.wait_status:

@@ -6,9 +6,9 @@ import contextlib
 import heapq
 import math
 import os
+import posixpath
 import signal
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from attrs import define, field, frozen
 
@@ -164,7 +164,7 @@ class JobFiles:
             file.write(text)
 
     def _opened(self, path: str, flags: int) -> int:
-        return os.open(Path(self.directory, path), flags, 0o666 & ~self.umask)
+        return os.open(posixpath.join(self.directory, path), flags, 0o666 & ~self.umask)
 
     def leave(self, behaviour: Simulated) -> None:
         """Write what the job is said to write. Raises OSError for a file of its own that it cannot open."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from attrs import evolve
@@ -200,9 +201,9 @@ class Slurmd:
             self._controller.batch_ended(job_id, 0, self._now())
         self._lost.clear()
 
-    def _oom_text(self, job: Job) -> str:
-        text = memory.oom_text(1, f"{job.job_id}.batch", self._controller.settings)
-        return f"slurmstepd-{job.nodes[0]}: error: {text}\n"
+    def _oom_text(self, job_id: int, node: str) -> str:
+        text = memory.oom_text(1, f"{job_id}.batch", self._controller.settings)
+        return f"slurmstepd-{node}: error: {text}\n"
 
     def status_of(self, job_id: int, wait_status: int) -> int:
         """As slurmstepd reports it of a script that ended so."""
@@ -217,7 +218,7 @@ class Slurmd:
             step.end(memory.OUT_OF_MEMORY)
         elif step is not None:
             self._starved.add(job_id)
-            step.write(self._oom_text(self._controller.jobs[job_id]))
+            step.write(self._oom_text(job_id, self._controller.jobs[job_id].nodes[0]))
             step.signal(signal.SIGKILL)
             self.time.signalled()
 
@@ -263,7 +264,8 @@ class Slurmd:
             self._report(lambda now: self._controller.launch_failed(job_id, now))
             return
         behaviour = within_memory(behaviour, job, settings)
-        run = SimulatedRun(behaviour, files, task_of(job), self._now(), self._oom_text(job))
+        oom_text = partial(self._oom_text, job_id, job.nodes[0])
+        run = SimulatedRun(behaviour, files, task_of(job), self._now(), oom_text)
         run.begin(self._put(job), full=self.troubles.of("space", job) is not None)
 
         def ended(wait_status: int) -> None:

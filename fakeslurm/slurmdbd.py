@@ -149,14 +149,19 @@ class Accounting:
         if not self.enabled:
             return
         self._tell(job)
-        attempts = self._jobs.setdefault(job.job_id, [])
-        if not attempts or (attempts[-1] is not job and (job.batch is None or attempts[-1].batch is not job.batch)):
+        attempts = self._jobs.get(job.job_id)
+        if attempts is None:
+            attempts = self._jobs[job.job_id] = []
+        is_new = not attempts or (
+            attempts[-1] is not job and (job.batch is None or attempts[-1].batch is not job.batch)
+        )
+        if is_new:
             attempts.append(job)
         if self._lag and self._is_known(job.job_id):
             self._coming.append((now + self._lag, record_of(attempts[-1], self._settings)))
-        if job.array is not None:
+        if is_new and job.array is not None:
             self._elements.setdefault(job.array.job_id, set()).add(job.job_id)
-        if job.het is not None:
+        if is_new and job.het is not None:
             self.components.setdefault(job.het.job_id, set()).add(job.job_id)
 
     def _tell(self, job: Job) -> None:

@@ -41,4 +41,6 @@ class Troubles:
 
     def of(self, moment: Moment, job: Job) -> Trouble | None:
         """What goes wrong with this job now: of several the one that began last."""
+        if not self._all:
+            return None
         return next((one for one in reversed(self._all) if one.moment == moment and one.concerns(job)), None)

@@ -23,7 +23,7 @@ from slurmkit.slurm.hostlist import HostlistError, expand
 __all__ = ["Demand", "demand_of", "gres_per_node", "node_mask"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class Demand:
     """The shape of an allocation. Node sets are bit masks over the places of the cluster's nodes."""
 

@@ -85,6 +85,8 @@ class Dependents:
 
     def waiting_for(self, job: Job, task: int | None = None) -> list[int]:
         """The jobs that wait for this one. `task`: for this element of the record of an array."""
+        if not self._dependencies:
+            return []
         keys: list[Key] = [(job.job_id, None)]
         if job.array is not None:
             task = job.array_task_id if task is None else task
@@ -98,6 +100,8 @@ class Dependents:
 
     def namesakes(self, job: Job) -> set[int]:
         """The jobs that wait for all others of this one's name."""
+        if not self._state.singletons:
+            return set()
         mine, jobs = job.description, self._state.jobs
         names = ((job_id, jobs[job_id].description) for job_id in self._state.singletons)
         return {job_id for job_id, other in names if (other.name, other.uid) == (mine.name, mine.uid)}

@@ -430,6 +430,8 @@ def _step_status(step: Step, statuses: Sequence[int]) -> int:
 
     Measured on 22.05.8: tasks that exit with 3, 0, 5, 0 on one node make a step that is COMPLETED with 0:0.
     """
+    if len(statuses) == 1:
+        return statuses[0]
     if len(statuses) < step.ntasks:
         return max(statuses, default=0)
     nodes = ([statuses[rank] for rank in ranks] for ranks in step.tasks)

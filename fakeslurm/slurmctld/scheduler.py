@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import chain
 
 from attrs import Factory, define, field
 
@@ -300,7 +301,8 @@ class Scheduler:
                     return
                 yield -self._tiers[name], priority, turn, job_id, name
 
-        for _, _, _, job_id, name in merge(*(keyed(name, queue) for name, queue in self._queues.items() if queue)):
+        queues = [keyed(name, queue) for name, queue in self._queues.items() if queue]
+        for _, _, _, job_id, name in merge(*queues) if len(queues) > 1 else chain(*queues):
             yield name, job_id
 
     def _find(self, job: Job, request: Request, partition: str, look: _Pass, now: float) -> Overlay | None:

@@ -50,7 +50,7 @@ def select(demand: Demand, candidates: Sequence[Run]) -> list[Share] | None:
 
 
 def _count(runs: Sequence[Run]) -> int:
-    return sum(run.length for run in runs)
+    return sum([run.length for run in runs])
 
 
 def _with_nodes_for_tasks(demand: Demand) -> Demand:
@@ -174,6 +174,8 @@ class _Selection:
     def _best(self, groups: Sequence[list[Run]]) -> list[Run]:
         """With required nodes the set around them; else the smallest that is sufficient, else the largest."""
         best = groups[0]
+        if len(groups) == 1:
+            return best
         best_cpus = _cpus(self._free(best))
         for group in groups[1:]:
             if self._has_required(best):
@@ -211,7 +213,7 @@ class _Selection:
 
 
 def _cpus(runs: Sequence[Run]) -> int:
-    return sum(run.cpus * run.length for run in runs)
+    return sum([run.cpus * run.length for run in runs])
 
 
 def _consecutive(usable: Sequence[Run]) -> list[list[Run]]:

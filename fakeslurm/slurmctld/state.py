@@ -191,7 +191,9 @@ class State:
 
         Returns the ids of the arrays of which nothing is left.
         """
-        arrays = []
+        arrays: list[int] = []
+        if not self._purges or self._purges[0][0] > self.now:
+            return arrays
         while self._purges and self._purges[0][0] <= self.now:
             time, _, job_id = heappop(self._purges)
             if self._forgotten_at.get(job_id) != time:

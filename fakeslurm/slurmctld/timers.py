@@ -25,9 +25,14 @@ class Timers:
         self._count += 1
         self._live[what, job_id] = self._count
         heappush(self._heap, (time, self._count, (what, job_id)))
+        self._compact()
 
     def clear(self, what: str, job_id: int) -> None:
-        self._live.pop((what, job_id), None)
+        if self._live.pop((what, job_id), None) is not None:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Drop what was cleared or set again, once that is the most of it."""
         if len(self._heap) > _COMPACT_AFTER and len(self._heap) > 2 * len(self._live):
             self._heap = [entry for entry in self._heap if self._live.get(entry[2]) == entry[1]]
             heapify(self._heap)
