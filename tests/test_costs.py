@@ -6,10 +6,12 @@ callbacks (test_specification), an array (test_array). Times are measured by `ma
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -221,3 +223,25 @@ def test_a_simulated_job(number: int, tmp_path: Path) -> None:
         events = Counter(type(event).__name__ for event in slurm.history)
         assert events.pop("JobWaits", 0) < 2 * number
         assert events == {"JobSubmitted": number, "JobStarted": number, "JobEnded": number}
+
+
+def test_the_memory_of_a_simulated_job(tmp_path: Path) -> None:
+    """What accounting, history and the ledger keep of one that is over."""
+    number = 1_000
+    with FakeSlurm(nodes=10, cpus_per_node=10, clock="virtual") as slurm:
+        slurm.simulate(Simulated(600))
+        slurm.execute(["sbatch", "-o/dev/null", "--wrap=true"], cwd=tmp_path)
+        slurm.wait_idle(timeout=86400)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for _ in range(number):
+                slurm.execute(["sbatch", "-o/dev/null", "--wrap=true"], cwd=tmp_path)
+            slurm.wait_idle(timeout=86400)
+            slurm.advance(1000)
+            gc.collect()
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert slurm.jobs() == ()
+    assert kept / number < 2048

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from signal import SIGCONT, SIGKILL, SIGTERM
+from typing import TypeVar
 
 from fakeslurm import messages
 from fakeslurm.memory import OUT_OF_MEMORY
@@ -32,11 +34,19 @@ from slurmkit.slurm.states import JobState
 
 __all__ = ["LAUNCH_FAILED", "Running"]
 
+Values = TypeVar("Values", tuple[str, ...], tuple[int, ...], tuple[tuple[int, ...], ...])
+
 LAUNCH_FAILED = 4021
 """ESLURMD_IO_ERROR, which Slurm keeps as if it were a wait status: the commands show 0:53 (measured)."""
 _SHORTEST_KILL_WAIT = 5.0
 _WARNING_SLACK = 30.0
 """--signal is sent up to a time limit scan earlier (job_mgr.c: warn_time + PERIODIC_TIMEOUT)."""
+
+
+@lru_cache(4096)
+def _shared(values: Values) -> Values:
+    """One tuple for all that are equal: jobs are kept for ever, by accounting, and most get what others got before."""
+    return values
 
 
 class Running:
@@ -70,10 +80,10 @@ class Running:
             job.time_limit = left if job.time_limit is None else min(job.time_limit, left)
         job.start_time = state.now
         job.before = None
-        job.nodes = tuple(state.resources.by_index[share.index].node.name for share in shares)
-        job.cpus_per_node = tuple(share.cpus for share in shares)
-        job.gres = holding.gres
-        job.cpu_ids = tuple(tuple(bits(mask)) for mask in holding.cpus)
+        job.nodes = _shared(tuple(state.resources.by_index[share.index].node.name for share in shares))
+        job.cpus_per_node = _shared(tuple(share.cpus for share in shares))
+        job.gres = _shared(holding.gres)
+        job.cpu_ids = _shared(tuple(tuple(bits(mask)) for mask in holding.cpus))
         job.num_nodes, job.looked_at = len(shares), True
         job.num_cpus = sum(job.cpus_per_node)
         self._lay_out(job, demand)
@@ -110,7 +120,7 @@ class Running:
             job.num_tasks = tasks
         if not demand.tasks_given:
             job.shown_tasks = max(job.num_tasks, len(room))
-        job.tasks_per_node = tuple(deal(room, tasks))
+        job.tasks_per_node = _shared(tuple(deal(room, tasks)))
 
     def watch(self, job: Job) -> None:
         """Note when the limit will be enforced, and when --signal is to be sent: at a scan."""
