@@ -352,6 +352,19 @@ def test_the_limit_of_a_running_job(slurm: SlurmUnderTest) -> None:
     assert (fields["TimeLimit"], 20 <= minutes(fields) < 21) == ("00:20:00", True)
 
 
+def test_what_is_changed_of_a_job_that_is_too_large(slurm: SlurmUnderTest) -> None:
+    """It is refused in the end, when all but its mail has been changed, and its memory has not been counted again."""
+    job_id = held(slurm, "-n17", "--mem=20", "--mail-type=FAIL", "--mail-user=me")
+    before = shown(slurm, job_id)
+    words = ["MinMemoryNode=10", "TimeLimit=7", "Name=new", "MailType=END", "MailUser=you"]
+    refused = f"Requested partition configuration not available now for job {job_id}\n"
+    assert update(slurm, f"JobId={job_id}", *words) == refused
+    fields = shown(slurm, job_id)
+    assert (fields["MinMemoryNode"], fields["TimeLimit"], fields["JobName"]) == ("10M", "00:07:00", "new")
+    for name in ("MailType", "MailUser", "ReqTRES" if slurm.at_least("24.11") else "TRES"):
+        assert fields[name] == before[name]
+
+
 def test_the_end_of_a_running_job(slurm: SlurmUnderTest) -> None:
     job_id = running(slurm)
     assert update(slurm, f"jobid={job_id}", "EndTime=now+2minutes") == ""

@@ -112,7 +112,6 @@ class JobUpdates:
             if job.state is JobState.PENDING:
                 self._waiting.changed(job)
             self._state.changed(job)
-        self._waiting.check_size(job)
 
     def _apply(self, job: Job, update: JobUpdate, *, operator: bool) -> None:
         partition = self._new_partition(job, update)
@@ -161,6 +160,7 @@ class JobUpdates:
         if update.licenses is not None:
             cleared = not update.licenses and self._state.settings.profile.release < "24.11"
             self._describe(job, licenses=update.licenses, licenses_cleared=cleared)
+        self._waiting.check_size(job)
         if update.mail_type is not None:
             self._describe(job, mail_type=update.mail_type)
         if update.mail_user is not None:
