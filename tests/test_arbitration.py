@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 
 from slurmkit.backends.parse import record
@@ -60,7 +59,7 @@ def test_a_job_whose_submission_is_no_time_has_the_record_that_says_the_same() -
 def test_an_end_from_the_journal_keeps_what_was_known_before() -> None:
     seen = of_job("RUNNING", format_timestamp(SUBMITTED), Partition="debug", EndTime="Unknown")
     journal = JournalEnd(2, "FAILED", "3:0", time=SUBMITTED + 60)
-    snapshot = end_of(seen, attrs.evolve(UNACCOUNTED, journal=journal))
+    snapshot = end_of(seen, UNACCOUNTED._replace(journal=journal))
     assert snapshot is not None
     assert snapshot.source == "journal"
     assert snapshot.attempt == 2
@@ -76,7 +75,7 @@ def test_an_end_from_the_journal_keeps_what_was_known_before() -> None:
 
 
 def test_an_end_from_the_journal_alone_has_the_id() -> None:
-    snapshot = end_of(attrs.evolve(UNACCOUNTED, journal=JournalEnd(0, "COMPLETED", "0:0")))
+    snapshot = end_of(UNACCOUNTED._replace(journal=JournalEnd(0, "COMPLETED", "0:0")))
     assert snapshot is not None
     assert (snapshot.status["JobId"], snapshot.status["EndTime"]) == ("7", "Unknown")
 
@@ -158,7 +157,7 @@ GONE = Round(queue=None, accounting=None, shown=None)
     [
         (of_job("RUNNING", "Unknown"), "squeue"),
         (shown("RUNNING"), "scontrol"),
-        (attrs.evolve(UNACCOUNTED, journal=JournalEnd(0, "COMPLETED", "0:0")), "journal"),
+        (UNACCOUNTED._replace(journal=JournalEnd(0, "COMPLETED", "0:0")), "journal"),
     ],
 )
 def test_a_snapshot_says_from_whom_it_is_and_when_it_was_seen(answers: Round, source: str) -> None:
@@ -190,7 +189,7 @@ def test_who_turns_up_again_has_to_be_lost_anew() -> None:
     for now, answers in enumerate([GONE, GONE, shown("RUNNING"), GONE, GONE]):
         belief = arbitrate(belief, answers, float(now), rules)
         assert not belief.is_over
-    unheard = attrs.evolve(GONE, shown=UNASKED)
+    unheard = GONE._replace(shown=UNASKED)
     assert not arbitrate(arbitrate(belief, shown("RUNNING"), 5.0, rules), unheard, 6.0, rules).denied
     assert arbitrate(belief, GONE, 5.0, rules).is_over
 

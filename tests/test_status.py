@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import attrs
 import pytest
 
 from slurmkit.backends.base import Record
@@ -98,7 +97,7 @@ def test_a_reused_id_is_another_job() -> None:
     old = booked("COMPLETED", submitted="2020-01-01T00:00:00")
     assert told(believe(Round(queue=row("RUNNING")), Round(queue=None, accounting=old))) == ("RUNNING", False, "squeue")
     created = 1_767_000_000.0  # December 2025
-    assert told(believe(Round(queue=None, accounting=old), belief=attrs.evolve(NEW, created=created))) is None
+    assert told(believe(Round(queue=None, accounting=old), belief=NEW._replace(created=created))) is None
 
 
 def test_an_accounting_record_of_the_attempt_before_is_old() -> None:
@@ -164,10 +163,10 @@ def test_scontrol_has_to_be_heard_before_a_job_is_lost() -> None:
 
 def test_the_journal_speaks_where_nobody_else_does() -> None:
     end = JournalEnd(0, "FAILED", "1:0", time=1.0)
-    at_once = attrs.evolve(NO_ACCOUNTING, journal=end)
+    at_once = NO_ACCOUNTING._replace(journal=end)
     assert told(believe(at_once)) == ("FAILED", True, "journal")
     rules = Rules(grace=10.0)
-    patient = attrs.evolve(GONE, journal=end)
+    patient = GONE._replace(journal=end)
     assert told(believe(*[patient] * 10, rules=rules)) is None, "sacct may still learn of it"
     belief = believe(*[patient] * 11, rules=rules)
     assert told(belief) == ("FAILED", True, "journal")

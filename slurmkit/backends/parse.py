@@ -184,7 +184,7 @@ def _time(text: str) -> str:
 
 
 @functools.lru_cache(1024)
-def _count(text: str) -> str:
+def _word(text: str) -> str:
     return "" if text in _NOTHING else intern(text)
 
 
@@ -197,8 +197,8 @@ _SPELLING: dict[str, Callable[[str], str]] = {
     "ExitCode": _exit_code,
     **dict.fromkeys(("SubmitTime", "StartTime", "EndTime"), _time),
     **dict.fromkeys(("RunTime", "TimeLimit"), _elapsed),
-    **dict.fromkeys(("Restarts", "NumNodes", "NumCPUs"), _count),
-    **dict.fromkeys(("NodeList", "Comment", "Partition"), _text),
+    **dict.fromkeys(("Restarts", "NumNodes", "NumCPUs", "Partition", "NodeList"), _word),
+    "Comment": _text,
 }
 _SPELLED = tuple((name, _SPELLING.get(name, intern)) for name in FIELDS)
 """Each of FIELDS, in their order, and how its text is brought to scontrol's spelling."""
@@ -214,26 +214,22 @@ def parse_accounting(stdout: str, job_ids: Collection[str]) -> dict[str, Record]
 
     The Comment is the token that is in the path of the script; of a job with another command line it is that.
     """
-    return _rows(stdout, job_ids, tuple(_ACCOUNTING.values()), "sacct", _with_token)
+    return _rows(stdout, job_ids, (*_ACCOUNTING.values(), "Comment"), "sacct", _with_token)
 
 
-def _with_token(fields: dict[str, str]) -> dict[str, str]:
+def _with_token(values: list[str]) -> list[str]:
     """Name and command line come together, as both may hold the separator."""
-    text = fields["JobName"]
+    text = values[-1]
     name, found, line = text.rpartition("|sbatch ")
     if not found:
         name, _, line = text.rpartition("|")
-    return fields | {"JobName": name, "Comment": token_of(line) or line}
+    return [*values[:-1], name, token_of(line) or line]
 
 
 def token_of(command_line: str) -> str | None:
     """The token of the job that this command line has submitted, which is in the path of its script; None when it is no job of slurmkit's."""
     found = _SUBMITTED.search(command_line)
     return None if found is None else found[1]
-
-
-def _as_they_are(fields: dict[str, str]) -> dict[str, str]:
-    return fields
 
 
 def check_complete(stdout: str, command: str) -> None:
@@ -247,29 +243,50 @@ def _rows(
     job_ids: Collection[str],
     names: tuple[str, ...],
     command: str,
-    finish: Callable[[dict[str, str]], dict[str, str]] = _as_they_are,
+    finish: Callable[[list[str]], list[str]] | None = None,
 ) -> dict[str, Record]:
-    """Lines that do not begin with the id of a job that was asked for are other jobs, banners, or the rest of a name with a line break."""
+    """`names`: the fields of a line; or of what `finish` makes of its values, of which there is one less.
+
+    Lines that do not begin with the id of a job that was asked for are other jobs, banners, or the rest of a name with a line break.
+    """
     check_complete(stdout, command)
     wanted = job_ids if isinstance(job_ids, frozenset | set | dict) else frozenset(job_ids)
-    last = len(names) - 1
+    last = len(names) - (1 if finish is None else 2)
     found: dict[str, Record] = {}
-    for line in stdout.split("\n"):
-        job_id, separator, _ = line.partition("|")
-        if not separator:
-            continue
-        several = _several(job_id, wanted) if job_id.endswith("]") else []
-        if not several and job_id not in wanted:
-            continue
-        values = line.split("|", last)
-        if len(values) <= last:
-            raise ParseError(f"{command} answered with {len(values)} fields instead of {last + 1}: {line[:200]!r}")
-        row = _row(finish(dict(zip(names, values, strict=True))))
-        if several:
-            found.update((one, row.of(one)) for one in several)
-        else:
-            found[job_id] = row
+    lines = stdout.split("\n")
+    for start in range(0, len(lines), _AT_ONCE):
+        owners: list[str | list[str]] = []
+        table: list[list[str]] = []
+        for line in lines[start : start + _AT_ONCE]:
+            values = line.split("|", last)
+            job_id = values[0]
+            if len(values) == 1:
+                continue
+            several = _several(job_id, wanted) if job_id.endswith("]") else []
+            if not several and job_id not in wanted:
+                continue
+            if len(values) <= last:
+                raise ParseError(f"{command} answered with {len(values)} fields instead of {last + 1}: {line[:200]!r}")
+            owners.append(several or job_id)
+            table.append(values if finish is None else finish(values))
+        for owner, row in zip(owners, _spelled_rows(table, names), strict=True):
+            if isinstance(owner, str):
+                found[owner] = row
+            else:
+                found.update((one, row.of(one)) for one in owner)
     return found
+
+
+_AT_ONCE = 1_000
+"""Lines of which all values are held at the same time."""
+
+
+def _spelled_rows(table: list[list[str]], names: tuple[str, ...]) -> Iterator[_Row]:
+    """The records of these rows of values, made column by column: in half of the time that it takes one by one."""
+    columns = dict(zip(names, zip(*table, strict=True), strict=False))  # of no rows there are none
+    nothing = ("",) * len(table)
+    texts = [map(spelled, columns.get(name, nothing)) for name, spelled in _SPELLED]
+    return map(_Row, zip(*texts, strict=True))
 
 
 def _several(job_id: str, wanted: Collection[str]) -> list[str]:

@@ -1,14 +1,14 @@
 """What is true of a job: decided from what squeue, sacct, ``scontrol show job`` and the runner's journal say, never guessed.
 
 Pure: `arbitrate` takes a belief and one round of answers, and returns the next belief. Times are seconds of a monotonic clock unless they
-are texts of Slurm.
+are texts of Slurm. What is made anew of each job in every round is a named tuple: that takes half of the time.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import attrs
 
@@ -58,8 +58,7 @@ class JournalEnd:
     time: float | None = None
 
 
-@attrs.frozen
-class Round:
+class Round(NamedTuple):
     """What the sources said of one job in one round.
 
     `has_accounting` is False on a site without slurmdbd. `is_cancelled`: it was cancelled from here. `siblings`: the controller knows others of
@@ -75,8 +74,7 @@ class Round:
     siblings: bool = False
 
 
-@attrs.frozen
-class Snapshot:
+class Snapshot(NamedTuple):
     """What is held true of a job at `observed_at`. `status` has scontrol's field names and is read-only."""
 
     job_id: str
@@ -99,8 +97,7 @@ class Rules:
     absences: int = 3
 
 
-@attrs.frozen
-class Belief:
+class Belief(NamedTuple):
     """What is known of a job so far.
 
     `token` is its comment, `created` its submission by the client's clock (epoch seconds): they tell it from another job with a reused id.
@@ -162,7 +159,7 @@ def _controller(belief: Belief, found: Record, source: Source, now: float) -> Be
     if attempt < belief.attempt or (belief.is_over and attempt == belief.attempt):
         return belief
     submitted, comment = found["SubmitTime"], found["Comment"]
-    return Belief(  # not evolve(), which takes three times as long: this is done for every job in every round
+    return Belief(  # not _replace(), which takes twice as long
         belief.job_id,
         belief.token,
         belief.created,
@@ -176,8 +173,7 @@ def _controller(belief: Belief, found: Record, source: Source, now: float) -> Be
 def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
     """The controller answered, and does not know the job."""
     lost_since = now if belief.lost_since is None else belief.lost_since
-    belief = attrs.evolve(
-        belief,
+    belief = belief._replace(
         lost_since=lost_since,
         absences=belief.absences + 1,
         denied=belief.denied or answers.shown is not UNASKED,
@@ -210,7 +206,7 @@ def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
     if not belief.denied:
         return belief  # scontrol has still to be heard
     if end is not None:
-        return _ended(attrs.evolve(belief, attempt=end.attempt), _from_journal(belief, end), "journal", now)
+        return _ended(belief._replace(attempt=end.attempt), _from_journal(belief, end), "journal", now)
     if not out_of_patience:
         return belief
     if has_not_run and answers.siblings and answers.has_accounting:
@@ -239,7 +235,7 @@ def _known(belief: Belief) -> Record:
 
 def _ended(belief: Belief, found: Record, source: Source, now: float) -> Belief:
     snapshot = _snapshot(belief, found, source, belief.attempt, now)
-    return attrs.evolve(belief, snapshot=attrs.evolve(snapshot, is_terminal=True))
+    return belief._replace(snapshot=snapshot._replace(is_terminal=True))
 
 
 def _snapshot(belief: Belief, found: Record, source: Source, attempt: int, now: float) -> Snapshot:
