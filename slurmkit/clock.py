@@ -53,7 +53,8 @@ class SystemClock:
 
 def condition(clock: Clock) -> threading.Condition:
     """A condition to wait on by this clock."""
-    return clock.condition() if isinstance(clock, Conductor) else threading.Condition()
+    make: Callable[[], threading.Condition] | None = getattr(clock, "condition", None)  # isinstance takes 10 us
+    return threading.Condition() if make is None else make()
 
 
 def thread(clock: Clock, target: Callable[[], object], *, name: str, background: bool = False) -> threading.Thread:

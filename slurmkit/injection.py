@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import types
 import typing
@@ -23,8 +24,12 @@ def injected_parameters(func: Callable[..., Any]) -> tuple[str, ...]:
     Those annotated `JobContext` (also ``JobContext | None``, ``Optional``, ``Annotated``, and any of these as a string), and one called
     ``job`` that has no annotation. Raises TypeError when one of them is positional-only: it could not be passed.
     """
+    return _injected(func, _parameters(func))
+
+
+def _injected(func: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> tuple[str, ...]:
     names = []
-    for parameter in _parameters(func):
+    for parameter in parameters:
         if parameter.kind in _VARIADIC or not _receives(parameter, func):
             continue
         if parameter.kind not in _BY_KEYWORD:
@@ -37,13 +42,22 @@ def injected_parameters(func: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def unfilled_parameters(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of `injected_parameters` that a call ``func(*args, **kwargs)`` leaves open: the caller's own values win."""
-    names = injected_parameters(func)
+def unfilled_parameters(
+    func: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    signature: inspect.Signature | None = None,
+) -> tuple[str, ...]:
+    """Those of `injected_parameters` that a call ``func(*args, **kwargs)`` leaves open: the caller's own values win.
+
+    `signature`: that of `func`, where it is known already.
+    """
+    parameters = _parameters(func) if signature is None else tuple(signature.parameters.values())
+    names = _injected(func, parameters)
     if not names:
         return ()
-    positional = [p.name for p in _parameters(func) if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    before = sum(1 for p in _parameters(func) if p.kind is inspect.Parameter.POSITIONAL_ONLY)
+    positional = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    before = sum(1 for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY)
     passed = {*positional[: max(0, len(args) - before)], *kwargs}
     return tuple(name for name in names if name not in passed)
 
@@ -91,6 +105,8 @@ def _means_context(annotation: Any, namespace: Mapping[str, Any]) -> bool:
 
 def _text_means_context(text: str, namespace: Mapping[str, Any]) -> bool:
     """An annotation in a string. Names that exist only for the type checker cannot be evaluated: there the name itself has to do."""
+    if text.isidentifier():  # as most are: that takes no parser
+        return _name_means_context(text, namespace)
     try:
         expression = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
@@ -98,13 +114,20 @@ def _text_means_context(text: str, namespace: Mapping[str, Any]) -> bool:
     return _node_means_context(expression, namespace)
 
 
+def _name_means_context(name: str, namespace: Mapping[str, Any]) -> bool:
+    scope = namespace if name in namespace else vars(builtins)
+    return _means_context(scope[name], namespace) if name in scope else name == "JobContext"
+
+
 def _node_means_context(node: ast.expr, namespace: Mapping[str, Any]) -> bool:
     match node:
-        case ast.Name() | ast.Attribute():
+        case ast.Name(name):
+            return _name_means_context(name, namespace)
+        case ast.Attribute(attr=name):
             try:
                 value = eval(compile(ast.Expression(node), "<annotation>", "eval"), dict(namespace))
             except (NameError, AttributeError):
-                return (node.id if isinstance(node, ast.Name) else node.attr) == "JobContext"
+                return name == "JobContext"
             return _means_context(value, namespace)
         case ast.BinOp(op=ast.BitOr()):
             return _node_means_context(node.left, namespace) or _node_means_context(node.right, namespace)

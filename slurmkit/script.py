@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Literal
 
 from slurmkit.errors import PackagingError
+from slurmkit.jobdir import is_writable_in_script
 from slurmkit.packaging.base import PackagingResult
 from slurmkit.runner.leader import warning_signal
 from slurmkit.slurm.options import render_directives
 
 __all__ = ["render"]
-
-_UNPRINTABLE = ("\n", "\r", "\0")
 
 
 def render(
@@ -59,7 +58,7 @@ def _deaf_to_warning(options: Mapping[str, str | Literal[True]]) -> list[str]:
 
 
 def _check(what: str, text: str) -> None:
-    if any(char in text for char in _UNPRINTABLE) or any("\ud800" <= char <= "\udfff" for char in text):
+    if not is_writable_in_script(text):
         raise PackagingError(
             f"the {what} {text!r} cannot be written into a batch script: it has a line break, NUL or a byte that is no UTF-8"
         )

@@ -281,7 +281,10 @@ def task(
 
 def as_task(function: Callable[P, R]) -> Task[P, R]:
     """`function` itself when it is a task, else a task without options. Raises `TypeError` for what cannot run in a job."""
-    return function if isinstance(function, Task) else cast("Task[P, R]", task(function))
+    if isinstance(function, Task):
+        return function
+    _check_function(function)
+    return Task(function, options={})
 
 
 _SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200

@@ -9,13 +9,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slurmkit.backends import execute
 from slurmkit.backends.base import Limits, Record, Submission
 from slurmkit.backends.cli import CliBackend
 from slurmkit.backends.environment import query_environment, submit_environment
@@ -358,34 +358,80 @@ def test_a_real_process(tmp_path: Path) -> None:
     program = (
         "import os, sys; print(os.getcwd()); print(sys.stdin.read(), os.environ['X'], file=sys.stderr); sys.exit(3)"
     )
-    done = subprocess_execute([sys.executable, "-c", program], cwd=tmp_path, env={"X": "y"}, input="in")
-    assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path.resolve()}\n", "in y\n")
+    done = subprocess_execute([sys.executable, "-c", program], cwd=tmp_path, env={"X": "y"})
+    assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path.resolve()}\n", " y\n")
     with pytest.raises(TimeoutError, match=r"within 0\.05 s"):
         subprocess_execute([sys.executable, "-c", "import signal; signal.pause()"], timeout=0.05)
     odd = subprocess_execute([sys.executable, "-c", r"import os; os.write(1, b'\xff')"])
     assert odd.stdout.encode("utf-8", "surrogateescape") == b"\xff"
+    many = "import os; text = b'x' * 3_000_000; [os.write(number, text) for number in (1, 2, 1)]"
+    done = subprocess_execute([sys.executable, "-c", many], timeout=60)
+    assert (len(done.stdout), len(done.stderr)) == (6_000_000, 3_000_000), "neither waits for the other to be read"
 
 
 def test_the_end_of_a_command_is_not_polled_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Popen would: a command took a millisecond longer. Here it closes its output a moment before it ends."""
-    polls: list[float] = []
-    monkeypatch.setattr(subprocess, "time", SimpleNamespace(sleep=polls.append))
-    done = subprocess_execute(["sh", "-c", "echo 1; exec >&- 2>&-; sleep 0.05"], timeout=60)
-    assert (done.returncode, done.stdout, polls) == (0, "1\n", [])
+    """A command took a millisecond longer. Here it closes its output a moment before it ends."""
+    monkeypatch.setattr(execute, "_ask_for_end", lambda *_: pytest.fail("the kernel tells it"))
+    done = subprocess_execute(["sh", "-c", "echo 1; exec >&- 2>&-; sleep 0.05; exit 4"], timeout=60)
+    assert (done.returncode, done.stdout) == (4, "1\n")
+    with pytest.raises(TimeoutError, match=r"within 0\.1 s"):
+        subprocess_execute(["sh", "-c", "exec >&- 2>&-; exec sleep 60"], timeout=0.1)
 
 
-def test_a_command_that_hangs_without_output_takes_its_timeout_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float | None] = []
-    wait = subprocess.Popen.wait
+def test_the_end_of_a_command_where_the_kernel_does_not_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    done = subprocess_execute(["sh", "-c", "echo 1; exec >&- 2>&-; sleep 0.05; exit 4"], timeout=60)
+    assert (done.returncode, done.stdout) == (4, "1\n")
+    assert subprocess_execute(["sh", "-c", "kill -9 $$"]).returncode == -9
+    with pytest.raises(TimeoutError, match=r"within 0\.1 s"):
+        subprocess_execute(["sh", "-c", "exec >&- 2>&-; exec sleep 60"], timeout=0.1)
 
-    def noted(process: subprocess.Popen[str], timeout: float | None = None) -> int:
-        waits.append(timeout)
-        return wait(process, timeout)
 
-    monkeypatch.setattr(subprocess.Popen, "wait", noted)
-    with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
-        subprocess_execute(["sh", "-c", "exec >&- 2>&-; exec sleep 60"], timeout=0.5)
-    assert max(timeout for timeout in waits if timeout is not None) < 0.1, "the kernel has waited for it already"
+def test_a_command_is_looked_for_on_the_path_that_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "command").mkdir()  # no command
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "command").write_text('#!/bin/sh\necho "$0" "$1" in "$(pwd)"\n')
+    environment = {"PATH": f"{tmp_path}:{tmp_path / 'bin'}:/usr/bin:/bin"}
+    with pytest.raises(PermissionError):
+        subprocess_execute(["command"], env=environment)
+    with pytest.raises(FileNotFoundError):
+        subprocess_execute(["command"], env={"PATH": str(tmp_path)})
+    (tmp_path / "bin" / "command").chmod(0o755)
+    for directory in (tmp_path, tmp_path / "a b'c", Path.cwd()):
+        directory.mkdir(exist_ok=True)
+        done = subprocess_execute(["command", "a b"], env=environment, cwd=directory)
+        assert done.stdout == f"{tmp_path}/bin/command a b in {directory}\n", done
+    for gone, error in ((tmp_path / "gone", FileNotFoundError), (tmp_path / "bin" / "command", NotADirectoryError)):
+        with pytest.raises(error):
+            subprocess_execute(["command"], env=environment, cwd=gone)
+
+
+IGNORING = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+
+
+@pytest.mark.parametrize(
+    "change", [IGNORING, f"{IGNORING}; os.pidfd_open = None; del os.pidfd_open", "os.closerange(0, 3)"]
+)
+def test_a_command_of_an_odd_process(tmp_path: Path, change: str) -> None:
+    """Its end cannot be waited for; the pipes are where the command has its own stdin, stdout and stderr."""
+    program = (
+        f"import os, signal, sys; from slurmkit.backends.execute import subprocess_execute; {change}\n"
+        "done = subprocess_execute(['sh', '-c', 'echo 1; echo 2 >&2; cat'], timeout=60)\n"
+        "open(sys.argv[1], 'w').write(repr(done))"
+    )
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "done")], check=True, env=path, timeout=60)
+    assert (tmp_path / "done").read_text() == repr(CommandResult(0, "1\n", "2\n"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no Linux")
+def test_no_descriptor_is_left() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    subprocess_execute(["true"])
+    for command in (["no such command"], ["sleep", "60"]):
+        with pytest.raises((FileNotFoundError, TimeoutError)):
+            subprocess_execute(command, timeout=0.01)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 # --- the environment --------------------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from slurmkit.slurm.directives import DirectiveError, is_representable, parse_di
 from slurmkit.slurm.options import (
     OPTIONS,
     Kind,
-    environment_variables,
     filename_pattern,
     normalize,
     render_directives,
@@ -151,8 +150,10 @@ def test_the_table_is_consistent() -> None:
 
 
 def test_variables_that_would_override_directives() -> None:
-    assert environment_variables(["time", "mem", "hold"]) == ["SBATCH_TIMELIMIT", "SBATCH_MEM_PER_NODE"]
-    assert "SLURM_CLUSTERS" in environment_variables(OPTIONS)
+    assert OPTIONS["time"].env == ("SBATCH_TIMELIMIT",)
+    assert OPTIONS["mem"].env == ("SBATCH_MEM_PER_NODE",)
+    assert OPTIONS["hold"].env == ()
+    assert "SLURM_CLUSTERS" in OPTIONS["clusters"].env
 
 
 # -- rendering --------------------------------------------------------------------------------------------------------

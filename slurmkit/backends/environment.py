@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from slurmkit.slurm.options import environment_variables
+from slurmkit.slurm.options import OPTIONS
 
 __all__ = ["query_environment", "submit_environment"]
 
 CLIENT_VARIABLES = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_SACK_SOCKET"})
 """How the commands find their cluster, and who they are there. No job sets these."""
 
-SITE_DEFAULTS = ("account", "constraint", "partition", "qos", "reservation", "time", "wckey")
+SITE_DEFAULTS = {
+    name: OPTIONS[name].env for name in ("account", "constraint", "partition", "qos", "reservation", "time", "wckey")
+}
 """Options whose variables people set in a login profile: kept unless the script has the option itself."""
 
 _SCRUBBED = ("SLURM_", "SLURMD_", "SBATCH_")
@@ -27,14 +29,14 @@ _DIRECTIVE = re.compile(r"^#SBATCH\s+--([a-z0-9-]+)", re.MULTILINE)
 def submit_environment(environ: Mapping[str, str], script: str) -> dict[str, str]:
     """What sbatch is given, and with it the job: without an outer job's variables, and nothing that overrides `script`."""
     said = set(_DIRECTIVE.findall(script))
-    kept = CLIENT_VARIABLES.union(environment_variables(name for name in SITE_DEFAULTS if name not in said))
-    return {name: value for name, value in environ.items() if name in kept or not name.startswith(_SCRUBBED)}
+    kept = CLIENT_VARIABLES.union(*(variables for name, variables in SITE_DEFAULTS.items() if name not in said))
+    return {name: value for name, value in environ.items() if not name.startswith(_SCRUBBED) or name in kept}
 
 
 def query_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What squeue, sacct, scontrol and scancel are given: without what filters or reformats their answers, in the C locale, and
     such that the indices of an array are all written out (0; by default the text ends after 64 characters: squeue.1, ENVIRONMENT VARIABLES)."""
-    kept = {name: value for name, value in environ.items() if name in CLIENT_VARIABLES or not name.startswith(_FILTERS)}
+    kept = {name: value for name, value in environ.items() if not name.startswith(_FILTERS) or name in CLIENT_VARIABLES}
     kept["LC_ALL"] = "C"
     kept["SLURM_BITSTR_LEN"] = "0"
     return kept

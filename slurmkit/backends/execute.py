@@ -1,11 +1,13 @@
+# ruff: noqa: PTH109, PTH113, PTH116  (pathlib takes longer)
 """How a Slurm command is executed: the one seam between slurmkit and the world."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
-import subprocess
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,12 @@ from typing import Protocol
 import attrs
 
 __all__ = ["CommandResult", "Execute", "subprocess_execute"]
+
+_CHUNK = 1 << 16
+"""Bytes that are read at once: as many as a pipe of Linux holds."""
+
+_ASK_AGAIN = 0.001
+"""Seconds between two looks at a process whose end the kernel does not tell."""
 
 
 @attrs.frozen
@@ -26,7 +34,7 @@ class CommandResult:
 
 
 class Execute(Protocol):
-    """Run a command to its end.
+    """Run a command to its end; its stdin is empty.
 
     `timeout` is in seconds. Raises `FileNotFoundError` or `PermissionError` when there is no such command on ``env["PATH"]``, and
     `TimeoutError` when it did not end in time (it is killed then; what it had asked for may happen all the same).
@@ -38,7 +46,6 @@ class Execute(Protocol):
         *,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        input: str | None = None,
         timeout: float | None = None,
     ) -> CommandResult: ...
 
@@ -48,45 +55,111 @@ def subprocess_execute(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    input: str | None = None,
     timeout: float | None = None,
 ) -> CommandResult:
-    """Run a command in a process of its own. Bytes that are no UTF-8 survive as surrogates."""
-    with _Process(
-        list(argv),
-        cwd=cwd,
-        env=None if env is None else dict(env),
-        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="surrogateescape",
-    ) as process:
+    """Run a command in a process of its own. Bytes that are no UTF-8 survive as surrogates.
+
+    Not with `subprocess`, which takes 0.1 ms more, and 1 ms more where there is a timeout: it asks from time to time then whether the process
+    has ended.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    opened: list[int] = []
+    try:
+        opened += os.pipe()
+        opened += os.pipe()
+        stdout, to_stdout, stderr, to_stderr = opened
+        pid = _spawn(argv, cwd, os.environ if env is None else env, to_stdout, to_stderr)
+        for descriptor in (to_stdout, to_stderr):  # else there would be no end
+            opened.remove(descriptor)
+            os.close(descriptor)
+        outputs = {stdout: bytearray(), stderr: bytearray()}
         try:
-            stdout, stderr = process.communicate(input, timeout=timeout)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
-            raise TimeoutError(f"{argv[0]} did not answer within {timeout:g} s") from error
-        except BaseException:
-            process.kill()
+            _read_to_the_end(pid, outputs, opened, deadline)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            _reap(pid)
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"{argv[0]} did not answer within {timeout:g} s") from None
             raise
-    return CommandResult(process.returncode, stdout, stderr)
+        returncode = _reap(pid)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return CommandResult(returncode, *(output.decode("utf-8", "surrogateescape") for output in outputs.values()))
 
 
-class _Process(subprocess.Popen[str]):
-    """A process whose end is waited for by the kernel, where it can (Linux). `Popen` asks from time to time when there is a timeout: most
-    commands took 1 ms longer."""
+def _spawn(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], stdout: int, stderr: int) -> int:
+    """Start the process. Raises `FileNotFoundError`, `PermissionError`."""
+    program = _found(argv[0], env)
+    command = list(argv)
+    if cwd is not None and (directory := str(cwd)) != os.getcwd():
+        os.stat(f"{directory}/")
+        program, command = "/bin/sh", ["sh", "-c", 'cd -- "$0" && exec "$@"', directory, program, *argv[1:]]
+    actions = (
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, stderr, 2),
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+    )
+    # Python ignores these two for itself; what it starts shall not.
+    return os.posix_spawn(program, command, env, file_actions=actions, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ))
 
-    def wait(self, timeout: float | None = None) -> int:
-        if timeout is not None and self.returncode is None and hasattr(os, "pidfd_open"):
-            began = time.monotonic()
-            with contextlib.suppress(OSError):  # a kernel that has none, or no descriptor is left
-                descriptor = os.pidfd_open(self.pid)
-                try:
-                    poll = select.poll()
-                    poll.register(descriptor, select.POLLIN)
-                    poll.poll(max(0.0, timeout) * 1000)
-                finally:
-                    os.close(descriptor)
-            timeout = max(0.0, timeout - (time.monotonic() - began))
-        return super().wait(timeout)
+
+def _found(command: str, env: Mapping[str, str]) -> str:
+    """The path of a command. Raises `FileNotFoundError`, `PermissionError` when there is none that may be executed."""
+    if "/" in command:
+        return command
+    number = errno.ENOENT
+    for directory in env.get("PATH", os.defpath).split(os.pathsep):
+        path = f"{directory or '.'}/{command}"
+        if os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            number = errno.EACCES
+    raise OSError(number, os.strerror(number), command)
+
+
+def _read_to_the_end(pid: int, outputs: Mapping[int, bytearray], opened: list[int], deadline: float | None) -> None:
+    """Wait until the process has ended, and add what it writes to these pipes to their `outputs`, until nobody can write to them any more.
+
+    What is `opened` on the way is added there. Raises TimeoutError.
+    """
+    waiting = set(outputs)
+    try:
+        opened.append(os.pidfd_open(pid))
+        waiting.add(opened[-1])
+    except (AttributeError, OSError):  # no Linux, an old one, or no descriptor is left
+        pass
+    tells_end = len(waiting) > len(outputs)
+    poll = select.poll()
+    for descriptor in waiting:
+        poll.register(descriptor, select.POLLIN)
+    while waiting:
+        ready = poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000)
+        if not ready:
+            raise TimeoutError
+        for descriptor, _ in ready:
+            if descriptor in outputs and (data := os.read(descriptor, _CHUNK)):
+                outputs[descriptor].extend(data)
+            else:
+                poll.unregister(descriptor)
+                waiting.remove(descriptor)
+    if not tells_end:
+        _ask_for_end(pid, deadline)
+
+
+def _ask_for_end(pid: int, deadline: float | None) -> None:
+    """Ask again and again whether the process has ended. Raises TimeoutError."""
+    with contextlib.suppress(ChildProcessError):  # see `_reap`
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError
+            time.sleep(_ASK_AGAIN)
+
+
+def _reap(pid: int) -> int:
+    """The exit code of a process that has ended, or is about to."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:  # this process ignores SIGCHLD, or waits for all its children somewhere: nobody knows
+        return 0

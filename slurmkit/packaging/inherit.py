@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inherit"]
 
-RUNNER = Path(__file__).absolute().parent.parent / "runner" / "__main__.py"
+RUNNER = str(Path(__file__).absolute().parent.parent / "runner" / "__main__.py")
 
 
 class Inherit:
@@ -37,10 +37,12 @@ class Inherit:
         return PackagingResult(
             strategy=self.name,
             # absolute, but not resolved: the link in a virtual environment is what makes it one
-            python=str(Path(sys.executable).absolute()),
+            python=_absolute(sys.executable),
             python_version=platform.python_version(),
-            sys_path=tuple(
-                dict.fromkeys(entry if entry.startswith("/") else str(Path(entry).absolute()) for entry in sys.path)
-            ),
-            runner=str(RUNNER),
+            sys_path=tuple(dict.fromkeys(map(_absolute, sys.path))),
+            runner=RUNNER,
         )
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else str(Path(path).absolute())

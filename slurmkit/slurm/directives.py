@@ -92,12 +92,12 @@ def is_representable(value: str) -> bool:
 
 def quote(value: str) -> str:
     """`value` as one argument, or part of one, of a directive. Raises `DirectiveError` for what no directive can carry."""
+    if _PLAIN.fullmatch(value):
+        return value
     if not is_representable(value):
         raise DirectiveError(
             f"no #SBATCH line can carry {value!r}: line breaks, NUL and lone surrogates are impossible"
         )
-    if _PLAIN.fullmatch(value):
-        return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from slurmkit.refusal import option_error
-from slurmkit.slurm.directives import is_representable, quote
+from slurmkit.slurm.directives import DirectiveError, is_representable, quote
 from slurmkit.slurm.durations import DurationError, format_time_limit, parse_minutes
 from slurmkit.slurm.option_table import OPTIONS, Kind, Option
 
 if TYPE_CHECKING:
     from slurmkit.errors import OptionError
 
-__all__ = ["OPTIONS", "Kind", "Option", "environment_variables", "filename_pattern", "normalize", "render_directives"]
+__all__ = ["OPTIONS", "Kind", "Option", "filename_pattern", "normalize", "render_directives"]
 
 MAX_NUMBER = 2**31 - 3
 """The largest number that no release of sbatch wraps around or takes for "not set"."""
@@ -68,14 +68,11 @@ def render_directives(options: Mapping[str, str | Literal[True]]) -> list[str]:
         if value is True:
             lines.append(f"#SBATCH {option.flag}")
             continue
-        _check_representable(option, value, "batch script")
-        lines.append(f"#SBATCH {option.flag}={quote(value)}")
+        try:
+            lines.append(f"#SBATCH {option.flag}={quote(value)}")
+        except DirectiveError:
+            raise _unrepresentable(option, value, "batch script") from None
     return lines
-
-
-def environment_variables(names: Iterable[str]) -> list[str]:
-    """The variables with which sbatch's environment would override directives for these options."""
-    return [variable for name in names for variable in _lookup(name, "batch script").env]
 
 
 def filename_pattern(path: str) -> str:
@@ -116,7 +113,8 @@ def _boolean(option: Option, value: bool, where: str) -> tuple[str, str | Litera
 
 def _text(option: Option, value: object, where: str) -> str:
     text = _plain(option, value, where)
-    _check_representable(option, text, where)
+    if not is_representable(text):
+        raise _unrepresentable(option, text, where)
     if not text:
         raise option_error(
             f"{where}: option {option.name!r} is empty; sbatch would ignore it, leave it out or give None"
@@ -188,11 +186,10 @@ def _is_node_count(text: str) -> bool:
     return 1 <= low <= high <= MAX_NUMBER
 
 
-def _check_representable(option: Option, text: str, where: str) -> None:
-    if not is_representable(text):
-        raise option_error(
-            f"{where}: option {option.name!r} is {text!r}: a batch script can carry no line break, NUL or lone surrogate"
-        )
+def _unrepresentable(option: Option, text: str, where: str) -> OptionError:
+    return option_error(
+        f"{where}: option {option.name!r} is {text!r}: a batch script can carry no line break, NUL or lone surrogate"
+    )
 
 
 def _refuse(option: Option, value: object, where: str) -> OptionError:
