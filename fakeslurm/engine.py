@@ -58,7 +58,7 @@ class Engine:
         self._alarm = condition(clock)
         """Held for a moment, and no other lock is taken under it."""
         self._alarm_at = -math.inf
-        """When the timer looks next by itself; it is not woken for what is due later than that."""
+        """When the timer looks next by itself, which it is about to do at -inf; it is not woken for what is due later than that."""
         self._rings = False
 
     def now(self) -> float:
@@ -166,7 +166,7 @@ class Engine:
             self._busy = False
             self.recorder.note(self.now())
             self.notify()
-            if self._next_deadline() < self._alarm_at:
+            if self._alarm_at > -math.inf and self._next_deadline() < self._alarm_at:
                 self._ring()
 
     def _next_deadline(self) -> float:
@@ -194,6 +194,7 @@ class Engine:
             with self.condition:
                 if self.closed:
                     return
+                self._alarm_at = -math.inf
                 if self._next_deadline() <= self.now():
                     self._tick()
                     self._settle()

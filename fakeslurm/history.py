@@ -223,21 +223,24 @@ def _submitted(job: Job, now: float) -> JobSubmitted:
     return JobSubmitted(now, job.job_id, asked.name, asked.user, job.partition, job.num_nodes, job.num_cpus, array)
 
 
+def _started(job: Job, now: float) -> JobStarted:
+    return JobStarted(now, job.job_id, job.nodes, job.cpus_per_node, job.restart_count)
+
+
 def _of_state(job: Job, before: JobState, now: float) -> Iterable[Event]:
     job_id = job.job_id
-    started = JobStarted(now, job_id, job.nodes, job.cpus_per_node, job.restart_count)
     match job.state:
         case JobState.RUNNING:
-            yield JobResumed(now, job_id) if before is JobState.SUSPENDED else started
+            yield JobResumed(now, job_id) if before is JobState.SUSPENDED else _started(job, now)
         case JobState.SUSPENDED:
             if before is JobState.PENDING:
-                yield started
+                yield _started(job, now)
             yield JobSuspended(now, job_id)
         case JobState.PENDING:
             yield JobWaits(now, job_id, job.reason)
         case _:
             if before is JobState.PENDING and job.start_time is not None and job.nodes:
-                yield started
+                yield _started(job, now)
             code = _exit_code(job.wait_status)
             yield JobEnded(now, job_id, str(job.state), code, job.reason, job.completing)
 

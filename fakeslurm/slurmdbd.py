@@ -124,6 +124,7 @@ class Accounting:
     def __init__(self, settings: Settings) -> None:
         self.enabled = settings.accounting
         self._settings = settings
+        self._hears_late = settings.profile.release >= "24.11"
         self._lag = settings.accounting_lag
         self._lags: list[float] = []
         """Those that faults have put upon it."""
@@ -148,7 +149,8 @@ class Accounting:
         """
         if not self.enabled:
             return
-        self._tell(job)
+        if self._hears_late and job.array_task_id is not None:
+            self._tell(job)
         attempts = self._jobs.get(job.job_id)
         if attempts is None:
             attempts = self._jobs[job.job_id] = []
@@ -165,9 +167,7 @@ class Accounting:
             self.components.setdefault(job.het.job_id, set()).add(job.job_id)
 
     def _tell(self, job: Job) -> None:
-        """24.11 tells of an element that was split off when it starts, or when something is changed that accounting keeps (measured)."""
-        if job.array_task_id is None or self._settings.profile.release < "24.11":
-            return
+        """Of an element that was split off it hears when that starts, or when something is changed that accounting keeps (measured)."""
         asked = job.description
         kept = (
             *(asked.name, asked.time_limit, asked.wckey, asked.begin, asked.mem_per_node, asked.mem_per_cpu),

@@ -272,9 +272,10 @@ class _Condition(threading.Condition):
 
     def notify(self, n: int = 1) -> None:
         self._check("notify on")
+        if not self._here:
+            return
         woken = [self._here.popleft() for _ in range(min(n, len(self._here)))]
-        if woken:
-            self._clock._notify(woken)
+        self._clock._notify(woken)
 
     def notify_all(self) -> None:
         self.notify(len(self._here))

@@ -39,7 +39,7 @@ class Licenses:
         self.used = dict.fromkeys(totals, 0)
 
     def suffice(self, wanted: tuple[tuple[str, int], ...]) -> bool:
-        return all(self.used[name] + count <= self._totals[name] for name, count in wanted)
+        return not wanted or all(self.used[name] + count <= self._totals[name] for name, count in wanted)
 
     def take(self, wanted: tuple[tuple[str, int], ...]) -> None:
         for name, count in wanted:

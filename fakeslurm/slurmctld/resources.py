@@ -166,9 +166,9 @@ class Resources:
         shares = tuple(shares)
         return Holding(
             shares,
-            tuple(self._memory(demand, share) for share in shares),
-            tuple(self._cpus(demand, share, beneath) for share in shares),
-            tuple(self._gres(demand, self.by_index[share.index]) for share in shares),
+            tuple([self._memory(demand, share) for share in shares]),
+            tuple([self._cpus(demand, share, beneath) for share in shares]),
+            tuple([self._gres(demand, self.by_index[share.index]) for share in shares]),
             demand.licenses,
         )
 

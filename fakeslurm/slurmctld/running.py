@@ -80,10 +80,10 @@ class Running:
             job.time_limit = left if job.time_limit is None else min(job.time_limit, left)
         job.start_time = state.now
         job.before = None
-        job.nodes = _shared(tuple(state.resources.by_index[share.index].node.name for share in shares))
-        job.cpus_per_node = _shared(tuple(share.cpus for share in shares))
+        job.nodes = _shared(tuple([state.resources.by_index[share.index].node.name for share in shares]))
+        job.cpus_per_node = _shared(tuple([share.cpus for share in shares]))
         job.gres = _shared(holding.gres)
-        job.cpu_ids = _shared(tuple(tuple(bits(mask)) for mask in holding.cpus))
+        job.cpu_ids = _shared(tuple([tuple(bits(mask)) for mask in holding.cpus]))
         job.num_nodes, job.looked_at = len(shares), True
         job.num_cpus = sum(job.cpus_per_node)
         self._lay_out(job, demand)

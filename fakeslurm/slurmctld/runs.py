@@ -38,6 +38,9 @@ def runs_of(nodes: Iterable[Run]) -> list[Run]:
 def put(runs: list[Run], index: int, cpus: int | None) -> None:
     """The node at `index` has so many CPUs for the job now, None: it cannot be used. Changes `runs`."""
     place = bisect_right(runs, (index, math.inf))
+    known = runs[place - 1].cpus if place and runs[place - 1].end > index else None
+    if known == cpus:
+        return
     near = slice(max(place - 2, 0), place + 1)  # what holds the node, or may be one with it
     before = [run._replace(length=min(run.end, index) - run.start) for run in runs[near] if run.start < index]
     rest = ((max(run.start, index + 1), run) for run in runs[near] if run.end > index + 1)

@@ -45,6 +45,8 @@ class Request:
     """Those whose queue it is in, in the order to be tried."""
 
 
+_Key = tuple[int, int, tuple[int, int], int, str]
+"""Of a job in a queue: -tier, -priority, turn, job id, partition."""
 Part = tuple[Demand, int]
 """What a job, or a component of a heterogeneous one, needs, and the nodes (a bit mask) of which it may be had."""
 
@@ -178,7 +180,7 @@ class Scheduler:
     def _pass(self, now: float) -> None:
         """Look at the first jobs of each partition once. A job that starts may let others into the queue: `_changed`."""
         look = _Pass(self._resources.all)
-        for name, job_id in self._in_order(look.looked_at):
+        for _, _, _, job_id, name in self._in_order(look.looked_at):
             request = self._requests.get(job_id)
             if request is None:
                 continue  # it was in another partition's queue, and has started
@@ -292,18 +294,17 @@ class Scheduler:
         job.waited_for = Reason.NODE_NOT_AVAILABLE
         return True
 
-    def _in_order(self, looked_at: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-        """(partition, job id) of all queues together, by tier and priority; of each until enough have been looked at in vain."""
+    def _in_order(self, looked_at: Mapping[str, int]) -> Iterable[_Key]:
+        """All queues together, by tier and priority; of each until enough have been looked at in vain."""
 
-        def keyed(name: str, queue: Queue) -> Iterator[tuple[int, int, tuple[int, int], int, str]]:
+        def keyed(name: str, queue: Queue) -> Iterator[_Key]:
             for priority, turn, job_id in queue:
                 if looked_at.get(name, 0) >= _DEPTH:
                     return
                 yield -self._tiers[name], priority, turn, job_id, name
 
         queues = [keyed(name, queue) for name, queue in self._queues.items() if queue]
-        for _, _, _, job_id, name in merge(*queues) if len(queues) > 1 else chain(*queues):
-            yield name, job_id
+        return merge(*queues) if len(queues) > 1 else chain(*queues)
 
     def _find(self, job: Job, request: Request, partition: str, look: _Pass, now: float) -> Overlay | None:
         demand = request.demand

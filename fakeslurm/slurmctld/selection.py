@@ -206,8 +206,9 @@ class _Selection:
             )
             return chain(upwards, downwards)
         if self._nodes_left <= 1:
-            single = min((run for run in free if run.cpus >= self._cpus_left), key=lambda run: run.cpus, default=None)
-            if single is not None:
+            fitting = [run for run in free if run.cpus >= self._cpus_left]
+            if fitting:
+                single = min(fitting, key=lambda run: run.cpus)
                 return iter([(single.start, single.cpus)])
         return ((index, run.cpus) for run in free for index in range(run.start, run.end))
 

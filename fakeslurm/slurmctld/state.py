@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 
@@ -63,21 +64,17 @@ class State:
         self._next_job_id = settings.first_job_id
         self._next_priority = _FIRST_PRIORITY
         self._next_place = 0
-        self._now: float | None = None
+        self.now = -math.inf
+        """There is no time before the first event."""
         self._origin = 0.0
-
-    @property
-    def now(self) -> float:
-        assert self._now is not None, "no time before the first event"
-        return self._now
 
     def advance(self, now: float) -> None:
         """It is `now`. The periodic scans count from the first time that is told."""
-        if self._now is None:
+        if self.now == -math.inf:
             self._origin = now
-        elif now < self._now:
-            raise ValueError(f"now={now!r} is before {self._now!r}: the controller's time does not go back")
-        self._now = now
+        elif now < self.now:
+            raise ValueError(f"now={now!r} is before {self.now!r}: the controller's time does not go back")
+        self.now = now
 
     def next_scan(self, time: float, period: float) -> float:
         """The first of the scans every `period` seconds that is not before `time`."""

@@ -288,6 +288,8 @@ class Waiting:
         self._look_again(self._dependents.namesakes(job))
 
     def _look_again(self, job_ids: Collection[int]) -> None:
+        if not job_ids:
+            return
         for dependent in sorted((self._state.jobs[one] for one in job_ids), key=lambda one: one.turn):
             if dependent.job_id in self._dependents:
                 self.consider(dependent)
@@ -398,7 +400,7 @@ class Waiting:
         """An element has started or ended, or the limit has changed: those that wait are queued or not."""
         for job_id in sorted(array.postponed):
             self._wait_for_begin(self._state.jobs[job_id])
-        for job in sorted((self._state.jobs[one] for one in array.waiting), key=lambda one: one.turn):
+        for job in sorted([self._state.jobs[one] for one in array.waiting], key=lambda one: one.turn):
             job_id = job.job_id
             if array.is_full:
                 if job.reason != Reason.ARRAY_TASK_LIMIT:
