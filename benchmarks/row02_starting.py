@@ -33,8 +33,8 @@ JOB = {
 }
 
 ABOVE = (
-    "of what is above the floor, importing json (for job.json) takes 1.4 ms of CPU and signal 0.6, the shell of the batch script 0.6, the "
-    "fork for a process that outlives the function 0.5 to 1, and the runner's own six modules 2"
+    "of what is above the floor, the shell of the batch script takes 0.6 ms of CPU, the fork for a process that outlives the function 0.5 "
+    "to 1, and the runner's own six modules 2"
 )
 
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import stat
+import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -228,6 +229,23 @@ def test_damaged_job_json(tmp_path: Path, content: bytes | None, words: str) -> 
         jobdir.write(tmp_path, "job.json", content)
     with pytest.raises(JobDirectoryError, match=words):
         jobdir.read_job(tmp_path)
+
+
+@given(
+    st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists), max_size=5)
+)
+def test_job_json_is_read_as_json_reads_it(job: dict[str, Any]) -> None:
+    job.pop("version", None)
+    with tempfile.TemporaryDirectory() as directory:
+        jobdir.write_job(directory, job)
+        written = (Path(directory) / "job.json").read_text()
+        job["version"] = 1
+        jobdir.write(directory, "job.json", json.dumps(job, indent=1))  # as somebody else may have written it
+        for text in (written, (Path(directory) / "job.json").read_text()):
+            jobdir.write(directory, "job.json", text)
+            assert repr(jobdir.read_job(directory)) == repr(
+                json.loads(text)
+            )  # by repr, as a NaN is not equal to itself
 
 
 RECORDS = st.lists(st.dictionaries(st.text(), st.none() | st.integers() | st.text()), max_size=5)

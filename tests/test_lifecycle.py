@@ -178,6 +178,8 @@ def test_a_function_that_does_not_ask_lives_on_when_it_is_warned(runs: Any, tmp_
         ("B:TERM@60", None),
         ("KILL", None),
         ("NONSENSE@3", None),
+        ("_IGN@3", None),
+        ("_BLOCK", None),
         ("", None),
     ],
 )

@@ -206,14 +206,30 @@ STANDARD_LIBRARY = {
         "gc",
     ),
     *("_collections", "_functools", "collections", "collections.abc", "copyreg", "enum", "functools", "itertools"),
-    *("json", "json.decoder", "json.encoder", "json.scanner", "keyword", "operator", "pickle", "re", "re._casefix"),
-    *("re._compiler", "re._constants", "re._parser", "reprlib", "signal", "struct", "types"),
+    *("keyword", "operator", "pickle", "re", "re._casefix"),
+    *("re._compiler", "re._constants", "re._parser", "reprlib", "struct", "types"),
 }
 """All that one rank without callbacks and injection imports of the standard library, in any of the supported versions."""
 
 
+def test_modules_of_the_user_do_not_take_the_place_of_the_leaders(run: Run, tmp_path: Path) -> None:
+    """What the leader imports late is there before the client's path is."""
+    for name in ("json", "signal"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError\n")
+    (tmp_path / "dying_task.py").write_text("import os\ndef die(): os.kill(os.getpid(), 9)\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        import dying_task
+
+        ran = run(dying_task.die)
+    finally:
+        sys.path.remove(str(tmp_path))
+        del sys.modules["dying_task"]
+    assert ran.completed["error_message"] == "killed by signal 9 (SIGKILL)"
+
+
 def test_imports_of_a_rank(run: Run, tmp_path: Path) -> None:
-    """Pinned: each of these is paid once per rank. Neither attrs nor cloudpickle, inspect, logging, typing, pathlib are among them."""
+    """Pinned: each of these is paid once per rank. No attrs, cloudpickle, inspect, json, logging, pathlib, signal, typing among them."""
     (tmp_path / "bare_task.py").write_text("import sys\ndef modules(): return sorted(sys.modules)\n")
     sys.path.insert(0, str(tmp_path))
     try:

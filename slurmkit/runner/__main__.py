@@ -4,17 +4,15 @@
 INDEX is the number of an array's item.
 
 Started by its file: slurmkit need not be on the interpreter's own path. What slurmkit needs of the standard library is imported first, so that
-nothing beside slurmkit can take its place.
+nothing beside slurmkit can take its place; and json by the leader, before the client's path comes into force.
 """
 
 from __future__ import annotations
 
 import errno  # noqa: F401
 import gc  # noqa: F401
-import json  # noqa: F401
 import os
 import pickle  # noqa: F401
-import signal  # noqa: F401
 import stat  # noqa: F401
 import sys
 import time  # noqa: F401

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import time
 
@@ -17,8 +16,11 @@ from slurmkit.runner.record import read_job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
     from typing import Any
+else:
+    import _signal as signal  # signal without its enums, which take 0.6 ms
 
 RANKS_START = 10
 """Seconds after the start of srun for which a warning is kept back from the ranks, while Slurm launches them. What they begin with ignores it
@@ -50,7 +52,6 @@ def lead(shared: str, index: int | None = None) -> int:
     start_time = job_time(os.environ)
     try:
         job = read_job(shared)
-        sys.path[:] = job["sys_path"] or sys.path
         job_dir = shared if index is None else jobdir.create_element(shared, index)
         os.environ["JOB_DIR"] = job_dir
         world_size = task_count(os.environ)
@@ -61,6 +62,7 @@ def lead(shared: str, index: int | None = None) -> int:
     os.environ[STDERR_VARIABLE] = str(written[jobdir.STDERR])
     limit = job.get("max_requeues")
     if limit is not None and attempt(os.environ) > limit:
+        _take_clients_path(job)
         return _refuse(job_dir, job, start_time, world_size, written, limit)
     handed_on = handled(job)
     # From here on signals wait until somebody is there to be told, or, in the worker, able to take them.
@@ -73,8 +75,11 @@ def lead(shared: str, index: int | None = None) -> int:
         gc.freeze()  # else the collector of the worker would touch all that is here, and so have it copied
         pid = os.fork()
         if pid == 0:
+            sys.path[:] = job["sys_path"] or sys.path
             return worker.run(job_dir, job, rank=0, local_rank=0)
+        _take_clients_path(job)  # only now, as the worker does not wait for it
     else:
+        _take_clients_path(job)
         _find_out_deadline()
         pid = _start_srun([shared] if index is None else [shared, f"{index}"], world_size, job)
     if pid:
@@ -101,13 +106,25 @@ def rank(shared: str, index: int | None = None) -> int:
     return worker.run(job_dir, job, rank=number, local_rank=local, warned=warned_path(job_dir))
 
 
+def _take_clients_path(job: Mapping[str, Any]) -> None:
+    """From here on what the client can import is imported from the same places."""
+    import json  # noqa: F401  (for the journal; nothing of the user's shall take its place, or the other's)
+    import signal  # noqa: F401  (for the names of signals)
+
+    sys.path[:] = job["sys_path"] or sys.path
+
+
 def warning_signal(job: Mapping[str, Any]) -> int | None:
     """The signal that warns the task of its end: that of the option ``signal`` (``B:USR2@60``). None: there is none, or none to be heard."""
     text = job.get("options", {}).get("signal")
     if text is None:
         return None
     name = text.rpartition(":")[2].partition("@")[0].upper()
-    number = int(name) if name.isdecimal() else signal.Signals.__members__.get(f"SIG{name.removeprefix('SIG')}", 0)
+    if name.isdecimal():
+        number = int(name)
+    else:
+        word = name.removeprefix("SIG")
+        number = 0 if word.startswith("_") else getattr(signal, f"SIG{word}", 0)
     usable = number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM}
     return int(number) if usable else None
 
@@ -386,9 +403,11 @@ def _first_failure(job_dir: str, world_size: int) -> tuple[int | None, dict[str,
 
 def _last_words(code: int, world_size: int) -> str:
     """What became of a process that left no result. With several ranks `code` is srun's: the highest of theirs, 128 + N for signal N."""
+    from signal import Signals
+
     number = -code if code < 0 else code - 128 if world_size > 1 else 0
     try:
-        words = f"killed by signal {number} ({signal.Signals(number).name})"
+        words = f"killed by signal {number} ({Signals(number).name})"
     except ValueError:
         words = f"killed by signal {number}" if code < 0 else f"ended with exit code {code}"
     return words if world_size == 1 else f"srun: {words}"

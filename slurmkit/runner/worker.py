@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import sys
 
 from slurmkit import jobdir, stopping
@@ -25,10 +24,13 @@ from slurmkit.runner.leader import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
     from typing import Any, BinaryIO
 
     from slurmkit.runner.hooks import RunHooks
+else:
+    import _signal as signal  # see `slurmkit.runner.leader`
 
 TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
