@@ -205,14 +205,14 @@ class Recorder:
         if job.restart_count != seen.restart_count:
             self.events.append(JobRequeued(now, job.job_id, job.restart_count, job.reason, job.completing))
             seen.state, seen.reason, seen.restart_count = JobState.PENDING, job.reason, job.restart_count
-            seen.completing = job.completing
         elif seen.completing and not job.completing:
             self.events.append(JobReleased(now, job.job_id))
         seen.completing = job.completing
-        if job.state is not seen.state:
+        state = job.state
+        if state is not seen.state:
             self.events.extend(_of_state(job, seen.state, now))
-            seen.state, seen.reason = job.state, job.reason
-        elif job.state is JobState.PENDING and job.reason != seen.reason:
+            seen.state, seen.reason = state, job.reason
+        elif state is JobState.PENDING and job.reason != seen.reason:
             self.events.append(JobWaits(now, job.job_id, job.reason))
             seen.reason = job.reason
 

@@ -22,7 +22,7 @@ _INDEX = re.compile(rb' "\$JOB_DIR" (?:(\d+)|\$\(\(SLURM_ARRAY_TASK_ID \+ (\d+)\
 def task_of(job: Job) -> SimulatedTask | None:
     """None when its script is not one of slurmkit's, or its directory is gone."""
     script = job.description.script or b""
-    for line in script.split(b"\n"):
+    for line in script.split(b"\n") if _LINE in script else ():
         if line.startswith(_LINE):
             words = shlex.split(line.removeprefix(_LINE).decode(errors="surrogateescape"))
             if len(words) == 1 and Path(words[0], jobdir.JOB).is_file():

@@ -125,6 +125,9 @@ def test_what_a_long_array_waits_for() -> None:
     assert first.array is not None
     for task in (1, 2):
         controller.release(first.job_id, NOW + task, uid=0, task=task)
+        controller.take_touched()
         finish(controller, controller.jobs[first.array.elements[task]], NOW + task)
+        next_one = controller.jobs[second.array.elements[10 + task]]
+        assert next_one in controller.take_touched()[0], "a new job, though it waits for what the record waits for"
         assert controller.jobs[second.array.elements[task]].start_time == NOW + task
         assert (len(second.array.unstarted), len(second.array.pending)) == (10, 10 - task)

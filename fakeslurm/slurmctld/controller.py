@@ -430,7 +430,8 @@ class Controller:
         """What was due until now happens first."""
         state = self._state
         state.advance(now)
-        self._let_go(state.forget())
+        if arrays := state.forget():
+            self._let_go(arrays)
         while (due := state.timers.pop_due(now)) is not None:
             what, job_id = due
             job = state.jobs[job_id]

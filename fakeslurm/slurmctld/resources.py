@@ -174,6 +174,8 @@ class Resources:
 
     def _gres(self, demand: Demand, record: NodeRecord) -> int:
         """Which units of a node's gres a job gets: the lowest free ones, and of a node that is all its own all (measured)."""
+        if not demand.gres and not demand.whole_nodes:
+            return 0
         lines = node_gres(record.node.gres)
         if demand.whole_nodes:
             return (1 << sum(line.count for line in lines)) - 1
@@ -184,9 +186,12 @@ class Resources:
         record = self.by_index[share.index]
         free = ~(record.in_use_without(beneath) if beneath else record.cpus_in_use)
         free &= (1 << record.node.cpus) - 1
-        places = [*bits(free)]
-        chosen = places[len(places) - share.cpus :] if demand.takes_last_cpus else places[: share.cpus]
-        return sum(1 << place for place in chosen)
+        chosen = 0
+        for _ in range(min(share.cpus, free.bit_count())):
+            one = 1 << free.bit_length() - 1 if demand.takes_last_cpus else free & -free
+            chosen |= one
+            free ^= one
+        return chosen
 
     def _memory(self, demand: Demand, share: Share) -> int:
         if not self._memory_is_consumed:

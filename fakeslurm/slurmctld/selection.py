@@ -189,7 +189,7 @@ class _Selection:
 
     def _has_required(self, group: Sequence[Run]) -> bool:
         first, end = group[0].start, group[-1].end
-        return bool(self._demand.required >> first & (1 << end - first) - 1)
+        return self._demand.required != 0 and bool(self._demand.required >> first & (1 << end - first) - 1)
 
     def _order(self, group: Sequence[Run]) -> Iterator[tuple[int, int]]:
         """Place and CPUs of one node after the other: from the first required one upwards and then downwards; without one upwards, or just the
