@@ -5,24 +5,33 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
-from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
-from slurmkit.callbacks.base import BaseCallback
-from slurmkit.dependencies import Dependency, When, combined, dependencies
 from slurmkit.refusal import option_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import EllipsisType
+    from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+
     from slurmkit.array import JobArray
+    from slurmkit.callbacks.base import BaseCallback
+    from slurmkit.dependencies import Dependency, When
     from slurmkit.job import Job
     from slurmkit.runtime import JobContext
 
-__all__ = ["Task", "as_task", "task"]
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+else:  # a job imports this with its task, in every rank: to import typing takes as long as all the rest
 
-P = ParamSpec("P")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
+    class Generic:
+        __class_getitem__ = classmethod(types.GenericAlias)
+
+    P = R = None
+
+
+__all__ = ["Task", "as_task", "task"]
 
 
 class Task(Generic[P, R]):
@@ -47,9 +56,9 @@ class Task(Generic[P, R]):
         max_requeues: int | None = None,
     ) -> None:
         if hasattr(func, "__qualname__"):
-            functools.update_wrapper(cast(Any, self), func)
+            functools.update_wrapper(self, func)
         else:  # an object: it is called as its class is, and its attributes are its own
-            functools.update_wrapper(cast(Any, self), type(func), updated=())
+            functools.update_wrapper(self, type(func), updated=())
             self.__wrapped__ = func
         self.func = func
         """The function itself."""
@@ -132,6 +141,8 @@ class Task(Generic[P, R]):
         Comes on top of what the task waits for already. Whether a Job is over is looked at when the task is submitted; about an id Slurm
         alone decides. Raises `OptionError`.
         """
+        from slurmkit.dependencies import dependencies
+
         where = f"{self.__qualname__}.after"
         waits = (*self.waits, *dependencies(jobs, when, where))
         return Task(
@@ -145,8 +156,12 @@ class Task(Generic[P, R]):
     def _all_options(self) -> dict[str, str | Literal[True]]:
         """The options as they are without a look at the jobs that this task waits for."""
         options = dict(self.options)
-        if (dependency := combined(options.get("dependency"), self.waits, self.__qualname__)) is not None:
-            options["dependency"] = dependency
+        if self.waits:
+            from slurmkit.dependencies import combined
+
+            dependency = combined(options.get("dependency"), self.waits, self.__qualname__)
+            if dependency is not None:
+                options["dependency"] = dependency
         return options
 
 
@@ -184,60 +199,59 @@ def _checked_requeues(value: object, where: str) -> int | None:
     raise option_error(f"{where}: max_requeues is {value!r}; valid: a whole number of 0 or more, or None")
 
 
-class _Job0(Protocol[R_co]):
-    """A function with a parameter ``job: JobContext``, which callers leave out. Static checkers cannot take a keyword out of a signature:
-    what else it takes is not checked."""
+if TYPE_CHECKING:
 
-    def __call__(self, *, job: JobContext) -> R_co: ...
+    class _Job0(Protocol[R_co]):
+        """A function with a parameter ``job: JobContext``, which callers leave out. Static checkers cannot take a keyword out of a signature:
+        what else it takes is not checked."""
+
+        def __call__(self, *, job: JobContext) -> R_co: ...
+
+    class _Job1(Protocol[R_co]):
+        def __call__(self, a: Any, /, *, job: JobContext) -> R_co: ...
+
+    class _Job2(Protocol[R_co]):
+        def __call__(self, a: Any, b: Any, /, *, job: JobContext) -> R_co: ...
+
+    class _Job3(Protocol[R_co]):
+        def __call__(self, a: Any, b: Any, c: Any, /, *, job: JobContext) -> R_co: ...
+
+    class _Job4(Protocol[R_co]):
+        def __call__(self, a: Any, b: Any, c: Any, d: Any, /, *, job: JobContext) -> R_co: ...
+
+    class _Decorator(Protocol):
+        @overload
+        def __call__(self, func: _Job0[R], /) -> Task[..., R]: ...
+        @overload
+        def __call__(self, func: _Job1[R], /) -> Task[..., R]: ...
+        @overload
+        def __call__(self, func: _Job2[R], /) -> Task[..., R]: ...
+        @overload
+        def __call__(self, func: _Job3[R], /) -> Task[..., R]: ...
+        @overload
+        def __call__(self, func: _Job4[R], /) -> Task[..., R]: ...
+        @overload
+        def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
 
 
-class _Job1(Protocol[R_co]):
-    def __call__(self, a: Any, /, *, job: JobContext) -> R_co: ...
+if TYPE_CHECKING:
 
-
-class _Job2(Protocol[R_co]):
-    def __call__(self, a: Any, b: Any, /, *, job: JobContext) -> R_co: ...
-
-
-class _Job3(Protocol[R_co]):
-    def __call__(self, a: Any, b: Any, c: Any, /, *, job: JobContext) -> R_co: ...
-
-
-class _Job4(Protocol[R_co]):
-    def __call__(self, a: Any, b: Any, c: Any, d: Any, /, *, job: JobContext) -> R_co: ...
-
-
-class _Decorator(Protocol):
     @overload
-    def __call__(self, func: _Job0[R], /) -> Task[..., R]: ...
+    def task(func: _Job0[R], /) -> Task[..., R]: ...
     @overload
-    def __call__(self, func: _Job1[R], /) -> Task[..., R]: ...
+    def task(func: _Job1[R], /) -> Task[..., R]: ...
     @overload
-    def __call__(self, func: _Job2[R], /) -> Task[..., R]: ...
+    def task(func: _Job2[R], /) -> Task[..., R]: ...
     @overload
-    def __call__(self, func: _Job3[R], /) -> Task[..., R]: ...
+    def task(func: _Job3[R], /) -> Task[..., R]: ...
     @overload
-    def __call__(self, func: _Job4[R], /) -> Task[..., R]: ...
+    def task(func: _Job4[R], /) -> Task[..., R]: ...
     @overload
-    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
-
-
-@overload
-def task(func: _Job0[R], /) -> Task[..., R]: ...
-@overload
-def task(func: _Job1[R], /) -> Task[..., R]: ...
-@overload
-def task(func: _Job2[R], /) -> Task[..., R]: ...
-@overload
-def task(func: _Job3[R], /) -> Task[..., R]: ...
-@overload
-def task(func: _Job4[R], /) -> Task[..., R]: ...
-@overload
-def task(func: Callable[P, R], /) -> Task[P, R]: ...
-@overload
-def task(
-    *, callbacks: Iterable[BaseCallback] = (), max_requeues: int | None = None, **options: object
-) -> _Decorator: ...
+    def task(func: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        *, callbacks: Iterable[BaseCallback] = (), max_requeues: int | None = None, **options: object
+    ) -> _Decorator: ...
 
 
 def task(

@@ -78,7 +78,7 @@ CLIENT = {
         ".script",
         ".serialize",
     ),
-    *(".slurm", ".slurm.directives", ".slurm.durations", ".slurm.jobid", ".slurm.option_table", ".slurm.options"),
+    *(".slurm", ".slurm.durations", ".slurm.jobid", ".slurm.option_table", ".slurm.options"),
     *(".slurm.states", ".stopping", ".task"),
 }
 """All of slurmkit that a client imports before it does something: neither contexts of callbacks, nor what arrays and pollers need."""
@@ -97,9 +97,10 @@ def test_modules_of_a_task() -> None:
     """A job imports them, with the module of its task, in every rank."""
     loaded = modules_after("from slurmkit import task; task(time=5, mem='1G')(lambda: 1)")
     assert not loaded & {"attr", "ast", "concurrent.futures", "inspect", "logging", "pathlib", "threading", "traceback"}
+    assert not loaded & {"collections.abc", "contextlib", "datetime", "importlib", "typing"}
     ours = {name.removeprefix("slurmkit.") for name in loaded if name.partition(".")[0] == "slurmkit"}
-    needed = {"slurmkit", "callbacks", "callbacks.base", "dependencies", "refusal", "task", "slurm", "slurm.options"}
-    assert ours <= needed | {"slurm.directives", "slurm.durations", "slurm.option_table"}, sorted(ours)
+    needed = {"slurmkit", "refusal", "task", "slurm", "slurm.durations", "slurm.option_table", "slurm.options"}
+    assert ours == needed, sorted(ours)
 
 
 SUBMISSIONS = """

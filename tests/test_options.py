@@ -20,6 +20,7 @@ from slurmkit.slurm.directives import DirectiveError, is_representable, parse_di
 from slurmkit.slurm.options import (
     OPTIONS,
     Kind,
+    Option,
     filename_pattern,
     normalize,
     render_directives,
@@ -205,9 +206,8 @@ def test_any_text_in_any_option_arrives_unchanged_or_is_refused(options: dict[st
 
 
 @given(st.sampled_from(USABLE), st.one_of(texts, st.integers(), st.booleans(), st.lists(texts, max_size=3)))
-def test_whatever_is_accepted_arrives_as_one_argument(option: object, value: object) -> None:
-    assert isinstance(option, tuple)
-    name = option[0]
+def test_whatever_is_accepted_arrives_as_one_argument(option: Option, value: object) -> None:
+    name = option.name
     try:
         normal = normalize({name: value}, where="x")
     except OptionError:

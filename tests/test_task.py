@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import cloudpickle  # type: ignore[import-untyped]
 import pytest
@@ -215,3 +215,9 @@ def test_pickling_a_recursive_task_of_main() -> None:
     again = pickle.loads(made.stdout)
     assert isinstance(again, Task)
     assert (again(5), again.options) == (0, {"time": "1"})
+
+
+def test_a_task_has_parameters_at_run_time() -> None:
+    """Though it does without typing, for jobs that import it."""
+    assert get_origin(Task[[int], str]) is Task
+    assert get_args(Task[[int], str]) == ([int], str)

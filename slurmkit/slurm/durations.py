@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import NoReturn
 
 MAX_MINUTES = 0x7FFFFFFF // 60 - 1
 """The longest limit: what is longer overflows 32 bits of seconds in Slurm 22.05 and becomes another limit, or none."""
@@ -12,14 +15,12 @@ MAX_MINUTES = 0x7FFFFFFF // 60 - 1
 _YEAR = 365 * 24 * 3600
 
 _UNLIMITED = frozenset({"UNLIMITED", "INFINITE"})
-_LIMIT = re.compile(
+# Compiled where they are needed: see `slurmkit.slurm.options`.
+_LIMIT = (
     r"(?P<days>[0-9]+)-(?P<dhours>[0-9]+)(?::(?P<dminutes>[0-9]+)(?::(?P<dseconds>[0-9]+))?)?"
-    r"|(?P<first>[0-9]+)(?::(?P<second>[0-9]+)(?::(?P<third>[0-9]+))?)?",
-    re.ASCII,
+    r"|(?P<first>[0-9]+)(?::(?P<second>[0-9]+)(?::(?P<third>[0-9]+))?)?"
 )
-_ELAPSED = re.compile(
-    r"(?:(?:(?P<days>[0-9]+)-)?(?P<hours>[0-9]+):)?(?P<minutes>[0-9]+):(?P<seconds>[0-9]+)(?:\.[0-9]+)?", re.ASCII
-)
+_ELAPSED = r"(?:(?:(?P<days>[0-9]+)-)?(?P<hours>[0-9]+):)?(?P<minutes>[0-9]+):(?P<seconds>[0-9]+)(?:\.[0-9]+)?"
 _NO_TIME = frozenset({"", "UNKNOWN", "NONE", "N/A", "INVALID", "(NULL)", "NOTSET", "UNLIMITED"})
 
 
@@ -33,17 +34,20 @@ def parse_minutes(value: str | int | timedelta) -> int | None:
     Text: ``minutes``, ``minutes:seconds``, ``hours:minutes:seconds``, ``days-hours``, ``days-hours:minutes``,
     ``days-hours:minutes:seconds``, ``UNLIMITED``, ``INFINITE``. An int is minutes.
     """
-    if isinstance(value, timedelta):
-        seconds = -(-value // timedelta(seconds=1))
-        return _minutes(value, seconds)
     if isinstance(value, bool) or not isinstance(value, str | int):
-        _refuse_limit(value)
+        from datetime import timedelta
+
+        if not isinstance(value, timedelta):
+            _refuse_limit(value)
+        return _minutes(value, -(-value // timedelta(seconds=1)))
     if isinstance(value, int):
         return _minutes(value, value * 60)
     text = value.strip()
+    if text.isascii() and text.isdecimal():
+        return _minutes(value, int(text) * 60)
     if text.upper() in _UNLIMITED:
         return None
-    match = _LIMIT.fullmatch(text)
+    match = re.fullmatch(_LIMIT, text)
     if match is None:
         _refuse_limit(value)
     if match["days"] is not None:
@@ -75,7 +79,7 @@ def format_time_limit(minutes: int | None) -> str:
 
 def parse_elapsed(text: str) -> int:
     """Seconds of an elapsed time: squeue %M (``0:05``), sacct Elapsed and scontrol RunTime (``1-02:03:04``)."""
-    match = _ELAPSED.fullmatch(text.strip())
+    match = re.fullmatch(_ELAPSED, text.strip())
     if match is None:
         raise DurationError(f"invalid elapsed time {text!r}: expected [[days-]hours:]minutes:seconds")
     hours = int(match["days"] or 0) * 24 + int(match["hours"] or 0)
@@ -110,6 +114,8 @@ def _split(seconds: int) -> tuple[int, int, int, int]:
 
 def parse_timestamp(text: str) -> float | None:
     """Seconds since the epoch of ``2026-01-02T03:04:05`` in local time; None for Unknown, None, N/A and the like."""
+    from datetime import datetime
+
     stripped = text.strip()
     if stripped.upper() in _NO_TIME:
         return None
@@ -121,4 +127,6 @@ def parse_timestamp(text: str) -> float | None:
 
 def format_timestamp(when: float | None) -> str:
     """``2026-01-02T03:04:05`` in local time, whole seconds; ``Unknown`` for None."""
+    from datetime import datetime
+
     return "Unknown" if when is None else datetime.fromtimestamp(int(when)).strftime("%Y-%m-%dT%H:%M:%S")

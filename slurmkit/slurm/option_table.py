@@ -5,10 +5,12 @@ Which arguments an option takes and which values it refuses was measured on sbat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Kind(Enum):
@@ -27,30 +29,58 @@ class Kind(Enum):
     CHOICE = "one of the listed words"
 
 
-class Option(NamedTuple):
-    """One long option of sbatch."""
+class Option:
+    """One long option of sbatch. Nothing of it changes. (No named tuple: a job imports this with its task, and typing takes 3 ms.)"""
 
-    name: str
-    """Python name: underscores where sbatch has dashes."""
-    kind: Kind
-    short: str = ""
-    """The letter of the short form, empty if there is none."""
-    env: tuple[str, ...] = ()
-    """Environment variables that set it; they win over a directive and lose to the command line."""
-    optional: bool = False
-    """Whether sbatch takes it without an argument as well (never with one for `Kind.FLAG`)."""
-    choices: tuple[str, ...] = ()
-    """The only words allowed, for `Kind.CHOICE`."""
-    booleans: tuple[str, str] = ("", "")
-    """The words for False and True, where the option takes such words."""
-    opposite: str = ""
-    """The flag that False means, where leaving the option out would not mean False."""
-    since: str = "22.05"
-    """First release of those we know that has it."""
-    until: str = ""
-    """First release of those we know that does not have it any more."""
-    reserved: str = ""
-    """Why a user of slurmkit cannot set it; empty when they can."""
+    __slots__ = (
+        "booleans",
+        "choices",
+        "env",
+        "kind",
+        "name",
+        "opposite",
+        "optional",
+        "reserved",
+        "short",
+        "since",
+        "until",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        short: str = "",
+        env: tuple[str, ...] = (),
+        optional: bool = False,
+        choices: tuple[str, ...] = (),
+        booleans: tuple[str, str] = ("", ""),
+        opposite: str = "",
+        since: str = "22.05",
+        until: str = "",
+        reserved: str = "",
+    ) -> None:
+        self.name = name
+        """Python name: underscores where sbatch has dashes."""
+        self.kind = kind
+        self.short = short
+        """The letter of the short form, empty if there is none."""
+        self.env = env
+        """Environment variables that set it; they win over a directive and lose to the command line."""
+        self.optional = optional
+        """Whether sbatch takes it without an argument as well (never with one for `Kind.FLAG`)."""
+        self.choices = choices
+        """The only words allowed, for `Kind.CHOICE`."""
+        self.booleans = booleans
+        """The words for False and True, where the option takes such words."""
+        self.opposite = opposite
+        """The flag that False means, where leaving the option out would not mean False."""
+        self.since = since
+        """First release of those we know that has it."""
+        self.until = until
+        """First release of those we know that does not have it any more."""
+        self.reserved = reserved
+        """Why a user of slurmkit cannot set it; empty when they can."""
 
     @property
     def flag(self) -> str:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
 
 from slurmkit.refusal import option_error
-from slurmkit.slurm.directives import DirectiveError, is_representable, quote
-from slurmkit.slurm.durations import DurationError, format_time_limit, parse_minutes
 from slurmkit.slurm.option_table import OPTIONS, Kind, Option
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
     from slurmkit.errors import OptionError
 
 __all__ = ["OPTIONS", "Kind", "Option", "filename_pattern", "normalize", "render_directives"]
@@ -24,13 +23,11 @@ __all__ = ["OPTIONS", "Kind", "Option", "filename_pattern", "normalize", "render
 MAX_NUMBER = 2**31 - 3
 """The largest number that no release of sbatch wraps around or takes for "not set"."""
 
-_WHOLE = re.compile(r"[0-9]{1,10}", re.ASCII)
-_INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
-_MEMORY = re.compile(r"[0-9]{1,18}(?:[KMGT]B?)?", re.ASCII | re.IGNORECASE)
-_NODES = re.compile(r"([0-9]{1,9})([km]?)(?:-([0-9]{1,9})([km]?))?", re.ASCII | re.IGNORECASE)
-_SIZES = re.compile(
-    r"[0-9]{1,9}(?:-[0-9]{1,9}(?::[0-9]{1,9})?)?(?:,[0-9]{1,9}(?:-[0-9]{1,9}(?::[0-9]{1,9})?)?)*", re.ASCII
-)
+# Compiled where they are needed: a job that imports its task needs few of them, in every rank.
+_MEMORY = r"[0-9]{1,18}(?:[KMGT]B?)?"
+_NODES = r"([0-9]{1,9})([km]?)(?:-([0-9]{1,9})([km]?))?"
+_SIZES = r"[0-9]{1,9}(?:-[0-9]{1,9}(?::[0-9]{1,9})?)?(?:,[0-9]{1,9}(?:-[0-9]{1,9}(?::[0-9]{1,9})?)?)*"
+_LETTERS = re.ASCII | re.IGNORECASE
 _UNIT = {"": 1, "k": 1 << 10, "m": 1 << 20}
 
 
@@ -62,6 +59,8 @@ def normalize(options: Mapping[str, object], *, where: str) -> dict[str, str | L
 
 def render_directives(options: Mapping[str, str | Literal[True]]) -> list[str]:
     """One ``#SBATCH --name=value`` line per option, of what `normalize` returned or of options that slurmkit sets itself."""
+    from slurmkit.slurm.directives import DirectiveError, quote
+
     lines: list[str] = []
     for name, value in options.items():
         option = _lookup(name, "batch script")
@@ -113,8 +112,11 @@ def _boolean(option: Option, value: bool, where: str) -> tuple[str, str | Litera
 
 def _text(option: Option, value: object, where: str) -> str:
     text = _plain(option, value, where)
-    if not is_representable(text):
-        raise _unrepresentable(option, text, where)
+    if not text.isprintable():
+        from slurmkit.slurm.directives import is_representable
+
+        if not is_representable(text):
+            raise _unrepresentable(option, text, where)
     if not text:
         raise option_error(
             f"{where}: option {option.name!r} is empty; sbatch would ignore it, leave it out or give None"
@@ -137,7 +139,19 @@ def _plain(option: Option, value: object, where: str) -> str:
         items = [_plain(option, item, where) for item in value if not isinstance(item, list | tuple)]
         if len(items) == len(value) and all(item and "," not in item for item in items):
             return ",".join(items)
+    text = _time(option, value, where)
+    if text is None:
+        raise _refuse(option, value, where)
+    return text
+
+
+def _time(option: Option, value: object, where: str) -> str | None:
+    """The text that a timedelta or a datetime stands for."""
+    from datetime import datetime, timedelta
+
     if isinstance(value, timedelta) and option.kind is Kind.LIMIT:
+        from slurmkit.slurm.durations import DurationError, format_time_limit, parse_minutes
+
         try:
             return format_time_limit(parse_minutes(value))
         except DurationError:
@@ -146,17 +160,17 @@ def _plain(option: Option, value: object, where: str) -> str:
         return f"now+{-(-value // timedelta(seconds=1))}"
     if isinstance(value, datetime) and option.kind is Kind.MOMENT:
         return value.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
-    raise _refuse(option, value, where)
+    return None
 
 
 def _is_valid(option: Option, text: str) -> bool:
     match option.kind:
         case Kind.COUNT | Kind.NUMBER:
-            return bool(_WHOLE.fullmatch(text)) and (option.kind is Kind.COUNT) <= int(text) <= MAX_NUMBER
+            return _is_whole(text) and (option.kind is Kind.COUNT) <= int(text) <= MAX_NUMBER
         case Kind.INTEGER:
-            return bool(_INTEGER.fullmatch(text)) and abs(int(text)) <= MAX_NUMBER
+            return _is_whole(text.removeprefix("-")) and abs(int(text)) <= MAX_NUMBER
         case Kind.MEMORY:
-            return bool(_MEMORY.fullmatch(text))
+            return re.fullmatch(_MEMORY, text, _LETTERS) is not None
         case Kind.NODES:
             return _is_node_count(text)
         case Kind.CHOICE:
@@ -169,7 +183,13 @@ def _is_valid(option: Option, text: str) -> bool:
             return True
 
 
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 10
+
+
 def _is_limit(text: str) -> bool:
+    from slurmkit.slurm.durations import DurationError, parse_minutes
+
     try:
         parse_minutes(text)
     except DurationError:
@@ -178,9 +198,9 @@ def _is_limit(text: str) -> bool:
 
 
 def _is_node_count(text: str) -> bool:
-    match = _NODES.fullmatch(text)
+    match = re.fullmatch(_NODES, text, _LETTERS)
     if match is None:
-        return bool(_SIZES.fullmatch(text))
+        return re.fullmatch(_SIZES, text) is not None
     low = int(match[1]) * _UNIT[match[2].lower()]
     high = low if match[3] is None else int(match[3]) * _UNIT[match[4].lower()]
     return 1 <= low <= high <= MAX_NUMBER
