@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -246,3 +247,24 @@ def test_the_memory_of_a_simulated_job(tmp_path: Path) -> None:
             tracemalloc.stop()
     assert slurm.jobs() == ()
     assert kept / number < 2048
+
+
+@pytest.mark.parametrize("number", [1_000, 4_000])
+def test_what_an_element_of_an_array_takes(number: int, tmp_path: Path) -> None:
+    """Calls of Python functions after the submission, for one that waits, starts and ends: however many there are."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    threading.setprofile(count)  # for the timer alone, the only thread that is started
+    try:
+        with FakeSlurm(nodes=10, cpus_per_node=10, clock="virtual") as slurm:
+            slurm.simulate(Simulated(600))
+            for _ in range(number // 1_000):
+                slurm.execute(["sbatch", "--array=0-999", "-o/dev/null", "--wrap=true"], cwd=tmp_path)
+            slurm.wait_idle(timeout=864000)
+    finally:
+        threading.setprofile(None)
+    assert 100 < calls / number < 400
