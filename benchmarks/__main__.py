@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(f"rows {' '.join(asked)}: valid are {', '.join(map(str, ROWS))}") from None
     load = [os.getloadavg()[0]]
     peers = Peers.prepared()
-    effort = Effort(peers, quick=quick, alone=len(wanted) == 1)
+    effort = Effort(peers, quick=quick)
     rows: list[Row] = []
     for number, name in wanted.items():
         module = importlib.import_module(name)

@@ -21,11 +21,10 @@ Unit = Literal["s", "jobs/s", "bytes", ""]
 
 @attrs.frozen
 class Effort:
-    """How much is measured. `quick`: what takes less than three minutes in all. `alone`: only this row was asked for."""
+    """How much is measured. `quick`: what takes less than three minutes in all."""
 
     peers: Peers
     quick: bool = False
-    alone: bool = False
 
     def rounds(self, usual: int) -> int:
         return max(3, usual // 3) if self.quick else usual

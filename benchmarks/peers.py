@@ -24,6 +24,7 @@ PINNED = {
     "dask-jobqueue": "0.9.0",
     "parsl": "2026.10.26",
     "executorlib": "1.11.0",
+    "simpy": "4.1.2",
 }
 """What is compared, by the names on PyPI."""
 

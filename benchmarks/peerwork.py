@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,31 @@ def psij_submit(folder: str) -> Work:
     return lambda: executor.submit(psij.Job(psij.JobSpec("/bin/true")))
 
 
+def simpy_jobs(number: str, slots: str, seconds: str) -> Work:
+    """Processes that wait for one of `slots` of a resource, hold it for `seconds` of simulated time, and leave."""
+    import simpy
+
+    def job(environment: Any, resource: Any) -> Iterator[Any]:
+        with resource.request() as request:
+            yield request
+            yield environment.timeout(int(seconds))
+
+    def all_of_them() -> None:
+        environment = simpy.Environment()
+        resource = simpy.Resource(environment, capacity=int(slots))
+        for _ in range(int(number)):
+            environment.process(job(environment, resource))
+        environment.run()
+
+    return all_of_them
+
+
 WORKS: dict[str, Callable[..., Work]] = {
     made.__name__: made
-    for made in (submitit_submit, submitit_start, submitit_map, submitit_many, executorlib_many, psij_submit)
+    for made in (
+        *(submitit_submit, submitit_start, submitit_map, submitit_many),
+        *(executorlib_many, psij_submit, simpy_jobs),
+    )
 }
 
 

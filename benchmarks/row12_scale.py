@@ -1,4 +1,4 @@
-"""The client at scale: arrays that are outstanding, and job roots with many jobs. Alone (ROW=12) at sizes up to 100,000."""
+"""The client at scale: arrays that are outstanding, and job roots with many jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from slurmkit.backends.cli import CliBackend
 from slurmkit.backends.execute import CommandResult
 from slurmkit.backends.parse import QUEUE_FORMAT, record
 
-SIZES = {"quick": (300, 1_000, 3_000), "usual": (1_000, 3_000, 10_000), "alone": (1_000, 10_000, 100_000)}
+SIZES = {"quick": (300, 1_000, 3_000), "usual": (1_000, 10_000, 100_000)}
 MADE = 1_700_000_000.0
 """When the jobs of a root were submitted, in epoch seconds."""
 
@@ -138,7 +138,7 @@ def in_a_process(what: str, number: int) -> dict[str, float]:
 
 
 def measure(effort: Effort) -> list[Row]:
-    sizes = SIZES["quick" if effort.quick else "alone" if effort.alone else "usual"]
+    sizes = SIZES["quick" if effort.quick else "usual"]
     arrays = {number: in_a_process("elements", number) for number in sizes}
     memories = {number: in_a_process("memory", number) for number in sizes}
     roots = {number: in_a_process("job_root", number) for number in sizes}
