@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from fakeslurm import timelimits
 from fakeslurm.commands.answers import Stop, unsupported, user_id
 from fakeslurm.commands.arrayjobs import jobs_of, targets
 from fakeslurm.commands.jobtexts import NEW, job_label
@@ -16,7 +17,6 @@ from fakeslurm.commands.scontrol_call import PROGRAM, Call, update_keys
 from fakeslurm.mailtypes import mail_types
 from fakeslurm.messages import INVALID_JOB_ID
 from fakeslurm.slurmctld.jobupdate import UNLIMITED, JobUpdate
-from slurmkit.slurm.durations import DurationError, parse_minutes
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job
@@ -222,11 +222,11 @@ class _Reader:
             sign, value = value[0], value[1:]
             if value[:1] == "-":
                 raise unsupported(PROGRAM, f"update of a job with TimeLimit={sign}{value}")
-        try:
-            minutes = parse_minutes(value)
-        except DurationError:
-            raise self._stop("Invalid TimeLimit value") from None
-        limit = (0 if re.fullmatch("[0:-]+", value) else UNLIMITED) if minutes is None else minutes
+        limit = timelimits.minutes(value)
+        if limit == timelimits.NO_VAL:
+            raise self._stop("Invalid TimeLimit value")
+        if timelimits.is_negative(limit):
+            raise unsupported(PROGRAM, f"update of a job with TimeLimit={sign}{value}")
         if sign:
             limit = self._relative(limit, sign)
         self.changes["time_limit"] = limit

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fakeslurm import timelimits
 from fakeslurm.commands.base import Refused
 from fakeslurm.commands.moments import MomentError, parse_moment
 from fakeslurm.commands.signals import parse_signal_option
 from fakeslurm.commands.stamps import zone
 from fakeslurm.mailtypes import mail_types
 from fakeslurm.model import NO_LIMIT
-from slurmkit.slurm.durations import MAX_MINUTES, DurationError, parse_minutes
 
 if TYPE_CHECKING:
     from fakeslurm.commands.job_options import Wishes
@@ -65,17 +65,13 @@ def _count(wishes: Wishes, name: str, value: str | None) -> None:
 
 
 def _minutes(wishes: Wishes, name: str, value: str | None) -> None:
-    """A limit; what does not fit is the longest one, and a negative one is none. ``1-`` is a day (measured)."""
     text = value or ""
-    try:
-        if text != text.strip():
-            raise DurationError(text)
-        minutes = parse_minutes(f"{text}0" if re.fullmatch("[0-9]+-", text, re.ASCII) else text)
-    except DurationError:
-        if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
-            raise wishes.specification(name) from None
-        minutes = MAX_MINUTES if text[0] != "-" else NO_LIMIT
-    wishes.time = NO_LIMIT if minutes is None else minutes
+    limit = timelimits.minutes(text)
+    if limit == timelimits.NO_VAL:
+        raise wishes.specification(name)
+    if timelimits.is_negative(limit):
+        raise wishes.unsupported(name, text)
+    wishes.time = NO_LIMIT if limit == timelimits.INFINITE else limit
 
 
 def _memory(wishes: Wishes, name: str, value: str | None) -> None:

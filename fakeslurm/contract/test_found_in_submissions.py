@@ -173,3 +173,29 @@ def test_cpus_of_a_task_that_no_node_has(slurm: SlurmUnderTest, options: str, de
     done = slurm.run("sbatch", "--ntasks-per-core=1", *options.split(), "--wrap=true")
     text = "sbatch: error: Batch job submission failed: Requested node configuration is not available\n"
     assert (done.returncode, done.stderr) == (1, said + text)
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown_as"),
+    [
+        ("-1", "UNLIMITED"),
+        ("-0", "UNLIMITED"),
+        ("-2147483648", "UNLIMITED"),
+        ("-4294967295", "1-00:00:00"),
+        ("2147483647", "UNLIMITED"),
+        ("4294967294", "UNLIMITED"),
+        ("4294967356", "01:00:00"),
+        ("35791393", "24855-03:13:00"),
+        ("5-", "5-00:00:00"),
+        ("0-35791394:81:75229", "22:07:00"),
+        ("35791395:63310:596523", "50-21:45:00"),
+    ],
+)
+def test_a_limit_that_32_bits_do_not_hold(slurm: SlurmUnderTest, limit: str, shown_as: str) -> None:
+    """Seconds wrap around, and what begins with a dash is days. Negative ones are left to Slurm, which takes them for thousands of years."""
+    job_id = slurm.sbatch("true", "-H", "-t", limit)
+    assert shown(slurm, job_id)["TimeLimit"] == shown_as
+    if shown_as != "UNLIMITED" and not limit.startswith("-"):
+        other = slurm.sbatch("true", "-H", "-t", "7")
+        assert slurm.run("scontrol", "update", f"jobid={other}", f"TimeLimit={limit}").returncode == 0
+        assert shown(slurm, other)["TimeLimit"] == shown_as
