@@ -227,22 +227,23 @@ class Cluster:
         created = clock.time()
         token = jobdir.new_pre_submission_id(created)
         with self._submitting(token):
-            job_dir = Path(jobdir.create(self._job_root, token))
+            directory = jobdir.create(self._job_root, token)
+            job_dir = Path(directory)
             try:
-                options = prepare.with_own(options, job_dir, token)
+                options = prepare.with_own(options, directory, token)
                 record = prepare.job_record(
                     chosen, packaged, options, token, created, self.name, inject, planned.shipped, waits
                 )
-                text = script.render(options=options, job_dir=str(job_dir), packaging=packaged)
+                text = script.render(options=options, job_dir=directory, packaging=packaged)
                 for name, content in pickled.items():
-                    jobdir.write(job_dir, name, content)
-                jobdir.write(job_dir, jobdir.SCRIPT, text)
-                jobdir.write_job(job_dir, record)
+                    jobdir.write(directory, name, content)
+                jobdir.write(directory, jobdir.SCRIPT, text)
+                jobdir.write_job(directory, record)
                 shown: dict[str, Any] = {
                     "task": chosen,
                     "cluster": self,
                     "sbatch_options": MappingProxyType(dict(options)),
-                    "job_dir": str(job_dir),
+                    "job_dir": directory,
                     "pre_submission_id": token,
                     "packaging_strategy": self._packaging,
                 }

@@ -138,16 +138,18 @@ def verdict(when: When, states: Sequence[str | None]) -> bool | None:
     return True
 
 
-def outstanding(waits: Iterable[Dependency], where: str) -> list[Dependency]:
+def outstanding(waits: Sequence[Dependency], where: str) -> list[Dependency]:
     """Those of `waits` of which it is not known that they are satisfied, going by what Slurm said within the last second.
 
     A job that is over may be forgotten by Slurm, which then refuses the dependency (24.11) or takes it for satisfied, however the job ended
     (22.05): nothing is asked of Slurm about it. Raises `JobDependencyFailed` when one of them has not ended as it should have, `UnknownJob`
     when Slurm has forgotten one and nobody says how it has ended.
     """
+    left: list[Dependency] = []
+    if not waits:
+        return left
     from slurmkit.errors import JobDependencyFailed, UnknownJob
 
-    left = []
     for wait in waits:
         if isinstance(wait.job, str):
             left.append(wait)

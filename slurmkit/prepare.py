@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -131,12 +133,14 @@ def with_dependencies(options: Options, waits: Iterable[Dependency], where: str)
     return {**options, "dependency": dependency, "kill_on_invalid_dep": kill}
 
 
-def with_own(options: Options, job_dir: Path, token: str, pattern: str | None = None) -> dict[str, str | Literal[True]]:
+def with_own(
+    options: Options, job_dir: str | os.PathLike[str], token: str, pattern: str | None = None
+) -> dict[str, str | Literal[True]]:
     """The options with slurmkit's own: where the output goes, and the token by which the job is found again.
 
     `pattern` is Slurm's for the job id, when the directory is that of an array.
     """
-    directory = str(job_dir)
+    directory = os.fspath(job_dir)
     return {
         **options,
         "comment": token,
@@ -179,10 +183,13 @@ def job_record(
     }
 
 
+_as_path = functools.lru_cache(1)(Path)
+
+
 def working_directory() -> Path:
     """Where sbatch is called, and the job starts. Raises `JobDirectoryError`."""
     try:
-        return Path.cwd()
+        return _as_path(os.getcwd())  # noqa: PTH109  (mostly the same again)
     except OSError as error:
         raise JobDirectoryError(
             f"the working directory of this process, in which the job would start, is gone ({error.strerror}): "

@@ -306,6 +306,9 @@ _SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200
 which takes 5 ms, unless the function has one of them, or attributes, by which it may be marked as a coroutine function."""
 
 
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType)
+
+
 def _check_function(function: object) -> None:
     name = getattr(function, "__qualname__", repr(function))
     if isinstance(function, Task):
@@ -314,7 +317,7 @@ def _check_function(function: object) -> None:
         raise TypeError(f"{name}: put @task below @{type(function).__name__}, next to the function")
     if isinstance(function, type):
         raise TypeError(f"{name} is a class: a task is a function; write one that makes the object and returns it")
-    if not isinstance(function, types.FunctionType | types.MethodType | types.BuiltinFunctionType):
+    if not isinstance(function, _FUNCTIONS):
         if callable(function) and callable(getattr(type(function), "checkpoint", None)):
             return
         raise TypeError(f"{function!r} is no function: a task is a function, or a slurmkit.Checkpoint; wrap it in one")
