@@ -159,15 +159,13 @@ def _controller(belief: Belief, found: Record, source: Source, now: float) -> Be
     if attempt < belief.attempt or (belief.is_over and attempt == belief.attempt):
         return belief
     submitted, comment = found["SubmitTime"], found["Comment"]
-    return Belief(  # not _replace(), which takes twice as long
-        belief.job_id,
-        belief.token,
-        belief.created,
-        snapshot=_snapshot(belief, found, source, attempt, now),
-        attempt=attempt,
-        submitted=submitted if submitted != "Unknown" else belief.submitted,
-        comment=comment if belief.comment is None or comment == belief.token else belief.comment,
-    )
+    if submitted == "Unknown":
+        submitted = belief.submitted
+    if belief.comment is not None and comment != belief.token:
+        comment = belief.comment
+    snapshot = _snapshot(belief, found, source, attempt, now)
+    # By position, which takes half as long as by keyword, for every job in every round. It is neither lost nor absent nor denied.
+    return Belief(belief.job_id, belief.token, belief.created, snapshot, attempt, submitted, None, 0, False, comment)
 
 
 def _absent(belief: Belief, answers: Round, now: float, rules: Rules) -> Belief:
@@ -244,15 +242,7 @@ def _snapshot(belief: Belief, found: Record, source: Source, attempt: int, now: 
     if not found["Comment"] and belief.token:
         found = amended(found, Comment=belief.token)
     state = found["JobState"]
-    return Snapshot(
-        job_id=belief.job_id,
-        status=found,
-        state=state,
-        is_terminal=state in TERMINAL_STATES,
-        attempt=attempt,
-        source=source,
-        observed_at=now,
-    )
+    return Snapshot(belief.job_id, found, state, state in TERMINAL_STATES, attempt, source, now)
 
 
 def _from_journal(belief: Belief, end: JournalEnd) -> Record:

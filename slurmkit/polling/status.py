@@ -279,7 +279,7 @@ class StatusService:
             queue = self._backend.queue(list(jobs))
         except SchedulerError as error:
             return {}, error
-        rounds = {job_id: Round(queue=record) for job_id, record in queue.items() if job_id in jobs}
+        rounds = {job_id: Round(record) for job_id, record in queue.items() if job_id in jobs}
         lost = [job_id for job_id, tracked in jobs.items() if job_id not in queue and not tracked.belief.is_over]
         if lost:
             seen = {array_of(job_id) for job_id in queue}
