@@ -112,11 +112,10 @@ def groups_of(text: str) -> set[int] | None:
 
 def variables_of_group(environ: Mapping[str, str], group: int) -> dict[str, str]:
     """The variables from which srun takes options: those with the component's number before those without, the leader's (measured)."""
-    found = dict(environ)
     suffix = f"_HET_GROUP_{group}"
-    found |= {name.removesuffix(suffix): value for name, value in environ.items() if name.endswith(suffix)}
-    found["SLURM_NNODES"] = environ.get(f"SLURM_JOB_NUM_NODES{suffix}", "")
-    return found
+    return dict(environ) | {
+        name.removesuffix(suffix): value for name, value in environ.items() if name.endswith(suffix)
+    }
 
 
 class _Signals(deque[int]):

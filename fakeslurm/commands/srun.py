@@ -23,7 +23,7 @@ from fakeslurm.commands.hetstep import HetPart, HetRun, parts_of, parts_of_compo
 from fakeslurm.commands.hosts import hosts_of_ranks
 from fakeslurm.commands.multiprog import MultiProg, MultiProgError
 from fakeslurm.commands.option_tables import srun_options
-from fakeslurm.commands.srun_options import NO_BINDING, StepWishes, environment_options
+from fakeslurm.commands.srun_options import NO_BINDING, StepWishes
 from fakeslurm.commands.srun_sizes import Sizes, sizes_of
 from fakeslurm.commands.srun_step import StepRun
 from fakeslurm.filenames import is_per_task
@@ -51,11 +51,11 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
 
     def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
         wishes = StepWishes("srun", invocation.environ, invocation.now, invocation.version)
+        try:
+            wishes.take(given)
+        finally:
+            caller.print(2, wishes.remark)
         names = {option.key for option in given}
-        for name, value in environment_options(invocation.environ, invocation.version, names):
-            wishes.apply_variable(name, value)
-        for name, value in given:
-            wishes.apply(name, value)
         return _Srun(caller, engine, invocation, tuple(operands), wishes, names, given).run()
 
     return converse(caller, invocation, "srun", "COMMAND [ARGS...]", srun_options(invocation.version), talk)
@@ -213,14 +213,9 @@ class _Srun(Conversation):
             raise unsupported(f"--{min(self.given - _OF_SEVERAL)} of a step in several components")
         runs = []
         for group in sorted(found):
-            wishes = StepWishes("srun", self.invocation.environ, self.invocation.now, self.invocation.version)
             environ = variables_of_group(self.invocation.environ, group)
-            options = found[group].options
-            names = {one.key for one in options}
-            for name, value in environment_options(environ, self.invocation.version, names):
-                wishes.apply_variable(name, value)
-            for name, value in options:
-                wishes.apply(name, value)
+            wishes = StepWishes("srun", environ, self.invocation.now, self.invocation.version)
+            wishes.take(found[group].options)
             wishes.check()
             for name in filter(None, (wishes.output, wishes.error, wishes.input)):
                 if len(found) > 1 and (is_per_task(name) or name in ("all", "none") or name.isdecimal()):
@@ -268,8 +263,13 @@ class _Srun(Conversation):
         available = len(job.nodes)
         sizes = self._sizes()
         minimum, maximum = sizes.min_nodes, sizes.max_nodes
+        by_variable = "nodes" in wishes.from_environment and minimum == wishes.min_nodes
+        if by_variable and minimum is not None and minimum > available:
+            conflict = f"conflicts with allocated node count ({minimum} != {available})."
+            self.say(f"error: SLURM_JOB_NUM_NODES environment variable {conflict}")
+            minimum = available
         if wishes.relative is not None and wishes.relative + (minimum or 1) > available:
-            option = "--nodes" if "nodes" in self.given or minimum != wishes.min_nodes else "SLURM_JOB_NUM_NODES"
+            option = "SLURM_JOB_NUM_NODES" if by_variable else "--nodes"
             raise self.fail(
                 f"--relative and {option} option incompatible with count of allocated nodes "
                 f"({wishes.relative}+{minimum or 1}>{available})"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 from attrs import define, field
 
-from fakeslurm.commands.base import Refused
+from fakeslurm.commands.base import Given, Refused
 from fakeslurm.commands.job_options import Wishes
 from fakeslurm.commands.option_values import HANDLERS, Handler
 
-__all__ = ["NO_BINDING", "StepWishes", "environment_options"]
+__all__ = ["NO_BINDING", "StepWishes"]
 
 NO_BINDING = "srun: cluster configuration lacks support for cpu binding\n"
 
@@ -37,11 +37,35 @@ class StepWishes(Wishes):
     relative: int | None = None
     unbuffered: bool = False
     whole: bool = False
+    ntasks_of_job: int | None = None
+    """How many tasks the job has, where the step has as many as --ntasks-per-node says."""
+    remark: str = ""
+    """What is said while the options are read."""
     wait_seconds: int | None = None
     """-W: how long after the first task has ended the others may go on; None for as long as they like."""
 
     variables: dict[str, str] = field(factory=dict)
     """What srun sets in the tasks' environment for options that nothing else knows of."""
+
+    def take(self, options: Sequence[Given]) -> None:
+        """Those of the environment, then those of the command line. Raises `Refused`."""
+        names = {option.key for option in options}
+        for name, value in _environment_options(self.environ, self.version, names):
+            self.apply_variable(name, value)
+        for name, value in options:
+            self.apply(name, value)
+            if name == "cpus-per-task" and self.is_new:
+                self._compare_with_job(self.cpus_per_task or 0)
+        # Since 24.11 --ntasks-per-node, also the job's, decides when srun is told a number of nodes (measured).
+        inherited = "ntasks" in self.from_environment and "nodes" in names
+        if self.is_new and inherited and self.ntasks_per_node is not None:
+            self.ntasks, self.ntasks_of_job = None, self.ntasks
+
+    def _compare_with_job(self, cpus: int) -> None:
+        of_job = self.environ.get("SLURM_CPUS_PER_TASK", "")
+        if of_job.isdecimal() and cpus > int(of_job):
+            exceeds = f"Job step's --cpus-per-task value exceeds that of job ({cpus} > {of_job})"
+            self.remark += f"srun: {exceeds}. Job step may never run.\n"
 
     def own_handlers(self) -> Mapping[str, Handler]:
         return _HANDLERS
@@ -144,7 +168,7 @@ def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
     loud = "verbose" if loud.startswith("v") else "quiet"
     kind, colon, listed = rest.partition(":")
     kind = "none" if kind == "no" else kind
-    if not rest and not comma:
+    if text and not rest and not comma:
         kind = listed = text if loud == "verbose" else ""
         if not kind:
             return
@@ -158,7 +182,9 @@ def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
     else:
         wrong = f'srun: error: unrecognized --{name} argument "{text}"\n'
         fatal = f"srun: fatal: Failed to parse --{name}= values.\n" if name == "cpu-bind" else ""
-        raise Refused(f"{NO_BINDING if wishes.binding and not wishes.is_new else ''}{wrong}{fatal}", 1)
+        raise Refused(
+            f"{NO_BINDING if wishes.binding and not wishes.is_new else ''}{wrong}{fatal}", 1 if fatal else 255
+        )
     if name == "cpu-bind" and (wishes.ntasks_per_core, wishes.ntasks_per_socket) != (None, None):
         raise wishes.unsupported("cpu-bind with --ntasks-per-core or --ntasks-per-socket")
     wishes.variables |= _bound(name, whole, listed, kind, loud)
@@ -228,6 +254,7 @@ _VARIABLES: Mapping[str, str] = {
     "SLURM_DISTRIBUTION": "distribution",
     "SLURM_EXPORT_ENV": "export",
     "SLURM_IMMEDIATE": "immediate",
+    "SLURM_JOB_NUM_NODES": "nodes",
     "SLURM_MEM_BIND": "mem-bind",
     "SLURM_MEM_PER_CPU": "mem-per-cpu",
     "SLURM_MEM_PER_NODE": "mem",
@@ -235,7 +262,6 @@ _VARIABLES: Mapping[str, str] = {
     "SLURM_NPROCS": "ntasks",
     "SLURM_NTASKS": "ntasks",
     "SLURM_NTASKS_PER_NODE": "ntasks-per-node",
-    "SLURM_NNODES": "nodes",
     "SLURM_OPEN_MODE": "open-mode",
     "SLURM_PARTITION": "partition",
     "SLURM_STDERRMODE": "error",
@@ -246,6 +272,15 @@ _VARIABLES: Mapping[str, str] = {
     "SLURM_WAIT": "wait",
     "SLURM_WORKING_DIR": "chdir",
 }
+_NOTHING_IF_EMPTY = frozenset(
+    {
+        "SLURM_ACCTG_FREQ", "SLURM_BCAST", "SLURM_BCAST_EXCLUDE", "SLURM_BURST_BUFFER", "SLURM_COMPRESS", "SLURM_EPILOG",
+        "SLURM_IMMEDIATE", "SLURM_NETWORK", "SLURM_PROLOG", "SLURM_RESV_PORTS", "SLURM_SEND_LIBS", "SLURM_STDERRMODE",
+        "SLURM_STDOUTMODE", "SLURM_TASK_EPILOG", "SLURM_TASK_PROLOG", "SLURM_TRES_BIND", "SLURM_WAIT", "SLURM_WAIT4SWITCH",
+        "SRUN_CONTAINER",
+    }
+)  # fmt: skip
+"""Of the others an empty value is a value, which few options may have (measured on both releases)."""
 _FLAGS: Mapping[str, str] = {
     "SLURM_DISABLE_STATUS": "disable-status",
     "SLURM_EXACT": "exact",
@@ -258,25 +293,25 @@ _FLAGS: Mapping[str, str] = {
 }
 
 
-def environment_options(environ: Mapping[str, str], release: str, given: Set[str]) -> list[tuple[str, str | None]]:
+def _environment_options(environ: Mapping[str, str], release: str, given: Set[str]) -> list[tuple[str, str | None]]:
     """The options that srun takes from its environment, as (long name, value). A flag that is 0 is not set.
 
-    `given` are those of the command line. Since 24.11 a job's -c and --ntasks-per-core are its steps' as well, and its --ntasks-per-node, not
-    its number of tasks, decides when srun is told a number of nodes (measured; 22.05 is different in both). --mem and
-    --mem-per-cpu replace one another.
+    `given` are those of the command line. Since 24.11 a job's -c and --ntasks-per-core are its steps' as well (measured; not in 22.05).
+    --mem and --mem-per-cpu replace one another. Where --cpu-bind is given its variable is not looked at, unlike those of others (measured).
     """
     variables = dict(_VARIABLES)
     if release >= "24.11":
         variables = {"SLURM_CPUS_PER_TASK": "cpus-per-task", **variables}
         del variables["SRUN_CPUS_PER_TASK"]
         variables["SLURM_NTASKS_PER_CORE"] = "ntasks-per-core"
-        if "nodes" in given and ("SLURM_NTASKS_PER_NODE" in environ or "ntasks-per-node" in given):
-            del variables["SLURM_NTASKS"], variables["SLURM_NPROCS"]
-    for asked, other in (("mem", "SLURM_MEM_PER_CPU"), ("mem-per-cpu", "SLURM_MEM_PER_NODE")):
+    replaced = (("mem", "SLURM_MEM_PER_CPU"), ("mem-per-cpu", "SLURM_MEM_PER_NODE"), ("cpu-bind", "SLURM_CPU_BIND"))
+    for asked, other in replaced:
         if asked in given:
             del variables[other]
     found: list[tuple[str, str | None]] = [
-        (name, _value(variable, environ)) for variable, name in variables.items() if environ.get(variable)
+        (name, _value(variable, environ))
+        for variable, name in variables.items()
+        if environ.get(variable, "") or (variable in environ and variable not in _NOTHING_IF_EMPTY)
     ]
     found += [(name, None) for variable, name in _FLAGS.items() if environ.get(variable, "0") not in ("", "0")]
     return found

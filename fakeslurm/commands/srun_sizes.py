@@ -22,13 +22,12 @@ def sizes_of(wishes: StepWishes) -> Sizes:
     """Measured on both releases: docs/measured/steps.md."""
     minimum, maximum, per_node = wishes.min_nodes or None, wishes.max_nodes or None, wishes.ntasks_per_node
     ntasks = wishes.ntasks
+    most_tasks = wishes.ntasks_of_job if ntasks is None else ntasks
     warnings: list[str] = []
-    if minimum is None or ntasks is None:
-        return Sizes(minimum, maximum, per_node)
-    if ntasks < minimum:
-        warnings.append(f"can't run {ntasks} processes on {minimum} nodes, setting nnodes to {ntasks}")
-        minimum = maximum = ntasks
-    if per_node is not None:
+    if minimum is not None and most_tasks is not None and most_tasks < minimum:
+        warnings.append(f"can't run {most_tasks} processes on {minimum} nodes, setting nnodes to {most_tasks}")
+        minimum = maximum = most_tasks
+    if minimum is not None and ntasks is not None and per_node is not None:
         most = maximum if wishes.is_new and maximum else minimum
         nodes = f"{'maximum ' if wishes.is_new else ''}number of requested nodes {most}"
         fits = ntasks <= per_node * most if wishes.is_new else per_node == ntasks // minimum

@@ -59,7 +59,8 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     least = 1 if request.overcommit else cpus_per_task
     fitting = [one for one in candidates if one.cpus >= least]
     too_many = messages.MORE_PROCESSORS
-    if len(set(job.cpus_per_node)) > 1 and (request.hosts or request.nodelist or excluded):
+    is_chosen = request.hosts or excluded or (request.nodelist and len(required) >= count)
+    if is_chosen and len(set(job.cpus_per_node)) > 1:
         too_many = messages.NODE_CONFIGURATION  # measured, for whatever reason
     if len(fitting) < count:
         raise SlurmError(messages.NODE_CONFIGURATION if len(candidates) < count else too_many)

@@ -10,9 +10,9 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from fakeslurm.commands.base import Refused
+from fakeslurm.commands.base import Given, Refused
 from fakeslurm.commands.hetstep import variables_of_group
-from fakeslurm.commands.srun_options import StepWishes, environment_options
+from fakeslurm.commands.srun_options import StepWishes
 from fakeslurm.commands.srun_sizes import sizes_of
 from fakeslurm.environment import batch_environment, step_environment, task_environment
 from fakeslurm.hetview import own_variables, views
@@ -124,10 +124,7 @@ def _srun(draw: st.DrawFn, job: Job) -> dict[str, str]:
 def _request(options: Mapping[str, str], environ: Mapping[str, str], release: str) -> StepRequest:
     """What srun asks for with these options and in this environment. Raises `Refused`."""
     wishes = StepWishes("srun", environ, _NOW, release)
-    for name, value in environment_options(environ, release, options.keys()):
-        wishes.apply_variable(name, value)
-    for name, text in options.items():
-        wishes.apply(name, text or None)
+    wishes.take([Given(name, text or None) for name, text in options.items()])
     wishes.check()
     sizes = sizes_of(wishes)
     return StepRequest(
