@@ -87,10 +87,9 @@ class CliBackend:
 
     def submit(self, script: Path, *, cwd: Path) -> Submission:
         """``sbatch --parsable``. Raises `SubmissionError`, or `SchedulerTimeout` when the outcome is unknown."""
-        with open(script, "rb", buffering=0) as file:  # noqa: PTH123  (takes twice as long)
-            text = file.read().decode("utf-8", "surrogateescape")
         command = ["sbatch", "--parsable", str(script)]
-        result = self._run(command, submit_environment(self._environment(), text), cwd=cwd, timeout=SUBMIT_TIMEOUT)
+        environment = submit_environment(self._environment(), lambda: _text_of(script))
+        result = self._run(command, environment, cwd=cwd, timeout=SUBMIT_TIMEOUT)
         if result.returncode == 0:
             for line in reversed(result.stdout.splitlines(keepends=True)):
                 # A line without an end is cut off: of 123 the 12 may be left.
@@ -102,7 +101,7 @@ class CliBackend:
             what = f"sbatch failed with exit code {result.returncode}: {what}"
         raise SubmissionError(
             what,
-            script=text,
+            script=_text_of(script),
             command=command,
             returncode=result.returncode,
             stdout=result.stdout,
@@ -227,6 +226,14 @@ class CliBackend:
                 'To run without a cluster, use Cluster("fake").',
                 command=command,
             ) from error
+
+
+def _text_of(script: Path) -> str:
+    """Nothing of one that cannot be read, as sbatch will say."""
+    try:
+        return script.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
 
 
 def _words(result: CommandResult) -> str:
