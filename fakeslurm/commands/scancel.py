@@ -20,7 +20,7 @@ from fakeslurm.commands.scancelfilter import matches, shown
 from fakeslurm.commands.signals import parse_signal
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, Scope
-from slurmkit.slurm.jobid import JobId, JobIdError
+from slurmkit.slurm.jobid import JobId, JobIdError, parse_array_spec
 from slurmkit.slurm.states import JobState, base_state
 
 if TYPE_CHECKING:
@@ -330,9 +330,11 @@ def _active(controller: Controller, wanted: JobId) -> list[Target]:
 
 
 def _one_by_one(wanted: JobId) -> list[JobId]:
-    """``5_[1,3]`` as ``5_1`` and ``5_3``."""
-    tasks = tasks_of(wanted)
-    return [wanted] if tasks is None else [wanted._replace(array_task=task, array_expression=None) for task in tasks]
+    """``5_[3,1,3]`` as ``5_3``, ``5_1`` and ``5_3``: as it is written (measured)."""
+    if wanted.array_expression is None:
+        return [wanted]
+    items = [parse_array_spec(item).indices for item in wanted.array_expression.split(",") if item]
+    return [wanted._replace(array_task=task, array_expression=None) for tasks in items for task in tasks]
 
 
 def _with_elements(chosen: Sequence[Target], *, whole: bool) -> list[Target]:

@@ -309,3 +309,14 @@ def test_release_of_a_job_with_a_nice_value(slurm: SlurmUnderTest, options: tupl
     fields = shown(slurm, job)
     assert fields["Nice"] == nice
     assert int(fields["Priority"]) == int(shown(slurm, other)["Priority"]) - 1 - int(nice)
+
+
+@pytest.mark.parametrize(
+    ("indices", "unknown"), [("9,8", [9, 8]), ("9,9", [9, 9]), ("8-10,9", [8, 9, 10, 9]), ("9,2,8", [9, 8])]
+)
+def test_what_scancel_does_not_find_among_others(slurm: SlurmUnderTest, indices: str, unknown: list[int]) -> None:
+    """With a filter scancel goes through the list as it is written."""
+    job_id = slurm.sbatch("true", "--hold", "--array=1-4")
+    done = slurm.run("scancel", "--name=other", f"{job_id}_[{indices}]")
+    lines = [f"scancel: error: Kill job error on job id {job_id}_{one}: Invalid job id specified\n" for one in unknown]
+    assert (done.returncode, done.stderr) == (1, "".join(lines))
