@@ -140,3 +140,9 @@ def test_more_cpus_for_a_task_than_the_job_has_asked_for(slurm: SlurmUnderTest, 
     text = said(slurm, "-n4 -N1 -c1", f"srun {option} -n2 true")
     exceeds = "srun: Job step's --cpus-per-task value exceeds that of job (2 > 1). Job step may never run.\n"
     assert text == (exceeds if slurm.at_least("24.11") and "2" in option else "") + "0\n"
+
+
+def test_a_node_that_is_named_and_too_small(slurm: SlurmUnderTest) -> None:
+    slurm.wait_idle()
+    text = said(slurm, "-N3 -n5 -w n[1-3]", "timeout 20 srun -w n[1-2] -n1 -c3 true")
+    assert text == fewer(slurm, 1, 3) + (no_step(CONFIGURATION) if slurm.at_least("24.11") else "0\n")

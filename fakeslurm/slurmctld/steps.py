@@ -67,6 +67,8 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     needed = count if request.overcommit else ntasks * cpus_per_task
     if sum(one.cpus for one in _choose(fitting, required, count)) < needed:
         raise SlurmError(too_many)
+    if settings.profile.release >= "24.11" and not required <= {one.name for one in fitting}:
+        raise SlurmError(messages.NODE_CONFIGURATION)  # measured; 22.05 takes those that are large enough
     if settings.memory_is_consumed:
         fitting = _with_memory(fitting, request, exact=exact, least=least)
     free = [one for one in fitting if (one.free >= least if exact else one.free == one.cpus)]
