@@ -323,6 +323,8 @@ class Job:
     wait_status: int = 0
     derived_wait_status: int = 0
     """DerivedExitCode: the highest of its steps."""
+    accounted_derived: int | None = None
+    """Accounting's, of a job that is over, where that is not told of the steps that end after it."""
     dependency: str = ""
     """What it still waits for, as squeue %E prints it: ``afterok:1(unfulfilled)``."""
     _restart_count: int = 0

@@ -93,6 +93,8 @@ class Profile:
     """scontrol update changes the nodes that a job excludes before it looks at required nodes, gres and licenses."""
     throttles_arrays_only: bool
     """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
+    derived_counts_last_steps: bool
+    """sacct's DerivedExitCode is that of all steps; before that not of those that end after the job, which it asks to end."""
     requeue_renews_priority: bool
     """A requeued job gets the next priority; before that it kept its own."""
     memory_makes_mixed: bool
@@ -146,6 +148,7 @@ PROFILES: Mapping[str, Profile] = {
         keeps_first_name=True,
         excludes_first=False,
         throttles_arrays_only=False,
+        derived_counts_last_steps=False,
         requeue_renews_priority=False,
         memory_makes_mixed=False,
         grace_time_ends_in_preemption=False,
@@ -191,6 +194,7 @@ PROFILES: Mapping[str, Profile] = {
         keeps_first_name=False,
         excludes_first=True,
         throttles_arrays_only=True,
+        derived_counts_last_steps=True,
         requeue_renews_priority=True,
         memory_makes_mixed=True,
         grace_time_ends_in_preemption=True,

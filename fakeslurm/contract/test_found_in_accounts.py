@@ -259,3 +259,20 @@ def test_steps_of_the_nodes_that_are_asked_for(slurm: SlurmUnderTest) -> None:
     until(lambda: rows("n1"), what="a cluster whose nodes accounting knows", interval=0.1)
     for nodes, ids in {"n1": ["", ".batch", ".0", ".2"], "n[2-4]": ["", ".1", ".2"], "n3": []}.items():
         assert rows(nodes) == [f"{job_id}{one}" for one in ids]
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_the_derived_exit_code_of_a_step_that_ends_after_its_job(slurm: SlurmUnderTest, is_cancelled: bool) -> None:
+    """Since 24.11 accounting is told of it; the controller has it in any case."""
+    task = "trap 'exit 5' TERM; touch up; while :; do sleep 0.1; done"
+    body = f'srun sh -c "{task}" & until [ -e up ]; do sleep 0.05; done; touch ready'
+    job_id = slurm.sbatch(f"{body}; {'wait; wait' if is_cancelled else 'exit 3'}", "-o", "/dev/null")
+    until((slurm.workdir / "ready").exists, what="the step")
+    if is_cancelled:
+        slurm.run("scancel", job_id)
+    slurm.wait(job_id)
+    argv = ("sacct", "-n", "-P", "-j", job_id, "-o", "JobID,ExitCode,DerivedExitCode")
+    until(lambda: f"{job_id}.0|5:0|" in slurm.run(*argv).stdout, what="the end of the step", interval=0.1)
+    derived = "5:0" if slurm.at_least("24.11") else "0:0"
+    assert slurm.run(*argv).stdout.startswith(f"{job_id}|{'0:0' if is_cancelled else '3:0'}|{derived}\n")
+    assert "DerivedExitCode=5:0" in slurm.run("scontrol", "-d", "show", "job", job_id).stdout

@@ -227,10 +227,15 @@ class Running:
         job.end_time = job.suspend_time if job.state is JobState.SUSPENDED else self._state.now
         job.state = state
         job.reason = reason
+        self._close_account(job)
         self._wind_down(job, text, kill=stopped or not text)
         for other in self._led_by(job):
             other.wait_status, other.cancelled_by = job.wait_status, job.cancelled_by
             self.terminate(other, state, reason, text)
+
+    def _close_account(self, job: Job) -> None:
+        if not self._state.settings.profile.derived_counts_last_steps:
+            job.accounted_derived = job.derived_wait_status
 
     def _led_by(self, job: Job) -> list[Job]:
         """The components of a heterogeneous job that share the fate of this one, its leader: those that run as well."""
@@ -250,6 +255,7 @@ class Running:
         self._state.accounting.requeued(job, end, accounted)
         job.state = JobState.PENDING
         job.reason = reason
+        job.accounted_derived = None
         job.restart_count += 1
         if job.array is not None:
             job.array.again(job.job_id)
@@ -293,6 +299,7 @@ class Running:
         """A requeued job is cancelled before it has come to wait: it ends when its processes have."""
         job.state = JobState.CANCELLED
         job.end_time = self._state.now
+        self._close_account(job)
         if job.array is not None:
             job.array.unstarted.discard(job.job_id)
 
