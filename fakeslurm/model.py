@@ -318,6 +318,8 @@ class Job:
     tasks_per_node: tuple[int, ...] = ()
     counted: JobDescription | None = field(default=None, repr=False)
     """By what its TRES count its memory, where an update has changed that and was refused for what came behind it (measured)."""
+    former_nodes: int = 0
+    """How many nodes it had when it ran last, of one that waits to run again."""
     before: Job | None = field(default=None, repr=False)
     """What it was when it was over and was requeued, until it runs again: its TRES are still shown (measured)."""
     wait_status: int = 0

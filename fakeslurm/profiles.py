@@ -95,6 +95,8 @@ class Profile:
     """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
     derived_counts_last_steps: bool
     """sacct's DerivedExitCode is that of all steps; before that not of those that end after the job, which it asks to end."""
+    requeue_frees_nodes: bool
+    """Of a job that ran and waits to run again no nodes are allocated in accounting; before that those that it had."""
     requeue_renews_priority: bool
     """A requeued job gets the next priority; before that it kept its own."""
     memory_makes_mixed: bool
@@ -149,6 +151,7 @@ PROFILES: Mapping[str, Profile] = {
         excludes_first=False,
         throttles_arrays_only=False,
         derived_counts_last_steps=False,
+        requeue_frees_nodes=False,
         requeue_renews_priority=False,
         memory_makes_mixed=False,
         grace_time_ends_in_preemption=False,
@@ -195,6 +198,7 @@ PROFILES: Mapping[str, Profile] = {
         excludes_first=True,
         throttles_arrays_only=True,
         derived_counts_last_steps=True,
+        requeue_frees_nodes=True,
         requeue_renews_priority=True,
         memory_makes_mixed=True,
         grace_time_ends_in_preemption=True,

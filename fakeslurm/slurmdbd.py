@@ -89,6 +89,10 @@ class JobRecord:
     num_nodes: int
     """NNodes: allocated, or asked for."""
     requested_nodes: int
+    allocated_nodes: int
+    """AllocNodes."""
+    tres_nodes: tuple[str, ...]
+    """Those of AllocTRES: of a job that was over and waits to run again, those that it had (measured)."""
     allocated_cpus: int
     requested_cpus: int
     requested_memory: str
@@ -257,6 +261,8 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
     steps = [job.batch] if job.batch is not None else []
     steps += job.steps.values()
     ran = bool(job.nodes)
+    holder = job if ran or job.before is None else job.before
+    allocated_nodes = len(holder.nodes) or (0 if settings.profile.requeue_frees_nodes else job.former_nodes)
     # 24.11 hears of what belongs together when it starts (measured).
     het = job.het if ran or settings.profile.release < "24.11" else None
     return JobRecord(
@@ -289,9 +295,11 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         time_limit=job.time_limit,
         unlimited=description.time_limit == NO_LIMIT,
         nodes=job.nodes,
-        num_nodes=len(job.nodes) if ran else job.requested_nodes,
+        num_nodes=allocated_nodes or job.requested_nodes,
         requested_nodes=job.requested_nodes,
-        allocated_cpus=job.num_cpus,
+        allocated_nodes=allocated_nodes,
+        tres_nodes=holder.nodes,
+        allocated_cpus=holder.num_cpus,
         requested_cpus=job.requested_cpus,
         requested_memory=_requested_memory(job, settings),
         priority=job.priority,

@@ -80,7 +80,7 @@ class _Values:
         limit = job.time_limit
         return {
             "account": account,
-            "allocation_nodes": len(job.nodes),
+            "allocation_nodes": len(job.nodes) if self.new else job.allocated_nodes,
             "array": self._array(),
             "association": {"account": account, "cluster": self._text("cluster"), "user": user, "id": 2 if user else 0},
             "cluster": self._text("cluster"),
@@ -216,10 +216,12 @@ class _Values:
 
     def _allocated(self) -> list[dict[str, Any]]:
         job = self.row.job
-        if not job.nodes:
+        if not job.tres_nodes:
             return []
         cpus = job.allocated_cpus
-        found = self._tres(f"cpu={cpus},{self._memory_held()}node={len(job.nodes)},billing={cpus}{self._gres_held()}")
+        found = self._tres(
+            f"cpu={cpus},{self._memory_held()}node={len(job.tres_nodes)},billing={cpus}{self._gres_held()}"
+        )
         if not job.knows_energy:
             found.append({"type": "energy", "name": self._no_name, "id": _TRES["energy"], "count": self._unknown})
         return sorted(found, key=lambda one: int(one["id"]))

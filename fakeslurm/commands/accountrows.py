@@ -82,28 +82,30 @@ class AccountTexts:
         if row.step is not None:
             return f"{row.step.num_cpus}"
         if self._new:
-            return f"{row.job.allocated_cpus if row.job.nodes else 0}"
-        return f"{row.job.allocated_cpus if row.job.nodes else row.job.requested_cpus}"
+            return f"{row.job.allocated_cpus if row.job.tres_nodes else 0}"
+        return f"{row.job.allocated_cpus if row.job.tres_nodes else row.job.requested_cpus}"
 
     def _allocnodes(self, row: Row) -> str:
-        return f"{len((row.step or row.job).nodes)}"
+        return f"{row.job.allocated_nodes if row.step is None else len(row.step.nodes)}"
 
     def _alloctres(self, row: Row) -> str:
         if row.step is not None:
             memory = self._memory(self._held(row)) if self.settings.memory_is_consumed else "0"
             parts = [f"cpu={row.step.num_cpus}", *self._gres(row), f"mem={memory}", f"node={len(row.step.nodes)}"]
             return ",".join(parts)
-        if not row.job.nodes:
+        if not row.job.tres_nodes:
             return ""
         cpus = row.job.allocated_cpus
         held = [f"mem={self._memory(self._held(row))}"] if self.settings.memory_is_consumed else []
-        return ",".join([f"billing={cpus}", f"cpu={cpus}", *self._gres(row), *held, f"node={len(row.job.nodes)}"])
+        return ",".join([f"billing={cpus}", f"cpu={cpus}", *self._gres(row), *held, f"node={len(row.job.tres_nodes)}"])
 
     def _gres(self, row: Row) -> list[str]:
         """The gres among the allocated resources, as sacct sorts them: ``gres/gpu:a100`` before ``gres/gpu``."""
         if not self.settings.accounted_gres:
             return []
         job = self._remembered(row, "AllocTRES")
+        if not job.nodes and job.before is not None:
+            job = job.before
         units = zip(job.nodes, job.gres, strict=True)
         if row.step is not None:
             step = job.step(row.step.step_id)
@@ -120,7 +122,7 @@ class AccountTexts:
 
     def _held(self, row: Row) -> int:
         job = self._remembered(row, "AllocTRES")
-        nodes = row.job.nodes if row.step is None else row.step.nodes
+        nodes = row.job.tres_nodes if row.step is None else row.step.nodes
         return allocated_memory(job, self.settings, nodes)
 
     def _associd(self, row: Row) -> str:

@@ -276,3 +276,26 @@ def test_the_derived_exit_code_of_a_step_that_ends_after_its_job(slurm: SlurmUnd
     derived = "5:0" if slurm.at_least("24.11") else "0:0"
     assert slurm.run(*argv).stdout.startswith(f"{job_id}|{'0:0' if is_cancelled else '3:0'}|{derived}\n")
     assert "DerivedExitCode=5:0" in slurm.run("scontrol", "-d", "show", "job", job_id).stdout
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_the_nodes_of_what_waits_to_run_again(slurm: SlurmUnderTest, is_over: bool) -> None:
+    """Those of a job that was over are counted until it runs again; of one that ran, until 24.11, only their number is."""
+    job_id = slurm.sbatch("true" if is_over else "sleep 100", "-N1-3", "-o", "/dev/null")
+    slurm.wait(job_id, ["COMPLETED" if is_over else "RUNNING"])
+    fields = "State,AllocNodes,NNodes,AllocCPUS,AllocTRES,NodeList"
+    before = ["COMPLETED" if is_over else "RUNNING", "3", "3", "3", "billing=3,cpu=3,node=3"]
+
+    def row() -> list[str]:
+        return slurm.run("sacct", "-n", "-P", "-X", "-j", job_id, "-o", fields).stdout.strip().split("|")
+
+    until(lambda: row()[:5] == before, what="the job in accounting", interval=0.1)
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+    until(lambda: row()[0] == "PENDING", what="the next attempt in accounting", interval=0.1)
+    waiting = ["3", "3", "3", "billing=3,cpu=3,node=3"]
+    if not is_over:
+        waiting = ["0", "1", "0", ""] if slurm.at_least("24.11") else ["3", "3", "1", ""]
+    assert row()[1:] == [*waiting, "None assigned"]
+    slurm.run("scancel", job_id)
+    until(lambda: row()[0].startswith("CANCELLED"), what="its end in accounting", interval=0.1)
+    assert row()[1:] == [*waiting, "None assigned"]
