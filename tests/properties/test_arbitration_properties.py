@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +48,7 @@ def test_no_wait_is_for_ever(data: st.DataObject, has_accounting: bool) -> None:
     for sighting in data.draw(strategies.sightings(history)):
         now = sighting.at
         belief = arbitrate(belief, sighting.answers, now)
-    gone = attrs.evolve(GONE, has_accounting=has_accounting, accounting=None if has_accounting else UNASKED)
+    gone = GONE._replace(has_accounting=has_accounting, accounting=None if has_accounting else UNASKED)
     for _ in range(400):
         now += 1.0
         belief = arbitrate(belief, gone, now)
