@@ -396,6 +396,12 @@ def test_a_command_is_looked_for_on_the_path_that_it_is_given(tmp_path: Path) ->
         subprocess_execute(["command"], env=environment)
     with pytest.raises(FileNotFoundError):
         subprocess_execute(["command"], env={"PATH": str(tmp_path)})
+    for path, error in (
+        (tmp_path / "bin" / "command", PermissionError),
+        (tmp_path / "bin" / "none", FileNotFoundError),
+    ):
+        with pytest.raises(error):
+            subprocess_execute([str(path)], env=environment, cwd=tmp_path)
     (tmp_path / "bin" / "command").chmod(0o755)
     for directory in (tmp_path, tmp_path / "a b'c", Path.cwd()):
         directory.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH109, PTH113, PTH116  (pathlib takes longer)
+# ruff: noqa: PTH100, PTH109, PTH113, PTH116  (pathlib takes longer)
 """How a Slurm command is executed: the one seam between slurmkit and the world."""
 
 from __future__ import annotations
@@ -108,10 +108,11 @@ def _spawn(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], stdout
 def _found(command: str, env: Mapping[str, str]) -> str:
     """The path of a command. Raises `FileNotFoundError`, `PermissionError` when there is none that may be executed."""
     if "/" in command:
-        return command
+        paths = [os.path.abspath(command)]
+    else:
+        paths = [f"{directory or '.'}/{command}" for directory in env.get("PATH", os.defpath).split(os.pathsep)]
     number = errno.ENOENT
-    for directory in env.get("PATH", os.defpath).split(os.pathsep):
-        path = f"{directory or '.'}/{command}"
+    for path in paths:
         if os.path.isfile(path):
             if os.access(path, os.X_OK):
                 return path
