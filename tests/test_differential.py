@@ -76,6 +76,15 @@ def test_exclusions_are_of_some_commands_only() -> None:
     assert file_text("1\nsrun: Job step aborted\n2\n", PLACES) == "1\n2\n"
 
 
+def test_an_array_is_the_same_before_and_after_accounting_hears_which_elements_wait() -> None:
+    rows = [f"{job_id:<12} {'name':>10} \n" for job_id in ("7", "7_[3]", "7_[3-4,6-9+")]
+    assert len({normalised("sacct", row, PLACES) for row in rows}) == 1
+    assert normalised("sacct", rows[0], PLACES) != normalised(
+        "sacct", f"{'7':<12} {'name':>11} \n".replace("7", "8"), PLACES
+    )
+    assert normalised("sacct", "7_[3]|name\n", PLACES) == normalised("sacct", "7|name\n", PLACES)
+
+
 def test_lines_of_steps_have_no_order() -> None:
     assert file_text("0: b\n1: a\n", PLACES) == file_text("1: a\n0: b\n", PLACES)
     assert file_text("b\na\n", PLACES) != file_text("a\nb\n", PLACES)

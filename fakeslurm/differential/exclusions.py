@@ -80,10 +80,10 @@ EXCLUSIONS: Sequence[Exclusion] = (
         _pairs((r"Partition(NodeLimit|TimeLimit|Config)", "PartitionConfig")),
     ),
     Exclusion(
-        "which elements of an array wait",
+        "which elements of an array wait, and the blanks behind an id at the beginning of a line, which depend on it",
         "slurmdbd hears of them up to 5 s late: of one that is cancelled before that it never does (measured)",
         ("sacct",),
-        _pairs((r"(\d+)_\[[^\]\s|;]*(?:\]|\+|(?= ))", r"\1")),
+        _pairs((r"(\d+)_\[[^\]\s|;]*(?:\]|\+|(?= ))", r"\1"), (r"^(\d+) +", r"\1 ")),
     ),
     Exclusion(
         "`srun: Job ... step creation temporarily disabled, retrying`, `srun: Step created for ...`",
