@@ -44,10 +44,14 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 fidelity: $(VENV)/dev.stamp  ## write docs/fidelity.md: what of Slurm's manual the fake supports
 	$(BIN)/python -m fakeslurm.fidelity docs/fidelity.md
 
-bench: $(VENV)/dev.stamp  ## the benchmarks, side by side with the peers from PyPI in one run, into docs/performance.md; ROW=3: one of them
+$(VENV)/bench.stamp: $(VENV)/dev.stamp
+	@$(PIP) install --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/bench.stamp  ## the benchmarks, side by side with the peers from PyPI in one run, into docs/performance.md; ROW=3: one of them
 	$(BIN)/python -m benchmarks $(ROW)
 
-bench-quick: $(VENV)/dev.stamp  ## the same with few rounds, in less than three minutes; writes nothing
+bench-quick: $(VENV)/bench.stamp  ## the same with few rounds, in less than three minutes; writes nothing
 	$(BIN)/python -m benchmarks --quick $(ROW)
 
 EXAMPLES ?= 1000

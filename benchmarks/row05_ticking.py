@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from benchmarks.harness import Effort, Goal, Row, interleaved
+from benchmarks.harness import Effort, Goal, Row
+from benchmarks.inprocess import bench, measured
 from fakeslurm import FakeSlurm
 from slurmkit import SystemClock
 from slurmkit.backends.cli import CliBackend
@@ -46,9 +47,13 @@ def tick(number: int) -> Callable[[], float]:
 
 
 def measure(effort: Effort) -> list[Row]:
-    figures = interleaved(effort.rounds(15), {name: tick(number) for name, number in SIZES.items()})
+    figures = measured("benchmarks.row05_ticking", [*SIZES], effort)
     row = Row(5, "one status tick, client CPU", figures, "1,000 jobs", (Goal("10,000 jobs", 0.1),))
     share = row.figure("1,000 jobs").median / INTERVAL
     told = f"1,000 single jobs and a poller of {INTERVAL:g} s take {share:.2%} of a core; the goal is under 5 %"
     costs = {number: row.figure(name).median for name, number in SIZES.items()}
     return [attrs.evolve(row, remarks=(told,), costs=costs)]
+
+
+if __name__ == "__main__":
+    bench("benchmarks.row05_ticking", {name: tick(number) for name, number in SIZES.items()})

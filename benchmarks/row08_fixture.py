@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.harness import Effort, Goal, Row, interleaved
+from benchmarks.harness import Effort, Goal, Row
+from benchmarks.inprocess import bench, measured
 from fakeslurm import FakeSlurm
 
 
@@ -22,7 +23,14 @@ def with_commands() -> float:
     return time.perf_counter() - began
 
 
+WORK = {"plain": plain, "with commands": with_commands}
+
+
 def measure(effort: Effort) -> list[Row]:
-    figures = interleaved(effort.rounds(50), {"plain": plain, "with commands": with_commands})
+    figures = measured("benchmarks.row08_fixture", [*WORK], effort)
     goals = (Goal("plain", 0.003), Goal("with commands", 0.010))
     return [Row(8, "FakeSlurm, start to end", figures, "plain", goals)]
+
+
+if __name__ == "__main__":
+    bench("benchmarks.row08_fixture", WORK)
