@@ -23,7 +23,8 @@ TEXT = """\
 
 Made by `make bench`: medians of interleaved rounds (A B A B) in one run. The ratios carry over to other machines, the times do not.
 In each block the ratio is to its first line, the floor; that of the minima suffers less from what else the machine does.
-What happens inside of one process (rows 5 and 8) is measured by pyperf, in fresh processes. Peers run in an environment of their own; what they wait on purpose between two submissions is taken out.
+What happens inside of one process (rows 5 and 8) is measured by pyperf, in fresh processes.
+Peers run in an environment of their own; what they wait on purpose between two submissions is taken out.
 
 This run: {machine}; load average {load} (one minute; above the number of CPUs the times are too long, and ratios uncertain). Peers: {peers}.
 

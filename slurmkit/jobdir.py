@@ -184,10 +184,10 @@ def remove(job_dir: str | os.PathLike[str]) -> None:
 
 def write(job_dir: str | os.PathLike[str], name: str, data: bytes | str) -> None:
     """Write ``<job_dir>/<name>``, mode 0600, so that a reader sees all of it or nothing. Raises `JobDirectoryError`."""
-    left = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
 
     def fill(descriptor: int) -> None:  # without a file object, which takes longer than all the rest
-        nonlocal left
+        left = memoryview(raw)
         while left:
             left = left[os.write(descriptor, left) :]
 

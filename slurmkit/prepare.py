@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 from slurmkit import __version__, jobdir
 from slurmkit.callbacks.base import BaseCallback
@@ -48,26 +45,8 @@ def strategy(packaging: object) -> PackagingStrategy:
     return packaging  # type: ignore[return-value]
 
 
-_checked: WeakKeyDictionary[Callable[..., Any], tuple[CodeType, dict[tuple[object, ...], tuple[str, ...]]]] = (
-    WeakKeyDictionary()
-)
-"""What `check_call` has found of plain functions with this code, by all that it depends on. To find it takes 40 us."""
-
-
 def check_call(func: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     """The parameters that receive the JobContext. Raises TypeError when `func` cannot be called with these arguments and those."""
-    if not isinstance(func, FunctionType) or func.__dict__:  # a method, or one that may have the signature of another
-        return _check_call(func, args, kwargs)
-    code, found = _checked.get(func, (None, {}))
-    if code is not func.__code__:
-        _checked[func] = func.__code__, (found := {})
-    how = (len(args), *kwargs, len(func.__defaults__ or ()), *(func.__kwdefaults__ or ()))
-    if how not in found:
-        found[how] = _check_call(func, args, kwargs)
-    return found[how]
-
-
-def _check_call(func: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     try:
         signature = inspect.signature(func)
     except ValueError:
@@ -183,13 +162,10 @@ def job_record(
     }
 
 
-_as_path = functools.lru_cache(1)(Path)
-
-
 def working_directory() -> Path:
     """Where sbatch is called, and the job starts. Raises `JobDirectoryError`."""
     try:
-        return _as_path(os.getcwd())  # noqa: PTH109  (mostly the same again)
+        return Path.cwd()
     except OSError as error:
         raise JobDirectoryError(
             f"the working directory of this process, in which the job would start, is gone ({error.strerror}): "

@@ -255,8 +255,9 @@ def _seen(spec: ModuleSpec, path: Iterable[str]) -> list[object]:
         if spec.submodule_search_locations is not None:  # a package
             seen.append(_state(home))
             home = os.path.dirname(home)
+    name = spec.name.rpartition(".")[2]
     for directory in path:
-        seen.append(_state(directory))
+        seen += (_state(directory), _state(f"{directory}/{name}"))  # which may become a package
         if directory == home:
             break
     return seen

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 else:  # a job imports this with its task, in every rank: to import typing takes as long as all the rest
 
     class Generic:
-        __class_getitem__ = classmethod(types.GenericAlias)
+        def __class_getitem__(cls, parameters):
+            """A list of parameters is kept as a tuple, so that the alias has a hash, which Optional of Python 3.11 and 3.12 needs."""
+            return types.GenericAlias(cls, tuple(tuple(one) if isinstance(one, list) else one for one in parameters))
 
     P = R = None
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -371,7 +374,7 @@ def test_a_real_process(tmp_path: Path) -> None:
 
 def test_the_end_of_a_command_is_not_polled_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command took a millisecond longer. Here it closes its output a moment before it ends."""
-    monkeypatch.setattr(execute, "_ask_for_end", lambda *_: pytest.fail("the kernel tells it"))
+    monkeypatch.setattr(execute, "_ASK_AGAIN", None)  # nobody may wait so long
     done = subprocess_execute(["sh", "-c", "echo 1; exec >&- 2>&-; sleep 0.05; exit 4"], timeout=60)
     assert (done.returncode, done.stdout) == (4, "1\n")
     with pytest.raises(TimeoutError, match=r"within 0\.1 s"):
@@ -385,6 +388,55 @@ def test_the_end_of_a_command_where_the_kernel_does_not_tell_it(monkeypatch: pyt
     assert subprocess_execute(["sh", "-c", "kill -9 $$"]).returncode == -9
     with pytest.raises(TimeoutError, match=r"within 0\.1 s"):
         subprocess_execute(["sh", "-c", "exec >&- 2>&-; exec sleep 60"], timeout=0.1)
+
+
+def test_a_command_that_writes_on_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(execute, "_CHUNK", 1)  # so that there is always something to read
+    with pytest.raises(TimeoutError, match="yes did not answer within 3 s"):
+        subprocess_execute(["yes"], timeout=3)
+
+
+def test_a_command_that_is_over_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be that of another process. What it has left behind holds its output."""
+    killed: list[tuple[int, int]] = []
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(os, "kill", lambda *argv: killed.append(argv))
+        with pytest.raises(TimeoutError, match=r"within 0\.2 s"):
+            subprocess_execute(["sh", "-c", "sleep 1 & exit"], timeout=0.2)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert killed == []
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_a_limit_of_the_users_is_his(timeout: float | None) -> None:
+    def too_late(*_: object) -> None:
+        raise TimeoutError("the user's own")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(TimeoutError, match="the user's own"):
+            subprocess_execute(["sleep", "60"], timeout=timeout)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_command_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environment is what it is given, whatever a shell makes of names; the directory of this process may be gone."""
+    environment = {"PATH": os.environ["PATH"], "BASH_FUNC_module%%": "() { :; }", "A": "\udcff"}
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = subprocess_execute(["env", "-0"], env=environment, cwd=tmp_path)
+    assert dict(line.split("=", 1) for line in done.stdout.split("\0") if line) == environment
+    with pytest.raises(TimeoutError, match=r"sleep did not answer within 0\.1 s"):
+        subprocess_execute(["sleep", "60"], cwd=tmp_path, timeout=0.1)
 
 
 def test_a_command_is_looked_for_on_the_path_that_it_is_given(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import runner_tasks as tasks
 from runner_jobs import SECONDS, batch_environment, make_job
 from runner_tasks import Diary
 
-from slurmkit import jobdir
+from slurmkit import JsonlCallback, jobdir
 from slurmkit.callbacks.base import BaseCallback
 
 
@@ -221,11 +221,12 @@ def test_modules_of_the_user_do_not_take_the_place_of_the_leaders(run: Run, tmp_
     try:
         import dying_task
 
-        ran = run(dying_task.die)
+        ran = run(dying_task.die, callbacks=[JsonlCallback(tmp_path / "heard", poll_interval_secs=None)])
     finally:
         sys.path.remove(str(tmp_path))
         del sys.modules["dying_task"]
     assert ran.completed["error_message"] == "killed by signal 9 (SIGKILL)"
+    assert "begin_run_job" in (tmp_path / "heard").read_text()
 
 
 def test_imports_of_a_rank(run: Run, tmp_path: Path) -> None:

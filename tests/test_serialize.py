@@ -155,6 +155,19 @@ def test_a_module_shadowed_by_another_goes_by_value(
     assert elsewhere(dump_function(stray.half), (3,), tmp_path) == (True, "1.5")
 
 
+def test_a_directory_that_has_become_a_package_is_found_first(
+    stray: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was found by an import a moment ago; now another one is."""
+    package = tmp_path / "first" / "stray_module"
+    package.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(Path(str(stray.__file__)).parent))
+    monkeypatch.syspath_prepend(str(package.parent))
+    assert b"cloudpickle" not in dump_function(stray.half)
+    (package / "__init__.py").write_text("half = None")
+    assert elsewhere(dump_function(stray.half), (3,), tmp_path) == (True, "1.5")
+
+
 def test_the_users_own_registration_stays(stray: types.ModuleType) -> None:
     cloudpickle.register_pickle_by_value(stray)
     try:

@@ -220,4 +220,12 @@ def test_pickling_a_recursive_task_of_main() -> None:
 def test_a_task_has_parameters_at_run_time() -> None:
     """Though it does without typing, for jobs that import it."""
     assert get_origin(Task[[int], str]) is Task
-    assert get_args(Task[[int], str]) == ([int], str)
+    assert get_args(Task[[int], str]) == ((int,), str), "as typing has it"
+
+
+def test_the_type_of_a_task_in_annotations() -> None:
+    """It is evaluated where a module has no ``from __future__ import annotations``; Optional asks for its hash."""
+    program = "from typing import Optional; from slurmkit import Task; print(Optional[Task[[int], str]])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("typing.Optional[slurmkit.task.Task[")

@@ -75,7 +75,7 @@ def lead(shared: str, index: int | None = None) -> int:
         gc.freeze()  # else the collector of the worker would touch all that is here, and so have it copied
         pid = os.fork()
         if pid == 0:
-            sys.path[:] = job["sys_path"] or sys.path
+            _take_clients_path(job, has_journal=False)
             return worker.run(job_dir, job, rank=0, local_rank=0)
         _take_clients_path(job)  # only now, as the worker does not wait for it
     else:
@@ -98,7 +98,7 @@ def rank(shared: str, index: int | None = None) -> int:
         job = read_job(shared)
     except OSError as error:
         return fail(f"rank {os.environ.get('SLURM_PROCID')} on {hostname(os.environ)}: {error}")
-    sys.path[:] = job["sys_path"] or sys.path
+    _take_clients_path(job, has_journal=False)
     from slurmkit.runner import worker
 
     job_dir = jobdir.element_dir(shared, index)
@@ -106,10 +106,14 @@ def rank(shared: str, index: int | None = None) -> int:
     return worker.run(job_dir, job, rank=number, local_rank=local, warned=warned_path(job_dir))
 
 
-def _take_clients_path(job: Mapping[str, Any]) -> None:
-    """From here on what the client can import is imported from the same places."""
-    import json  # noqa: F401  (for the journal; nothing of the user's shall take its place, or the other's)
-    import signal  # noqa: F401  (for the names of signals)
+def _take_clients_path(job: Mapping[str, Any], *, has_journal: bool = True) -> None:
+    """From here on what the client can import is imported from the same places.
+
+    But for what slurmkit itself needs yet, for the journal and in callbacks: a module of the user's that has its name shall not take its place.
+    """
+    if has_journal or job["callbacks"]:
+        import json  # noqa: F401
+        import signal  # noqa: F401
 
     sys.path[:] = job["sys_path"] or sys.path
 
