@@ -208,7 +208,7 @@ class FakeSlurm:
             name = words[0] if words else ""
             raise FileNotFoundError(2, f"no such command in fakeslurm; there are {', '.join(COMMANDS)}", name)
         directory = str(Path.cwd() / cwd) if cwd is not None else os.getcwd()  # noqa: PTH109 (a Path takes longer than the rest)
-        variables = dict(env) if env is not None else _own_environment(tuple(os.environb.items()))
+        variables = dict(env) if env is not None else _own_environment()
         with LocalCaller(words, directory, variables, input) as caller:
             code = self._service.call(caller, "backend", timeout)
             return CommandResult(code, *caller.texts())
@@ -414,9 +414,19 @@ def _view(job: Job) -> JobView:
     )
 
 
+_ENVIRON = os.environ
+
+
+def _own_environment() -> Mapping[str, str]:
+    """This process's environment, without what an outer job has left."""
+    if os.environ is not _ENVIRON:  # a test has put another one in its place
+        return _without_outer_job(os.environ)
+    return _decoded(tuple(os.environb.items()))
+
+
 @lru_cache(4)
-def _own_environment(variables: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
-    """This process's environment, read once as long as it stays the same: that takes longer than anything else in a call."""
+def _decoded(variables: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    """An environment, read once as long as it stays the same: that takes longer than anything else in a call."""
     return MappingProxyType(_without_outer_job({os.fsdecode(name): os.fsdecode(value) for name, value in variables}))
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from copy import copy
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fakeslurm.jobarray import NO_TASK, TaskSet
 from fakeslurm.model import BATCH, NO_LIMIT, Job, Settings, Step, StepId
@@ -91,6 +91,8 @@ class JobRecord:
     requested_nodes: int
     allocated_nodes: int
     """AllocNodes."""
+    booked_nodes: int
+    """JSON's ``allocation_nodes``, by which ``--nnodes`` goes."""
     tres_nodes: tuple[str, ...]
     """Those of AllocTRES: of a job that was over and waits to run again, those that it had (measured)."""
     allocated_cpus: int
@@ -108,8 +110,15 @@ class JobRecord:
     submit_line: str
     steps: tuple[StepRecord, ...]
     """The batch step first."""
+    source: Job = field(eq=False, repr=False)
+    """The job as it is, or of an attempt that is over as it was; with a lag as it was when accounting was told."""
     told: bool = True
     """Whether accounting was told of it since it is an element of its own; of an array's last one the record is there before."""
+
+    @property
+    def holder(self) -> Job:
+        """The job whose nodes, memory and gres are counted as allocated."""
+        return _holder_of(self.source)
 
     @property
     def scheduler(self) -> str:
@@ -164,7 +173,7 @@ class Accounting:
         if is_new:
             attempts.append(job)
         if self._lag and self._is_known(job.job_id):
-            self._coming.append((now + self._lag, record_of(attempts[-1], self._settings)))
+            self._coming.append((now + self._lag, record_of(copy(attempts[-1]), self._settings)))
         if is_new and job.array is not None:
             self._elements.setdefault(job.array.job_id, set()).add(job.job_id)
         if is_new and job.het is not None:
@@ -255,13 +264,18 @@ def _order(record: JobRecord) -> tuple[int, int, int, int]:
     return int(record.submit), record.array_job_id or 0, task, record.job_id
 
 
+def _holder_of(job: Job) -> Job:
+    """What its allocation is counted by: of a job that was over and waits to run again, what it was then (measured)."""
+    return job if job.nodes or job.before is None else job.before
+
+
 def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
     """The job's record as it is now."""
     description = job.description
     steps = [job.batch] if job.batch is not None else []
     steps += job.steps.values()
     ran = bool(job.nodes)
-    holder = job if ran or job.before is None else job.before
+    holder = _holder_of(job)
     allocated_nodes = len(holder.nodes) or (0 if settings.profile.requeue_frees_nodes else job.former_nodes)
     # 24.11 hears of what belongs together when it starts (measured).
     het = job.het if ran or settings.profile.release < "24.11" else None
@@ -298,6 +312,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         num_nodes=allocated_nodes or job.requested_nodes,
         requested_nodes=job.requested_nodes,
         allocated_nodes=allocated_nodes,
+        booked_nodes=len(job.nodes) if settings.profile.requeue_frees_nodes else allocated_nodes,
         tres_nodes=holder.nodes,
         allocated_cpus=holder.num_cpus,
         requested_cpus=job.requested_cpus,
@@ -311,6 +326,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         work_dir=description.work_dir,
         submit_line=description.submit_line,
         steps=tuple(_step_record(step, job) for step in steps),
+        source=job,
         told=told,
     )
 

@@ -378,6 +378,9 @@ def test_execute_takes_the_environment_of_the_moment(
         monkeypatch.setenv("OF_THE_MOMENT", value)
         run(slurm, tmp_path, "-ovalue", "--wrap", "printf %s $OF_THE_MOMENT")
         assert (tmp_path / "value").read_bytes() == os.fsencode(value)
+    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"], "OF_THE_MOMENT": "third"})
+    run(slurm, tmp_path, "-ovalue", "--wrap", "printf %s $OF_THE_MOMENT")
+    assert (tmp_path / "value").read_text() == "third"
 
 
 def test_waiting(slurm: FakeSlurm, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class _Values:
         limit = job.time_limit
         return {
             "account": account,
-            "allocation_nodes": len(job.nodes) if self.new else job.allocated_nodes,
+            "allocation_nodes": job.booked_nodes,
             "array": self._array(),
             "association": {"account": account, "cluster": self._text("cluster"), "user": user, "id": 2 if user else 0},
             "cluster": self._text("cluster"),
@@ -197,10 +197,8 @@ class _Values:
         return self.row.job.user if uid == self.row.job.uid else f"{uid}"
 
     def _memory(self) -> dict[str, Any]:
-        text = self._text("reqmem")
-        asked = self.texts.jobs.get(self.row.job.job_id)
-        of_cpu = asked.description.mem_per_cpu if asked is not None else None
-        of_node = asked.description.mem_per_node if asked is not None else megabytes(text)
+        asked = self.row.job.source.description
+        of_cpu, of_node = asked.mem_per_cpu, asked.mem_per_node
         if self.new:
             return {"memory_per_cpu": of_cpu or None, "memory_per_node": None if of_cpu else of_node or 0}
         return {"memory": of_cpu or of_node or 0}
@@ -256,9 +254,7 @@ class _Values:
         return -2 if self.new else None
 
     def _files(self) -> dict[str, str]:
-        job = self.texts.jobs.get(self.row.job.job_id)
-        if job is None:
-            return {}
+        job = self.row.job.source
         stdin, stdout, stderr = jobtexts.given_files(job)
         expanded = dict(zip(("stdin", "stdout"), jobtexts.standard_files(job, expand=NEW), strict=False))
         names = {"stdin": stdin, "stdout": stdout, "stderr": stderr}

@@ -7,14 +7,13 @@ memory, disk and energy is not known, and those fields are empty or zero exactly
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import frozen
 
 from fakeslurm import associations
 from fakeslurm.commands import jobtexts
-from fakeslurm.commands.answers import unsupported
 from fakeslurm.commands.jobsizes import allocated_memory, held_gres_tres, megabytes, memory_text, requested_gres_tres
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.jobarray import TEXT_LENGTH, index_text
@@ -25,7 +24,7 @@ from slurmkit.slurm.states import ExitCode, JobState
 
 if TYPE_CHECKING:
     from fakeslurm.commands.stamps import Stamps
-    from fakeslurm.model import Job, Settings
+    from fakeslurm.model import Settings
     from fakeslurm.slurmdbd import JobRecord, StepRecord
 
 __all__ = ["AccountTexts", "Row"]
@@ -48,8 +47,6 @@ class AccountTexts:
     """Reads fields from rows, for one call of sacct."""
 
     settings: Settings
-    jobs: Mapping[int, Job]
-    """Those that the controller remembers: it alone knows what memory was allocated."""
     now: float
     stamps: Stamps
     convert: bool = True
@@ -103,9 +100,7 @@ class AccountTexts:
         """The gres among the allocated resources, as sacct sorts them: ``gres/gpu:a100`` before ``gres/gpu``."""
         if not self.settings.accounted_gres:
             return []
-        job = self._remembered(row, "AllocTRES")
-        if not job.nodes and job.before is not None:
-            job = job.before
+        job = row.job.holder
         units = zip(job.nodes, job.gres, strict=True)
         if row.step is not None:
             step = job.step(row.step.step_id)
@@ -113,15 +108,8 @@ class AccountTexts:
             units = zip(step.nodes, step.gres or job.gres, strict=False)  # the script has all of its node
         return sorted(held_gres_tres(units, self.settings))
 
-    def _remembered(self, row: Row, field: str) -> Job:
-        """The controller's job, for what it alone knows."""
-        job = self.jobs.get(row.job.job_id)
-        if job is None:
-            raise unsupported("sacct", f"{field} of job {row.job.job_id}, which the controller has forgotten")
-        return job
-
     def _held(self, row: Row) -> int:
-        job = self._remembered(row, "AllocTRES")
+        job = row.job.holder
         nodes = row.job.tres_nodes if row.step is None else row.step.nodes
         return allocated_memory(job, self.settings, nodes)
 
@@ -317,7 +305,7 @@ class AccountTexts:
         cpus = row.job.requested_cpus
         more: list[str] = []
         if self.settings.accounted_gres:
-            more = sorted(requested_gres_tres(self._remembered(row, "ReqTRES"), self.settings))
+            more = sorted(requested_gres_tres(row.job.source, self.settings))
         memory = f"mem={self._reqmem(row)}"
         return ",".join([f"billing={cpus}", f"cpu={cpus}", *more, memory, f"node={row.job.requested_nodes}"])
 
@@ -376,7 +364,7 @@ class AccountTexts:
 
     def _file(self, row: Row, field: str, number: int) -> str:
         """Of a batch job: those of srun and salloc have none in the database."""
-        job = None if row.step is not None else self._remembered(row, field)
+        job = None if row.step is not None else row.job.source
         return "" if job is None or job.description.script is None else jobtexts.given_files(job)[number]
 
     def _submit(self, row: Row) -> str:

@@ -23,12 +23,12 @@ def sizes(values: Mapping[str, str]) -> list[Test]:
     """One test for each option that selects by an amount. Raises `Stop`."""
     tests: list[Test] = []
     for key, name, size in (
-        ("nnodes", "node", lambda job: len(job.nodes)),
-        ("ncpus", "cpu", lambda job: job.allocated_cpus if job.nodes else 0),
+        ("nnodes", "node", lambda job: job.booked_nodes),
+        ("ncpus", "cpu", lambda job: job.allocated_cpus if job.tres_nodes else 0),
     ):
         if key in values:
             least, most = _range(values[key], name)
-            if least or most:
+            if least:  # else the most does not count either (measured)
                 tests.append(_between(size, least, most))
     if "timelimit-min" in values:
         least, most = minutes(values["timelimit-min"]), minutes(values.get("timelimit-max", values["timelimit-min"]))

@@ -216,7 +216,6 @@ def _print(
     selection = accountfilter.selection(request.values, request.flags, invocation, controller)
     texts = AccountTexts(
         controller.settings,
-        controller.jobs,
         invocation.now,
         stamps,
         convert="noconvert" not in request.flags,

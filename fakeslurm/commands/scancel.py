@@ -333,6 +333,7 @@ def _one_by_one(wanted: JobId) -> list[JobId]:
     """``5_[3,1,3]`` as ``5_3``, ``5_1`` and ``5_3``: as it is written (measured)."""
     if wanted.array_expression is None:
         return [wanted]
+    tasks_of(wanted)  # which refuses what names no index
     items = [parse_array_spec(item).indices for item in wanted.array_expression.split(",") if item]
     return [wanted._replace(array_task=task, array_expression=None) for tasks in items for task in tasks]
 

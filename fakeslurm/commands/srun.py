@@ -216,6 +216,7 @@ class _Srun(Conversation):
             environ = variables_of_group(self.invocation.environ, group)
             wishes = StepWishes("srun", environ, self.invocation.now, self.invocation.version)
             wishes.take(found[group].options)
+            self.caller.print(2, wishes.remark)
             wishes.check()
             for name in filter(None, (wishes.output, wishes.error, wishes.input)):
                 if len(found) > 1 and (is_per_task(name) or name in ("all", "none") or name.isdecimal()):

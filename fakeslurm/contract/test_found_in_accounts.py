@@ -296,6 +296,14 @@ def test_the_nodes_of_what_waits_to_run_again(slurm: SlurmUnderTest, is_over: bo
     if not is_over:
         waiting = ["0", "1", "0", ""] if slurm.at_least("24.11") else ["3", "3", "1", ""]
     assert row()[1:] == [*waiting, "None assigned"]
+    for option, found in (
+        ("--nnodes=3", not slurm.at_least("24.11")),
+        ("--nnodes=0-1", True),
+        ("--ncpus=3", is_over),
+        ("--ncpus=0-1", True),
+    ):
+        states = slurm.run("sacct", "-n", "-X", "-D", "-j", job_id, "-o", "State", option).stdout
+        assert ("PENDING" in states) == found, option
     slurm.run("scancel", job_id)
     until(lambda: row()[0].startswith("CANCELLED"), what="its end in accounting", interval=0.1)
     assert row()[1:] == [*waiting, "None assigned"]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest
+from fakeslurm.contract.harness import SlurmUnderTest, until
 
 pytestmark = pytest.mark.slurm_conf(
     "GresTypes=gpu,fpga",
@@ -87,3 +87,24 @@ def test_nodes_and_partitions(slurm: SlurmUnderTest) -> None:
     assert "\n   CfgTRES=cpu=4,mem=2000M,billing=4,gres/gpu=2,gres/gpu:a100=1\n   AllocTRES=\n" in shown
     shown = slurm.run("scontrol", "show", "partition").stdout
     assert "\n   TRES=cpu=16,mem=8000M,node=4,billing=16,gres/gpu=6,gres/gpu:a100=1\n" in shown
+
+
+@pytest.mark.slurm_conf(
+    "GresTypes=gpu", "AccountingStorageTRES=gres/gpu", "NodeName=n1 Gres=gpu:2", "SelectTypeParameters=CR_Core_Memory"
+)
+@pytest.mark.parametrize("is_over", [True, False])
+def test_what_waits_to_run_again(slurm: SlurmUnderTest, is_over: bool) -> None:
+    """Gres and memory are counted of the attempt that is over, and of what was over itself until it runs again."""
+    job_id = slurm.sbatch("true" if is_over else "sleep 100", "--gres=gpu:1", "--mem=100", "-o", "/dev/null")
+    state = "COMPLETED" if is_over else "RUNNING"
+    slurm.wait(job_id, [state])
+
+    def rows() -> list[str]:
+        return slurm.run("sacct", "-n", "-P", "-X", "-D", "-j", job_id, "-o", "State,AllocTRES").stdout.splitlines()
+
+    tres = "billing=1,cpu=1,gres/gpu=1,mem=100M,node=1"
+    until(lambda: rows() == [f"{state}|{tres}"], what="the job in accounting", interval=0.1)
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+    until(lambda: len(rows()) == 2, what="the next attempt in accounting", interval=0.1)
+    assert rows() == [f"REQUEUED|{tres}", f"PENDING|{tres if is_over else ''}"]
+    slurm.run("scancel", job_id)

@@ -85,7 +85,7 @@ def renew(job: Job, state: State) -> None:
     job.start_time = job.end_time = None
     job.fits_nowhere = False
     job.former_nodes = len(job.nodes) or job.former_nodes
-    job.nodes, job.cpus_per_node, job.cpu_ids, job.tasks_per_node = (), (), (), ()
+    job.nodes, job.cpus_per_node, job.cpu_ids, job.gres, job.tasks_per_node = (), (), (), (), ()
     as_it_ran = job.num_nodes
     partitions = resize(job, state)
     job.num_nodes = as_it_ran

@@ -330,8 +330,9 @@ class Waiting:
         self.check_size(job)
 
     def check_size(self, job: Job) -> None:
-        """Updates of a job, holding and releasing among them, complain afterwards when no partition has CPUs enough (measured)."""
-        largest = max(self._state.resources.partition_cpus[name] for name in job.partition.split(","))
+        """Updates of a job, holding and releasing among them, complain when no partition has CPUs enough, be it a new one (measured)."""
+        names = job.description.partition or job.partition
+        largest = max(self._state.resources.partition_cpus[name] for name in names.split(","))
         if job.state is JobState.PENDING and job.num_cpus > largest:
             raise SlurmError(messages.PARTITION_UNAVAILABLE)
 

@@ -74,7 +74,7 @@ def job_processes(
     that the fake gives to processes. Shrinks to one task on one node of 22.05.
     """
     kind = draw(st.sampled_from(kinds))
-    settings = draw(_clusters(draw(st.sampled_from(versions))))
+    settings = draw(_clusters(draw(st.sampled_from(versions)), 2 if kind == "het" else 1))
     controller = Controller(settings)
     try:
         if kind == "het":
@@ -85,12 +85,14 @@ def job_processes(
 
 
 @st.composite
-def _clusters(draw: st.DrawFn, version: str) -> Settings:
-    names = draw(hosts(max_size=5, unique=True))
+def _clusters(draw: st.DrawFn, version: str, least: int) -> Settings:
+    names = draw(hosts(min_size=least, max_size=5, unique=True))
     return Settings(nodes=[Node(name, cpus=draw(st.integers(1, 8))) for name in names], version=version)
 
 
-def _description(draw: st.DrawFn, settings: Settings, count: int, **more: Any) -> JobDescription:
+def _description(
+    draw: st.DrawFn, settings: Settings, count: int, *, is_component: bool = False, **more: Any
+) -> JobDescription:
     """A job, or a component, on `count` nodes."""
     least = min(node.cpus for node in settings.nodes)
     asked: dict[str, Any] = {"script": b"#!/bin/sh\n", "name": "job", "environment": _LOGIN, "work_dir": "/home/me"}
@@ -104,9 +106,10 @@ def _description(draw: st.DrawFn, settings: Settings, count: int, **more: Any) -
         asked["cpus_per_task"] = cpus
     if draw(st.booleans()):
         asked["distribution"] = draw(distributions())
-    asked |= draw(
-        st.sampled_from([{}, {"exclusive": True}, {"overcommit": True}, {"time_limit": 5}, {"export": "NONE"}])
-    )
+    choices: list[dict[str, Any]] = [{}, {"exclusive": True}, {"export": "NONE"}]
+    if not is_component:  # of which the fake refuses these
+        choices += [{"overcommit": True}, {"time_limit": 5}]
+    asked |= draw(st.sampled_from(choices))
     return JobDescription(**asked, **more)
 
 
@@ -160,10 +163,8 @@ def _single(draw: st.DrawFn, controller: Controller, kind: Kind) -> JobProcesses
 
 def _het(draw: st.DrawFn, controller: Controller) -> JobProcesses:
     settings = controller.settings
-    if len(settings.nodes) < 2:
-        reject()
     parts = draw(st.integers(2, min(3, len(settings.nodes))))
-    leader_id = controller.submit_het([_description(draw, settings, 1) for _ in range(parts)], _NOW)
+    leader_id = controller.submit_het([_description(draw, settings, 1, is_component=True) for _ in range(parts)], _NOW)
     leader = controller.jobs[leader_id]
     if leader.het is None or not leader.nodes:
         reject()
