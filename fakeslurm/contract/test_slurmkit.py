@@ -94,7 +94,11 @@ def test_first_means_first_in_time(slurm_cluster: Cluster) -> None:
 
 def test_context_of_a_step_that_is_smaller_than_its_job(slurm: SlurmUnderTest) -> None:
     """`current_job_context` inside srun is the step's: two nodes and three tasks of a job that has three and seven."""
-    program = "import slurmkit; c = slurmkit.current_job_context(); print(c.rank, c.world_size, *c.tasks_per_node, *c.hostnames)"
+    # At one go: with PYTHONUNBUFFERED what print writes of several ranks is mixed.
+    program = (
+        "import slurmkit, sys; c = slurmkit.current_job_context(); "
+        "sys.stdout.write(' '.join(map(str, [c.rank, c.world_size, *c.tasks_per_node, *c.hostnames])) + '\\n')"
+    )
     command = shlex.join([sys.executable, "-c", program])
     path = str(Path(slurmkit.__file__).parents[1])
     job_id = slurm.sbatch(f"srun -N2 -n3 {command}", "-N3", "-n7", "--output=out", env={"PYTHONPATH": path})
