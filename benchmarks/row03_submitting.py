@@ -18,8 +18,8 @@ PEERS = {"submitit": "submitit_submit", "psij-python": "psij_submit"}
 
 ABOVE = (
     "sbatch itself is started in less time than the stub is here; five files, one of them twice as the id is known only afterwards, and two "
-    "directories take 0.17 ms, a look at whether the job can import the function 0.02, all else 0.2, half of it as the processor's caches are "
-    "cold after a process; submitit writes two files"
+    "directories take 0.17 ms, a look at whether the job can import the function and whether the arguments fit 0.08, all else 0.25, half of it "
+    "as the processor's caches are cold after a process; submitit writes two files"
 )
 
 
