@@ -19,8 +19,8 @@ def minutes(text: str) -> int:
     if text == "-1" or text.upper() in ("INFINITE", "UNLIMITED"):
         return INFINITE
     if match := _WITH_DAYS.fullmatch(text):
-        days, hours, minutes, seconds = (_int(match[place] or "0") for place in (2, 3, 4, 5))
-        total = (days or _int(match[1] or "0")) * 86400 + hours * 3600 + minutes * 60 + seconds
+        days, hours, sixtieths, seconds = (_int(match[place] or "0") for place in (2, 3, 4, 5))
+        total = (days or _int(match[1] or "0")) * 86400 + hours * 3600 + sixtieths * 60 + seconds
     elif match := _WITHOUT_DAYS.fullmatch(text):
         first, second, third = (_int(match[place] or "0") for place in (1, 2, 3))
         total = first * 60 + second if match[3] is None else first * 3600 + second * 60 + third

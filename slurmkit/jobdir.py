@@ -306,8 +306,8 @@ def _from_json(text: str) -> Any:
         value, end = make_scanner(_Scanning)(text, 0)  # type: ignore[arg-type]
         if text[end:] == "\n":
             return value
-    except Exception:  # noqa: BLE001, S110  (damaged, or a Python without this: json knows)
-        pass
+    except (ImportError, AttributeError, TypeError, StopIteration, ValueError):
+        pass  # a Python that has this otherwise, or damaged: json reads the one, and says what is wrong with the other
     import json
 
     return json.loads(text)

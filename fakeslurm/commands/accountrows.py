@@ -353,16 +353,16 @@ class AccountTexts:
         return str(shown.state)
 
     def _stderr(self, row: Row) -> str:
-        return self._file(row, "StdErr", 2)
+        return self._file(row, 2)
 
     def _stdin(self, row: Row) -> str:
-        return self._file(row, "StdIn", 0)
+        return self._file(row, 0)
 
     def _stdout(self, row: Row) -> str:
         # Slurm has given the name away with the elements that were split off before (measured).
-        return self._file(row, "StdOut", 1) if row.job.told else "(null)/slurm-%A_%a.out"
+        return self._file(row, 1) if row.job.told else "(null)/slurm-%A_%a.out"
 
-    def _file(self, row: Row, field: str, number: int) -> str:
+    def _file(self, row: Row, number: int) -> str:
         """Of a batch job: those of srun and salloc have none in the database."""
         job = None if row.step is not None else row.job.source
         return "" if job is None or job.description.script is None else jobtexts.given_files(job)[number]

@@ -307,3 +307,17 @@ def test_the_nodes_of_what_waits_to_run_again(slurm: SlurmUnderTest, is_over: bo
     slurm.run("scancel", job_id)
     until(lambda: row()[0].startswith("CANCELLED"), what="its end in accounting", interval=0.1)
     assert row()[1:] == [*waiting, "None assigned"]
+
+
+@pytest.mark.slurm_conf("SelectTypeParameters=CR_Core_Memory", "MinJobAge=2")
+def test_accounting_knows_what_the_controller_has_forgotten(slurm: SlurmUnderTest) -> None:
+    """Memory and, since 24.11, the names of files are kept by slurmdbd itself."""
+    job_id = slurm.sbatch("true", "--mem=100", "-o", "o-%j.txt")
+    fields = "State,AllocTRES,ReqTRES" + (",StdOut" if slurm.at_least("24.11") else "")
+    argv = ("sacct", "-n", "-P", "-X", "-j", job_id, "-o", fields)
+    known = "COMPLETED|billing=1,cpu=1,mem=100M,node=1|billing=1,cpu=1,mem=100M,node=1"
+    until(lambda: slurm.run(*argv).stdout.startswith(known), what="the job in accounting", interval=0.1)
+    before = slurm.run(*argv).stdout
+    until(lambda: slurm.show(job_id) is None, what="its end in the controller", interval=0.2)
+    done = slurm.run(*argv)
+    assert (done.returncode, done.stdout, done.stderr) == (0, before, "")
