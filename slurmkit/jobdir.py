@@ -306,7 +306,14 @@ def _from_json(text: str) -> Any:
         value, end = make_scanner(_Scanning)(text, 0)  # type: ignore[arg-type]
         if text[end:] == "\n":
             return value
-    except (ImportError, AttributeError, TypeError, StopIteration, ValueError):
+    except (
+        ImportError,
+        AttributeError,
+        TypeError,
+        StopIteration,
+        SystemError,
+        ValueError,
+    ):  # SystemError: damaged, before json is there
         pass  # a Python that has this otherwise, or damaged: json reads the one, and says what is wrong with the other
     import json
 
