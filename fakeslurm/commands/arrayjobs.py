@@ -25,10 +25,14 @@ class Target(NamedTuple):
     task: int | None = None
 
     @property
+    def element(self) -> int | None:
+        """The index, where it is an element of an array."""
+        return self.job.array_task_id if self.task is None else self.task
+
+    @property
     def label(self) -> str:
         """``5``, ``5_3``."""
-        task = self.job.array_task_id if self.task is None else self.task
-        return f"{self.job.job_id}" if task is None else f"{self.job.array_job_id}_{task}"
+        return f"{self.job.job_id}" if self.element is None else f"{self.job.array_job_id}_{self.element}"
 
 
 def jobs_of(controller: Controller, job_id: int) -> list[Job]:
@@ -66,22 +70,18 @@ def asked_for(jobs: Iterable[Job]) -> None:
             job.array.dropped.clear()
 
 
-def targets(controller: Controller, job_id: int, tasks: Iterable[int] | None) -> tuple[list[Target], bool]:
-    """What is meant by an id, with the indices behind it (None: without), and whether all of it is there."""
+def targets(controller: Controller, job_id: int, tasks: Iterable[int] | None) -> list[Target]:
+    """What there is of what is meant by an id, with the indices behind it (None: without)."""
     if tasks is None:
-        found = [Target(job) for job in jobs_of(controller, job_id)]
-        return found, bool(found)
+        return [Target(job) for job in jobs_of(controller, job_id)]
     array = controller.arrays.get(job_id)
     chosen: list[Target] = []
-    complete = True
     for task in tasks:
         if array is not None and task in array.elements:
             chosen.append(Target(controller.jobs[array.elements[task]]))
         elif array is not None and task in array.pending and not controller.jobs[job_id].finished:
             chosen.append(Target(controller.jobs[job_id], task))
-        else:
-            complete = False
-    return chosen, complete and bool(chosen)
+    return chosen
 
 
 def as_element(job: Job, tasks: Iterable[int]) -> Job:

@@ -262,7 +262,7 @@ class _Reader:
             if len(found) > 1:
                 raise self._stop(f"{what} not supported for job arrays")
             return found[0]
-        chosen, _ = targets(self.call.controller, int(match[1]), (int(match[2]),))
+        chosen = targets(self.call.controller, int(match[1]), (int(match[2]),))
         return chosen[0].job if chosen else None
 
     def wanted(self) -> Wanted:

@@ -118,11 +118,23 @@ class _Request:
     filters: dict[str, str]
     """By the option's name; `nodelist`, `state` and `user` are checked."""
     signal: int | None = None
-    scope: Scope | None = None
+    batch: bool = False
+    full: bool = False
     quiet: bool = False
     verbose: bool = False
     lines: list[str] = field(factory=list)
     returncode: int = 0
+
+    @property
+    def scope(self) -> Scope | None:
+        return "all" if self.full else "batch" if self.batch else None
+
+    def announce(self, target: object) -> None:
+        """What ``-v`` says before it ends or signals a job."""
+        if self.verbose:
+            what = "Terminating" if self.signal is None else f"Signal {self.signal} to"
+            part = "full " if self.full else "batch " if self.batch else ""
+            self.say(f"{what} {part}job {target}")
 
     def say(self, text: str) -> None:
         self.lines.append(f"{_PROGRAM}: {text}\n")
@@ -147,7 +159,8 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         return error.reply(1)
     except _Stop as stop:
         return Reply(stderr=stop.stderr, returncode=1)
-    if request.filters or request.signal is not None or any(one.step is not None for one in request.ids):
+    looks_first = request.filters or request.batch or request.signal is not None
+    if looks_first or any(one.step is not None for one in request.ids):
         _by_search(request, invocation, controller)
     else:
         _by_id(request, invocation, controller)
@@ -184,9 +197,7 @@ def _understand(
             request.signal = parse_signal(value or "")
             if request.signal is None:
                 raise _Stop(f"Unknown job signal: {value}\n")
-        elif name in ("batch", "full"):
-            request.scope = "batch" if name == "batch" else "all"
-        elif name in ("quiet", "verbose"):
+        elif name in ("batch", "full", "quiet", "verbose"):
             setattr(request, name, True)
         elif name == "me":
             request.filters["user"] = invocation.user
@@ -249,19 +260,35 @@ def _job_id(text: str) -> JobId:
 
 def _by_id(request: _Request, invocation: Invocation, controller: Controller) -> None:
     for wanted in request.ids:
-        if request.verbose:
-            request.say(f"Terminating job {wanted}")
-        found, complete = _targets(controller, wanted)
-        problem = "" if complete else messages.INVALID_JOB_ID
+        request.announce(wanted)
+        found = _targets(controller, wanted)
+        told: dict[Target, str] = {}
         for target in _waiting_first(found):
             try:
                 _cancel(target, request, invocation, controller)
             except SlurmError as error:
-                problem = error.message
+                told[target] = error.message
+        problem = _problem(wanted, found, told) if found else messages.INVALID_JOB_ID
         if problem == messages.NOT_WHOLE_HET_JOB:
             request.fail(f"Kill job error on job id {wanted}: {problem}", _NOT_WHOLE)
         elif problem and request.verbose:
             request.say(f"error: Kill job error on job id {wanted}: {problem}")
+
+
+def _problem(wanted: JobId, found: Sequence[Target], told: Mapping[Target, str]) -> str:
+    """What slurmctld says when not all of what was meant could be ended (measured).
+
+    With indices it is what the highest of those has failed for; without, that it is over already counts only when all of it is.
+    """
+    tasks = tasks_of(wanted)
+    if tasks is not None:
+        failed = {task: messages.INVALID_JOB_ID for task in set(tasks) - {target.element for target in found}}
+        failed |= {target.element: text for target, text in told.items() if target.element is not None}
+        return failed[max(failed)] if failed else ""
+    others = [text for text in told.values() if text != messages.ALREADY_DONE]
+    if others:
+        return others[-1]
+    return messages.ALREADY_DONE if len(told) == len(found) else ""
 
 
 def _waiting_first(found: Sequence[Target]) -> list[Target]:
@@ -269,14 +296,13 @@ def _waiting_first(found: Sequence[Target]) -> list[Target]:
     return sorted(found, key=lambda target: target.job.state is not JobState.PENDING)
 
 
-def _targets(controller: Controller, wanted: JobId) -> tuple[list[Target], bool]:
+def _targets(controller: Controller, wanted: JobId) -> list[Target]:
     """What an id means; the leader of a heterogeneous job stands for all of it."""
     if wanted.het_offset is None:
-        found, complete = targets(controller, wanted.job_id, tasks_of(wanted))
-        leaders = [target for target in found if target.job.leads]
-        return leaders or found, complete
+        found = targets(controller, wanted.job_id, tasks_of(wanted))
+        return [target for target in found if target.job.leads] or found
     job = component(controller, wanted)
-    return ([], False) if job is None else ([Target(job)], True)
+    return [] if job is None else [Target(job)]
 
 
 def _by_search(request: _Request, invocation: Invocation, controller: Controller) -> None:
@@ -307,9 +333,7 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
     ]  # passed over in silence (measured)
     elements = _with_elements(matching, whole=not new)
     for target in _waiting_first(elements):
-        if request.verbose:
-            what = "Terminating" if request.signal is None else f"Signal {request.signal} to"
-            request.say(f"{what} job {target.label}")
+        request.announce(target.label)
         try:
             _cancel(target, request, invocation, controller)
         except SlurmError as error:
@@ -325,7 +349,7 @@ def _active(controller: Controller, wanted: JobId) -> list[Target]:
         job = controller.jobs.get(wanted.job_id)
         found = [] if job is None else [Target(job)]
     else:
-        found, _ = _targets(controller, wanted)
+        found = _targets(controller, wanted)
     return [target for target in found if not target.job.finished]
 
 

@@ -94,7 +94,7 @@ def _show_jobs(call: Call, which: str | None) -> Reply:
                 raise Stop(f"slurm_load_jobs error: {INVALID_JOB_ID}\n")
             asked_for(jobs)
             if underscore:
-                found, _ = targets(call.controller, int(number), (int(task),))
+                found = targets(call.controller, int(number), (int(task),))
                 jobs = [one.job if one.task is None else as_element(one.job, (one.task,)) for one in found]
                 jobs = jobs or _cancelled(call, int(number), int(task))
             if plus:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from fakeslurm.contract.harness import SlurmUnderTest, until
+
+_OVER = "Job/step already completing or completed"
+_UNKNOWN = "Invalid job id specified"
 
 
 def test_pending_job(slurm: SlurmUnderTest) -> None:
@@ -123,3 +128,81 @@ def test_by_name_and_state(slurm: SlurmUnderTest) -> None:
     assert fields is not None
     assert fields["JobState"] == "PENDING"
     slurm.run("scancel", other)
+
+
+def verbose(slurm: SlurmUnderTest, *words: str) -> tuple[int, list[str]]:
+    """The return code of ``scancel -v``, and what it says, but for the plugins that 22.05 loads."""
+    done = slurm.run("scancel", "-v", *words)
+    return done.returncode, [line for line in done.stderr.splitlines() if "scancel: select/" not in line]
+
+
+@pytest.mark.parametrize(
+    ("over", "target", "problem"),
+    [
+        ("", "", None),
+        ("3", "", None),
+        ("24", "", None),
+        ("234", "", _OVER),
+        ("3", "_3", _OVER),
+        ("3", "_2", None),
+        ("2", "_[2-4]", _OVER),
+        ("3", "_[1,3]", _OVER),
+        ("3", "_[3,1]", _OVER),
+        ("3", "_[3,9]", _UNKNOWN),
+        ("3", "_[1-2]", _UNKNOWN),
+    ],
+)
+def test_an_array_of_which_some_are_over(slurm: SlurmUnderTest, over: str, target: str, problem: str | None) -> None:
+    """An error when all of the array is over, or for the highest of the indices that there is one for."""
+    array = slurm.sbatch("until [ -e go.$SLURM_ARRAY_TASK_ID ]; do sleep 0.05; done", "-a", "2-4")
+    for task in "234":
+        slurm.wait(f"{array}_{task}", ["RUNNING"])
+    for task in over:
+        (slurm.workdir / f"go.{task}").touch()
+        slurm.wait(f"{array}_{task}")
+    asked = f"{array}{target}"
+    lines = [f"scancel: Terminating job {asked}"]
+    if problem is not None:
+        lines.append(f"scancel: error: Kill job error on job id {asked}: {problem}")
+    assert verbose(slurm, asked) == (0, lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", "Terminating job"),
+        ("-f", "Terminating full job"),
+        ("-b", "Terminating batch job"),
+        ("-f -b", "Terminating full job"),
+        ("-s KILL -b", "Signal 9 to batch job"),
+        ("-n one -f", "Terminating full job"),
+        ("-s 10 -b -f", "Signal 10 to full job"),
+    ],
+)
+def test_what_is_told_of_parts_of_a_job(slurm: SlurmUnderTest, options: str, words: str) -> None:
+    job_id = slurm.sbatch("trap : USR1; echo up > up; while :; do sleep 0.1; done", "-J", "one")
+    until((slurm.workdir / "up").exists, what="the script runs")
+    assert verbose(slurm, *options.split(), job_id) == (0, [f"scancel: {words} {job_id}"])
+    slurm.run("scancel", job_id)
+
+
+def test_a_job_that_is_over_is_unknown_to_who_looks_for_its_script(slurm: SlurmUnderTest) -> None:
+    """``-b`` makes scancel look for the job itself, as filters and signals do."""
+    job_id = slurm.sbatch("true")
+    slurm.wait(job_id)
+    assert verbose(slurm, "-f", job_id) == (
+        0,
+        [f"scancel: Terminating full job {job_id}", f"scancel: error: Kill job error on job id {job_id}: {_OVER}"],
+    )
+    assert verbose(slurm, "-b", job_id) == (1, [f"scancel: error: Kill job error on job id {job_id}: {_UNKNOWN}"])
+
+
+def test_the_script_and_all_steps_go_before_the_script_alone(slurm: SlurmUnderTest) -> None:
+    body = "trap 'echo batch >> got' USR1; srun sh -c 'trap \"echo step >> got\" USR1; : > ready; while :; do sleep 0.1; done' & wait; wait"
+    job_id = slurm.sbatch(body)
+    until((slurm.workdir / "ready").exists, what="the step runs")
+    slurm.run("scancel", "-f", "-b", "-s", "USR1", job_id)
+    until(
+        lambda: (slurm.workdir / "got").exists() and set(slurm.output("got").split()) == {"batch", "step"}, what="both"
+    )
+    slurm.run("scancel", job_id)

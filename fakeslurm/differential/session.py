@@ -295,12 +295,13 @@ class Session(RuleBasedStateMachine):
                     open_gate(side.workdir / job.gate(label))
 
     def open(self, job: Submitted, label: str) -> None:
-        """Let a job, or an element of an array, go on; elements one after the other, as what ends first is chance."""
-        if job.tasks is not None:
+        """Let a job, or an element of an array, go on. Where others wait it is alone in that: what ends first is chance."""
+        alone = job.tasks is not None or bool(self.in_states("PD"))
+        if alone:
             self.settle()
         self.transcript.append(f"# job {label} goes on from its gate")
         job.opened.add(label)
-        if job.tasks is not None:
+        if alone:
             self.settle()
 
     def one(self, data: st.DataObject) -> str:

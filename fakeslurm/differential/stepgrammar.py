@@ -26,6 +26,7 @@ _OTHERS: tuple[list[str], ...] = (
     ["-D", "sub"],
     ["-m", "block"],
 )
+_RANGE = "-N2-3 -n3 --exact"
 _EXACT = {
     1: ("-n1 --exact", "-N1 -n1 --exact", "-c1 -n1 -N1"),
     2: (
@@ -35,7 +36,7 @@ _EXACT = {
         "-n2 -N2 --exact -m plane=1",
         "-n2 -N2 -c1",
     ),
-    3: ("-N3 -n3 --exact", "-N2-3 -n3 --exact"),
+    3: ("-N3 -n3 --exact", _RANGE),
 }
 """Options of steps that have a CPU of each of their nodes for themselves; by the number of nodes that they need at least."""
 _SHARED = ("--overlap", "--overlap -n1", "--overlap -N1 -n1", "--overlap -n2 -O", "--overlap -c1 -n1")
@@ -70,6 +71,8 @@ def step_jobs(draw: st.DrawFn) -> StepJob:
     shape = draw(st.sampled_from(_SHAPES[nodes]))
     exact = [options for least, some in _EXACT.items() if least <= nodes for options in some]
     steps = draw(st.lists(st.sampled_from(exact), max_size=2))
+    if _RANGE in steps:  # it may have both CPUs of a node
+        steps = [_RANGE]
     steps += draw(st.lists(st.sampled_from(_SHARED), min_size=0 if steps else 1, max_size=3 - len(steps)))
     steps = [f"{options} {draw(st.sampled_from(_MORE))}".strip() for options in draw(st.permutations(steps))]
     lines = [f"wait_at='{_WAIT}'"]
