@@ -114,7 +114,7 @@ class JobArray:
     last_start: float = 0.0
     """When an element started last."""
     waiting: set[int] = field(factory=set)
-    """Job ids, the array's own perhaps among them, of those that could start, or could but for the limit."""
+    """Job ids, the array's own perhaps among them, of those that may start, or may but for the limit, partitions or nodes."""
     postponed: set[int] = field(factory=set)
     """Job ids of those that wait for their time."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, wait_for_reason
+from fakeslurm.contract.harness import SlurmUnderTest, until, wait_for_reason
 
 pytestmark = pytest.mark.slurm_conf("PartitionName=p Nodes=n[1-2]")
 
@@ -106,3 +106,29 @@ def test_default_partition(slurm: SlurmUnderTest) -> None:
     change(slurm, "partitionname=p", "default=yes")
     assert slurm.run("sinfo", "-h", "-o", "%P").stdout == "debug\np*\n"
     assert slurm.wait(slurm.sbatch("true"))["Partition"] == "p"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"), [(["maxtime=3"], "PartitionTimeLimit"), (["state=down"], "PartitionDown")]
+)
+def test_a_partition_that_is_closed_to_an_array_at_its_limit(
+    slurm: SlurmUnderTest, words: list[str], reason: str
+) -> None:
+    """The limit is shown as long as it is reached, also by a lower one."""
+
+    def shows(*expected: str) -> None:
+        rows = sorted(expected)
+        until(
+            lambda: sorted(slurm.run("squeue", "-h", "-j", array, "-o", "%K|%r").stdout.split()) == rows,
+            what=f"{rows}",
+        )
+
+    array = slurm.sbatch("sleep 100", "-p", "p", "-n1", "-t", "6", "-a", "1-4%1")
+    shows("1|None", "2-4%1|JobArrayTaskLimit")
+    change(slurm, "partitionname=p", *words)
+    change(slurm, f"jobid={array}", "arraytaskthrottle=2")
+    shows("1|None", f"2-4%2|{reason}")
+    change(slurm, f"jobid={array}", "arraytaskthrottle=1")
+    shows("1|None", "2-4%1|JobArrayTaskLimit")
+    slurm.run("scancel", f"{array}_1")
+    shows(f"2-4%1|{reason}")

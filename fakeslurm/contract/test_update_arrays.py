@@ -99,6 +99,44 @@ def test_a_time_to_come_while_the_array_is_full(slurm: SlurmUnderTest) -> None:
     until(lambda: queue(slurm, array, "%r")[0] == "BeginTime", what="the time is shown")
 
 
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [("update", "jobid={0}", "MinMemoryCPU=3000")],
+        [("update", "jobid={0}_[1-4]", "MinMemoryCPU=3000"), ("hold", "{0}"), ("release", "{0}")],
+        [("update", "jobid={0}", "ExcNodeList=n[1-4]"), ("update", "jobid={0}", "ArrayTaskThrottle=1")],
+    ],
+)
+def test_no_node_will_do_while_the_array_is_full(slurm: SlurmUnderTest, commands: list[tuple[str, ...]]) -> None:
+    """The limit is the reason that is shown: nobody looks for nodes."""
+    array = slurm.sbatch("sleep 100", "-n1", "-a", "1-4%1")
+    until(lambda: queue(slurm, array, "%t").count("R") == 1, what="one runs")
+    for words in commands:
+        slurm.run("scontrol", *(word.format(array) for word in words))
+        waits = "JobHeldAdmin" if words[0] == "hold" else "JobArrayTaskLimit"
+        until(lambda waits=waits: f"2-4%1|{waits}" in queue(slurm, array, "%K|%r"), what=waits)
+    slurm.run("scancel", f"{array}_1")
+    until(lambda: queue(slurm, array, "%K|%r|%Q") == ["2-4%1|BadConstraints|0"], what="somebody looks")
+    update(slurm, f"jobid={array}", "ArrayTaskThrottle=2")
+    until(lambda: queue(slurm, array, "%K|%r|%Q") == ["2-4%2|BadConstraints|0"], what="somebody looks again")
+
+
+def test_no_node_would_do_before_the_array_was_full(slurm: SlurmUnderTest) -> None:
+    """Then it is as if somebody had held them."""
+    array = held(slurm, "-a", "1-5%2")
+    update(slurm, f"jobid={array}_[3-5]", "MinMemoryCPU=3000")
+    slurm.run("scontrol", "release", f"{array}_1", f"{array}_4")
+
+    until(lambda: shown(slurm, f"{array}_4")["Reason"] == "BadConstraints", what="no node will do for it")
+    slurm.run("scontrol", "release", f"{array}_2")
+    until(lambda: shown(slurm, f"{array}_4")["Reason"] == "JobHeldAdmin", what="the array is full")
+    slurm.run("scontrol", "release", f"{array}_3")
+    until(lambda: shown(slurm, f"{array}_3")["Reason"] == "JobArrayTaskLimit", what="another waits for the limit")
+    slurm.run("scancel", f"{array}_1")
+    until(lambda: shown(slurm, f"{array}_3")["Reason"] == "BadConstraints", what="no node will do for this one")
+    assert shown(slurm, f"{array}_4")["Reason"] == "JobHeldAdmin"
+
+
 def test_elements_that_wait_for_elements(slurm: SlurmUnderTest) -> None:
     """Not for themselves, not for their whole array, and not in a circle."""
     array = held(slurm, "-a", "1-4")

@@ -83,11 +83,18 @@ class JobUpdates:
 
     def update(self, job: Job, update: JobUpdate, uid: int) -> None:
         """Raises SlurmError with Slurm's words."""
-        if update.throttle is not None and job.array is not None and job.job_id == job.array.job_id:
-            job.array.limit = update.throttle or None
-            self._waiting.look_at_limit(job.array)
-            if job.finished:
-                return
+        throttled = job.array if update.throttle is not None else None
+        if throttled is None or job.job_id != throttled.job_id:
+            self._update(job, update, uid)
+            return
+        throttled.limit = update.throttle or None
+        try:
+            if not job.finished:
+                self._update(job, update, uid)
+        finally:  # the record is no longer held because no node would do
+            self._waiting.look_at_limit(throttled)
+
+    def _update(self, job: Job, update: JobUpdate, uid: int) -> None:
         if job.finished:
             raise SlurmError(messages.JOB_FINISHED)
         denied = update.admin_comment is not None and uid != 0

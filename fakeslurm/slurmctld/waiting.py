@@ -136,6 +136,11 @@ class Waiting:
             return
         if job.eligible_time is None:
             job.eligible_time = state.now
+        if job.array is not None:
+            job.array.waiting.add(job_id)
+            if job.array.is_full:  # which is all that anybody looks at (measured)
+                self._wait_for_limit(job)
+                return
         demand = self._state.demands[job_id]
         partitions = [self._state.partitions[name] for name in job.partition.split(",")]
         partitions.sort(key=lambda one: -one.priority_tier)
@@ -144,11 +149,6 @@ class Waiting:
         usable = tuple(one.name for one, reason in zip(partitions, obstacles, strict=True) if reason is None)
         others = [reason for reason in obstacles if reason is not None and reason is not Reason.BAD_CONSTRAINTS]
         if usable:
-            if job.array is not None:
-                job.array.waiting.add(job_id)
-                if job.array.is_full:
-                    self._wait_for_limit(job)
-                    return
             job.reason = Reason.NONE
             self._scheduler.add(job, Request(demand=demand, partitions=usable))
         elif others:
@@ -403,7 +403,11 @@ class Waiting:
             self._wait_for_begin(self._state.jobs[job_id])
         for job in sorted([self._state.jobs[one] for one in array.waiting], key=lambda one: one.turn):
             job_id = job.job_id
-            if array.is_full:
+            if job.priority == 0:  # no node would do; where nobody looks for nodes any more it is a held one, for good (measured)
+                if array.is_full:
+                    self._leave_queue(job)
+                    self._wait(job, Reason.HELD_BY_ADMIN)
+            elif array.is_full:
                 if job.reason != Reason.ARRAY_TASK_LIMIT:
                     self._scheduler.remove(job_id)
                     self._wait_for_limit(job)
