@@ -97,7 +97,7 @@ class Arrays(Machine):
     def change_array(self, number: int, what: str, tasks: tuple[int, ...] | None) -> None:
         """As scancel and scontrol do it, for the array or some of its elements."""
         array = self.pick(self.arrays, number)
-        found, _ = targets(self.controller, array.job_id, tasks)
+        found = targets(self.controller, array.job_id, tasks)
         if tasks is not None:
             self.disturbed.add(array.job_id)
         for target in sorted(found, key=lambda one: one.job.state is not JobState.PENDING):

@@ -474,4 +474,6 @@ def test_after_the_last_element_has_begun() -> None:
     assert (whole.reason, one.reason) == ("Dependency", "Priority")
     assert array.array is not None
     finish(controller, controller.jobs[array.array.elements[1]], NOW + 1)
-    assert (array.shown_state, whole.reason) == ("RUNNING", "Resources")
+    assert (array.shown_state, whole.reason) == ("RUNNING", "Dependency")
+    controller.tick(NOW + 2)
+    assert whole.reason == "Resources"

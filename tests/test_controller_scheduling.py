@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import Job, Node, Partition
+from fakeslurm.slurmctld.jobupdate import JobUpdate
 from fakeslurm.slurmctld.queue import Queue
 from fakeslurm.slurmctld.selection import deal
 from fakeslurm.slurmctld.timers import Timers, next_scan
@@ -100,14 +101,40 @@ def test_a_long_queue_of_one_partition_is_not_in_the_way_of_another() -> None:
     assert held.state == "RUNNING"
 
 
-def test_a_job_that_waited_for_the_start_of_another_starts_with_it() -> None:
+def test_a_job_that_waits_for_the_start_of_another_starts_a_second_later() -> None:
     controller = cluster()
     first = submit(controller, "--exclusive -N4")
     second = submit(controller)
     third = submit(controller, dependency="after:2")
     assert states(second, third) == ["Resources", "Dependency"]
     finish(controller, first, NOW + 1)
-    assert states(second, third) == ["RUNNING", "RUNNING"]
+    assert states(second, third) == ["RUNNING", "Dependency"]
+    controller.tick(NOW + 1.9)
+    assert states(third) == ["Dependency"]
+    controller.tick(NOW + 2)
+    assert states(third) == ["RUNNING"]
+
+
+def test_a_job_that_waits_for_the_start_of_another_starts_when_that_one_ends_within_a_second() -> None:
+    controller = cluster()
+    first = submit(controller, "-H -w n1 -n3")
+    second = submit(controller, "-w n1 -n2", dependency="after:1")
+    controller.release(1, NOW, uid=0)
+    assert states(second) == ["Dependency"]
+    finish(controller, first, NOW + 0.5)
+    assert states(second) == ["RUNNING"]
+
+
+def test_a_job_that_was_to_wait_for_a_start_and_is_cancelled_or_waits_for_another() -> None:
+    controller = cluster()
+    submit(controller, "-H")
+    cancelled, changed = (submit(controller, dependency="after:1") for _ in range(2))
+    submit(controller, "-H")
+    controller.release(1, NOW, uid=0)
+    controller.cancel(cancelled.job_id, NOW, uid=0)
+    controller.update_job(changed.job_id, JobUpdate(dependency="after:4"), NOW, uid=0)
+    controller.tick(NOW + 1)
+    assert (cancelled.state, states(changed)) == ("CANCELLED", ["Dependency"])
 
 
 # Backfill
@@ -359,6 +386,7 @@ def test_after_some_minutes() -> None:
     job = depend(controller, "after:1+2")
     controller.release(1, NOW + 10, uid=0)
     assert (first.state, states(job)) == ("RUNNING", ["Dependency"])
+    controller.tick(NOW + 11)
     assert controller.next_deadline() == NOW + 130
     controller.tick(NOW + 130)
     assert states(job) == ["RUNNING"]

@@ -142,6 +142,18 @@ def test_after_an_array_that_is_forgotten(slurm: SlurmUnderTest) -> None:
     until((slurm.workdir / "ran").exists, what=f"job {waiting} runs")
 
 
+def test_a_start_alone_lets_nobody_start(slurm: SlurmUnderTest) -> None:
+    """Who waits for it starts when Slurm looks the next time: mostly as that job ends, when that is at once, and then has its nodes."""
+
+    def nodes() -> list[str]:
+        first = slurm.sbatch("true", "--hold", "-n3")
+        behind = slurm.sbatch("true", "-d", f"after:{first}", "-a", "1-4")
+        release(slurm, first)
+        return [slurm.wait(f"{behind}_{task}")["NodeList"] for task in range(1, 5)]
+
+    assert any(nodes() == ["n1"] * 4 for _ in range(5))
+
+
 def test_on_an_array_that_fails(slurm: SlurmUnderTest) -> None:
     """It has failed when one element has, but nobody knows before all of them have ended."""
     array = slurm.sbatch("exit $((SLURM_ARRAY_TASK_ID == 2))", "--hold", "-a", "1-3")

@@ -419,7 +419,7 @@ class Controller:
         if job.array is not None:
             self._waiting.look_at_limit(job.array)
             self._waiting.left(job)
-        self._waiting.tell_dependents(job)
+        self._waiting.tell_of_start(job)
 
     def _let_go(self, arrays: Iterable[int]) -> None:
         """These arrays are forgotten: nobody has to wait for them."""
@@ -436,7 +436,7 @@ class Controller:
             what, job_id = due
             job = state.jobs[job_id]
             match what:
-                case "begin" | "depend" | "deadline":
+                case "begin" | "depend" | "started" | "deadline":
                     self._waiting.consider(job)
                 case "purge":
                     self._waiting.look_at_held(job)

@@ -184,6 +184,11 @@ class Dependencies:
         return any(term.kind == "aftercorr" for term in self._terms)
 
     @property
+    def minds_starts(self) -> bool:
+        """Whether the start of another job matters."""
+        return any(term.kind == "after" for term in self._terms)
+
+    @property
     def singleton(self) -> bool:
         """Whether jobs of the same name matter."""
         return any(term.kind == "singleton" for term in self._terms)

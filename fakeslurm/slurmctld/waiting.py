@@ -20,6 +20,7 @@ from fakeslurm.slurmctld.dependents import Dependents
 from fakeslurm.slurmctld.obstacles import Obstacles
 from fakeslurm.slurmctld.scheduler import Request, Scheduler
 from fakeslurm.slurmctld.state import State
+from fakeslurm.slurmctld.timers import NEXT_PASS
 from slurmkit.slurm.states import JobState
 
 __all__ = ["Waiting"]
@@ -40,6 +41,8 @@ class Waiting:
         self._dependents = Dependents(state)
         self._splitting: set[int] = set()
         """The records of which elements are being split off ahead."""
+        self._behind_starts: set[int] = set()
+        """Jobs that wait for the start of others, of which some has started since they were looked at."""
 
     # Submission
 
@@ -109,6 +112,7 @@ class Waiting:
     def consider(self, job: Job) -> None:
         """Queue a pending job, or say why it has to wait."""
         job_id = job.job_id
+        self._forget_start(job_id)
         if job_id in self._dependents:
             if job.is_unsplit and self._dependents[job_id].corresponding:
                 self._split_ahead(job)
@@ -208,6 +212,7 @@ class Waiting:
             dependencies = dependencies.of_element(job.array_task_id)
         if job.job_id in self._dependents:
             self._dependents.drop(job.job_id)
+        self._forget_start(job.job_id)
         job.dependency = ""
         if dependencies is not None:
             self._dependents.add(job.job_id, dependencies)
@@ -275,9 +280,22 @@ class Waiting:
         if job.state is JobState.PENDING:
             job.waited_for = reason
 
+    def tell_of_start(self, job: Job) -> None:
+        """A job has started. Slurm looks at those that wait for that when it looks for jobs to start the next time (measured)."""
+        for dependent in self._dependents.waiting_for(job):
+            if self._dependents[dependent].minds_starts and dependent not in self._behind_starts:
+                self._behind_starts.add(dependent)
+                self._state.timers.set("started", dependent, self._state.now + NEXT_PASS)
+
+    def _forget_start(self, job_id: int) -> None:
+        """A job does not have to be looked at any more because another one has started."""
+        if job_id in self._behind_starts:
+            self._behind_starts.discard(job_id)
+            self._state.timers.clear("started", job_id)
+
     def tell_dependents(self, job: Job, task: int | None = None) -> None:
-        """A job has started, or is over for good: look again at those that wait for it. `task`: of the record of an array this one."""
-        self._look_again(self._dependents.waiting_for(job, task))
+        """A job is over for good: look again at those that wait for it, or for starts before it. `task`: of the record of an array this one."""
+        self._look_again(self._behind_starts.union(self._dependents.waiting_for(job, task)))
 
     def tell_dependents_of_array(self, job_id: int) -> None:
         """Nothing of an array is known any more: nobody has to wait for it."""
@@ -463,6 +481,7 @@ class Waiting:
         self._state.timers.clear("begin", job_id)
         self._state.timers.clear("depend", job_id)
         self._state.timers.clear("deadline", job_id)
+        self._forget_start(job_id)
         if job_id in self._dependents:
             self._dependents.drop(job_id)
         job.state = state
