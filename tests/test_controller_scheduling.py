@@ -131,8 +131,8 @@ def test_a_job_that_was_to_wait_for_a_start_and_is_cancelled_or_waits_for_anothe
     cancelled, changed = (submit(controller, dependency="after:1") for _ in range(2))
     submit(controller, "-H")
     controller.release(1, NOW, uid=0)
-    controller.cancel(cancelled.job_id, NOW, uid=0)
     controller.update_job(changed.job_id, JobUpdate(dependency="after:4"), NOW, uid=0)
+    controller.cancel(cancelled.job_id, NOW, uid=0)
     controller.tick(NOW + 1)
     assert (cancelled.state, states(changed)) == ("CANCELLED", ["Dependency"])
 

@@ -282,7 +282,7 @@ def _problem(wanted: JobId, found: Sequence[Target], told: Mapping[Target, str])
     """
     tasks = tasks_of(wanted)
     if tasks is not None:
-        failed = {task: messages.INVALID_JOB_ID for task in set(tasks) - {target.element for target in found}}
+        failed = dict.fromkeys(set(tasks) - {target.element for target in found}, messages.INVALID_JOB_ID)
         failed |= {target.element: text for target, text in told.items() if target.element is not None}
         return failed[max(failed)] if failed else ""
     others = [text for text in told.values() if text != messages.ALREADY_DONE]
