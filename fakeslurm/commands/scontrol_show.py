@@ -34,6 +34,8 @@ _ENTITIES = """
 _LEAST = {"partitions": 2, "steps": 2, "hostlist": 5, "hostnames": 5}
 """How many letters of an entity are needed; of others one."""
 _NO_TASK = "Job Array ID must not be an empty string"
+_STEP_NAMES = "batch|extern|interactive|TBD|"
+"""Those that 24.11 knows, of a pattern."""
 _NO_STEPS = "scontrol: error: scontrol_print_step: slurm_get_job_steps({}) failed: {}\n"
 
 
@@ -124,7 +126,7 @@ def _show_steps(call: Call, which: str | None) -> Reply:
     stamps = call.stamps()
     reporter = call.reporter(stamps)
     new = call.controller.settings.profile.release == NEW
-    match = re.match(rf"([0-9]+)(_[0-9]*)?(?:\.({'batch|' if new else ''}[0-9]*))?", which or "", re.ASCII)
+    match = re.match(rf"([0-9]+)(_[0-9]*)?(?:\.({_STEP_NAMES if new else ''}[0-9]*))?", which or "", re.ASCII)
     if not new and match is not None and int(match[1]) == 0:
         match = None  # asks for all, as what is no number does (measured)
     if new and which and match is None:
@@ -132,8 +134,14 @@ def _show_steps(call: Call, which: str | None) -> Reply:
     if new and match is not None and match[2] == "_":
         problem = "JobID includes unexpected non-numeric characters" if match.end() < len(match.string) else _NO_TASK
         raise Stop(_NO_STEPS.format(which, problem))
-    if new and match is not None and match[3] == "":
-        raise Stop(_NO_STEPS.format(which, "StepID must not be an empty string"))
+    if new and match is not None and match[3] is not None:
+        rest = match.string[match.end() :]
+        if match[3] and rest:
+            raise Stop(_NO_STEPS.format(which, "StepID includes unexpected non-numeric characters"))
+        if rest:  # where Slurm's scontrol crashes
+            raise Stop(f"scontrol: error: fakeslurm does not support the step {rest!r}\n")
+        if not match[3]:
+            raise Stop(_NO_STEPS.format(which, "StepID must not be an empty string"))
     jobs = sorted(call.controller.jobs.values(), key=lambda job: job.place)
     if match is not None:
         anything = bool(jobs)
@@ -152,7 +160,7 @@ def _show_steps(call: Call, which: str | None) -> Reply:
         steps = [shown for shown in steps if f"{shown.job.array_task_id}" == task]
     if wanted is not None:
         steps = [shown for shown in steps if f"{shown.step.step_id}" == (wanted or "0")]
-        if not task and match is not None:  # of an array the element whose own id this is (measured)
+        if match is not None:  # of an array, and its elements, the one whose own id this is (measured)
             steps = [one for one in steps if one.job.array is None or one.job.job_id == int(match[1])]
     if not steps:
         if match is None and which is not None:
@@ -160,6 +168,7 @@ def _show_steps(call: Call, which: str | None) -> Reply:
         if match is None:
             return Reply("" if call.quiet else "No job steps in the system\n")
         step = "" if wanted is None else wanted or "0"
+        step = "TDB" if step == "TBD" else step  # (measured)
         raise Stop(stdout=f"Job step {match[1]}{task and f'_{task}'}.{step} not found\n")
     return Reply("".join([reporter.step(shown) for shown in steps]), stamps.complaint)
 

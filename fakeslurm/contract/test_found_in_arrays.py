@@ -122,6 +122,13 @@ def test_steps_of_elements(slurm: SlurmUnderTest) -> None:
     assert done.stdout.split() == [f"{array}_2.batch", "2"]
     done = slurm.run("scontrol", "-o", "show", "step", f"{array}_5")
     assert done.stdout.startswith(f"StepId={array}_5.batch ")
+    # By its number or name 24.11 finds a step of the element alone whose own id is that of the array.
+    for task in (2, 5):
+        done = slurm.run("scontrol", "-o", "show", "step", f"{array}_{task}.batch")
+        if slurm.at_least("24.11") and task == 2:
+            assert (done.returncode, done.stdout) == (1, f"Job step {array}_2.batch not found\n")
+        else:
+            assert done.stdout.startswith(f"StepId={array}_{task}.batch ")
     (slurm.workdir / "end").touch()
 
 

@@ -335,6 +335,32 @@ def test_show_step_of_what_is_no_number(slurm: SlurmUnderTest) -> None:
     assert slurm.run("scontrol", "show", "step").stdout == "No job steps in the system\n"
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("extern", "extern"),
+        ("interactive", "interactive"),
+        ("TBD", "TDB"),
+        ("batchx", None),
+        ("0x", None),
+        ("externx", None),
+    ],
+)
+def test_show_step_by_name(slurm: SlurmUnderTest, step: str, said: str | None) -> None:
+    """As 24.11 knows them; 22.05 asks for step 0, whatever the name, or for the number that it begins with."""
+    job_id = slurm.sbatch("true", "--hold")
+    done = slurm.run("scontrol", "show", "step", f"{job_id}.{step}")
+    slurm.run("scancel", job_id)
+    if not slurm.at_least("24.11"):
+        said = "0"
+    if said is not None:
+        assert (done.returncode, done.stdout, done.stderr) == (1, f"Job step {job_id}.{said} not found\n", "")
+    else:
+        problem = "StepID includes unexpected non-numeric characters"
+        text = f"scontrol: error: scontrol_print_step: slurm_get_job_steps({job_id}.{step}) failed: {problem}\n"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", text)
+
+
 def test_files_of_array_elements_in_squeue(slurm: SlurmUnderTest) -> None:
     """22.05 names them as if they were jobs, by their own ids; 24.11 knows a pattern, and of stderr nothing."""
     array = slurm.sbatch("true", "--hold", "-a", "1-2")

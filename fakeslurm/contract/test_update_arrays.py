@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -20,6 +21,11 @@ def _nobody_waits(slurm: SlurmUnderTest) -> Iterator[None]:
 
 def queue(slurm: SlurmUnderTest, array: str, text: str) -> list[str]:
     return sorted(slurm.run("squeue", "-h", "-j", array, "-o", text).stdout.split())
+
+
+def is_shown(slurm: SlurmUnderTest, array: str, row: str) -> bool:
+    """Indices and reason."""
+    return row in queue(slurm, array, "%K|%r")
 
 
 def test_elements_of_an_array(slurm: SlurmUnderTest) -> None:
@@ -113,8 +119,8 @@ def test_no_node_will_do_while_the_array_is_full(slurm: SlurmUnderTest, commands
     until(lambda: queue(slurm, array, "%t").count("R") == 1, what="one runs")
     for words in commands:
         slurm.run("scontrol", *(word.format(array) for word in words))
-        waits = "JobHeldAdmin" if words[0] == "hold" else "JobArrayTaskLimit"
-        until(lambda waits=waits: f"2-4%1|{waits}" in queue(slurm, array, "%K|%r"), what=waits)
+        row = "2-4%1|JobHeldAdmin" if words[0] == "hold" else "2-4%1|JobArrayTaskLimit"
+        until(partial(is_shown, slurm, array, row), what=row)
     slurm.run("scancel", f"{array}_1")
     until(lambda: queue(slurm, array, "%K|%r|%Q") == ["2-4%1|BadConstraints|0"], what="somebody looks")
     update(slurm, f"jobid={array}", "ArrayTaskThrottle=2")

@@ -421,7 +421,8 @@ class Waiting:
             self._wait_for_begin(self._state.jobs[job_id])
         for job in sorted([self._state.jobs[one] for one in array.waiting], key=lambda one: one.turn):
             job_id = job.job_id
-            if job.priority == 0:  # no node would do; where nobody looks for nodes any more it is a held one, for good (measured)
+            # No node would do: where nobody looks for nodes any more it is a held one, for good (measured).
+            if job.priority == 0:
                 if array.is_full:
                     self._leave_queue(job)
                     self._wait(job, Reason.HELD_BY_ADMIN)
