@@ -12,7 +12,7 @@ TOO_LATE = (
 
 
 def test_deadline_that_cannot_be_kept(slurm: SlurmUnderTest) -> None:
-    """22.05 takes the job, and ends it when it first looks at it; 24.11 refuses it."""
+    """22.05 takes the job, and ends it when it first looks at it, which is when it is eligible; 24.11 refuses it."""
     done = slurm.run("sbatch", "--parsable", "--deadline=now+100seconds", "-t", "10", slurm.script("true"))
     if slurm.at_least("24.11"):
         assert (done.returncode, done.stdout, done.stderr) == (1, "", TOO_LATE)
@@ -21,8 +21,45 @@ def test_deadline_that_cannot_be_kept(slurm: SlurmUnderTest) -> None:
     fields = slurm.wait(job_id)
     assert (fields["JobState"], fields["Reason"], fields["ExitCode"]) == ("DEADLINE", "DeadLine", "0:1")
     assert (fields["NodeList"], fields["StartTime"]) == ("", fields["EndTime"])
+    assert fields["SubmitTime"] <= fields["EligibleTime"] <= fields["EndTime"]
     rows = slurm.accounted(job_id, "JobID,State,ExitCode")
     assert rows == [{"JobID": job_id, "State": "DEADLINE", "ExitCode": "1:0"}]
+    eligible = [{"Eligible": fields["EligibleTime"]}]  # of which accounting hears some seconds later
+    until(lambda: slurm.accounted(job_id, "Eligible") == eligible, what="accounting knows when it was eligible")
+
+
+def test_deadline_that_a_job_cannot_keep_that_begins_later(slurm: SlurmUnderTest) -> None:
+    """24.11 refuses it if it has a limit."""
+    options = ("--deadline=now+65seconds", "--begin=now+30seconds", "--wrap=true", "--parsable")
+    done = slurm.run("sbatch", "-t", "1", *options)
+    if slurm.at_least("24.11"):
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", TOO_LATE)
+    else:
+        assert done.returncode == 0
+        slurm.run("scancel", done.stdout.strip())
+    slurm.run("scancel", slurm.run("sbatch", *options).stdout.strip())
+
+
+def test_deadline_that_comes_while_a_job_may_not_start(slurm: SlurmUnderTest) -> None:
+    """22.05 does not look at it; 24.11 does with the time limits of running jobs, and it never was eligible. Who is released sooner is."""
+    options = ("--deadline=now+62seconds", "-t", "1")
+    held, released = slurm.sbatch("true", "--hold", *options), slurm.sbatch("true", "--hold", *options)
+    other = slurm.sbatch("true", "--hold")
+    depends = slurm.sbatch("true", f"--dependency=afterany:{other}", *options)
+    slurm.wait(slurm.sbatch("true", "--begin=now+4"), ["COMPLETED"])
+    if shown(slurm, released)["JobState"] == "PENDING":
+        slurm.run("scontrol", "release", released)
+        fields = slurm.wait(released)
+        assert (fields["JobState"], fields["EligibleTime"]) == ("DEADLINE", fields["EndTime"])
+    if slurm.at_least("24.11"):
+        for job_id in (held, depends):
+            fields = slurm.wait(job_id)
+            assert (fields["JobState"], fields["EligibleTime"]) == ("DEADLINE", "Unknown")
+            assert slurm.accounted(job_id, "State,Eligible") == [{"State": "DEADLINE", "Eligible": "Unknown"}]
+    else:
+        assert [shown(slurm, job_id)["JobState"] for job_id in (held, depends)] == ["PENDING"] * 2
+        slurm.run("scancel", depends, held)
+    slurm.run("scancel", other)
 
 
 def test_deadline_that_comes_while_a_job_waits(slurm: SlurmUnderTest) -> None:

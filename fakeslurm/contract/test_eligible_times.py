@@ -40,6 +40,75 @@ def test_of_a_job_that_is_held(slurm: SlurmUnderTest) -> None:
     assert times(slurm, job_id) == ("PENDING", "JobHeldUser", [None, None, None])
 
 
+def eligible_in_accounting(slurm: SlurmUnderTest, job_id: str) -> str:
+    return slurm.run("sacct", "-nXP", "-j", job_id, "-o", "Eligible").stdout.strip()
+
+
+def test_of_a_held_job_whose_begin_has_come(slurm: SlurmUnderTest) -> None:
+    """It is eligible since it was released."""
+    job_id = slurm.sbatch("true", "--hold", "--begin=now+1")
+    other = slurm.sbatch("true", "--begin=now+3")
+    slurm.wait(other, ["COMPLETED"])
+    _, _, (begin, accrue, _) = times(slurm, job_id)
+    assert begin is not None
+    assert begin == accrue
+    slurm.run("scontrol", "release", job_id)
+    slurm.wait(job_id, ["COMPLETED"])
+    _, _, (eligible, accrue, _) = times(slurm, job_id)
+    assert eligible is not None
+    assert eligible > begin == accrue
+
+
+def test_of_a_job_without_nodes_that_is_released_again(slurm: SlurmUnderTest) -> None:
+    job_id = slurm.sbatch("true", "--hold", "--tmp=100")
+    for since in (0.0, 1.0):
+        slurm.run("scontrol", "release", job_id)
+        until(lambda: times(slurm, job_id)[:2] == ("PENDING", "BadConstraints"), what="no node will do")
+        eligible = times(slurm, job_id)[2][0]
+        assert eligible is not None
+        assert eligible >= since
+        slurm.wait(slurm.sbatch("true", "--begin=now+2"), ["COMPLETED"])
+    slurm.run("scancel", job_id)
+
+
+def test_of_a_job_that_waits_for_another_when_its_begin_comes(slurm: SlurmUnderTest) -> None:
+    """It is not eligible; accounting is not told of that, and a held one is not looked at."""
+    other = slurm.sbatch("true", "--hold")
+    job_id = slurm.sbatch("true", f"--dependency=afterany:{other}")
+    until(lambda: eligible_in_accounting(slurm, job_id) == "Unknown", what="accounting knows it", interval=0.1)
+    slurm.run("scontrol", "update", f"jobid={job_id}", "StartTime=now+2")
+    until(lambda: times(slurm, job_id)[2][1] is not None, what="Slurm has looked at it")
+    begin, accrue = times(slurm, job_id)[2][:2]
+    assert begin == accrue
+    until(lambda: times(slurm, job_id)[2][:2] == [None, accrue], what="its begin has come")
+    until(lambda: eligible_in_accounting(slurm, job_id) not in ("", "Unknown"), what="what it was told", interval=0.1)
+    slurm.run("scontrol", "hold", job_id)
+    until(lambda: eligible_in_accounting(slurm, job_id) == "Unknown", what="it is told again", interval=0.1)
+    slurm.run("scontrol", "update", f"jobid={job_id}", "StartTime=now")
+    later = slurm.sbatch("true", "--begin=now+2")
+    slurm.wait(later, ["COMPLETED"])
+    assert times(slurm, job_id)[2][0] is not None
+    slurm.run("scontrol", "release", job_id)
+    until(lambda: times(slurm, job_id)[2][0] is None, what="it is looked at")
+    slurm.run("scancel", job_id, other)
+
+
+def test_of_a_job_that_has_to_wait_for_another_from_now_on(slurm: SlurmUnderTest) -> None:
+    """Slurm sees it when it looks at the job the next time: accounting is not told, and a held job is not looked at."""
+    blocker, other = slurm.sbatch("sleep 60", "--nodes=4", "--exclusive"), slurm.sbatch("true", "--hold")
+    slurm.wait(blocker, ["RUNNING"])
+    waits, held = slurm.sbatch("true"), slurm.sbatch("true", "--hold", "--begin=now+1")
+    until(lambda: eligible_in_accounting(slurm, waits) not in ("", "Unknown"), what="accounting knows it", interval=0.1)
+    begins = slurm.sbatch("true", "--begin=now+2")
+    until(lambda: times(slurm, begins)[1] == "Priority", what="two seconds have gone by")
+    for job_id in (waits, held):
+        slurm.run("scontrol", "update", f"jobid={job_id}", f"Dependency=afterany:{other}")
+    until(lambda: times(slurm, waits)[2][0] is None, what="not eligible")
+    assert times(slurm, held)[2][0] is not None
+    assert eligible_in_accounting(slurm, waits) != "Unknown"
+    slurm.run("scancel", blocker, other, waits, held, begins)
+
+
 def test_of_elements_that_wait_for_the_limit(slurm: SlurmUnderTest) -> None:
     """They are eligible when they may start, and no sooner; the next one is as soon as one has ended."""
     array = slurm.sbatch("until [ -e go_$SLURM_ARRAY_TASK_ID ]; do sleep 0.1; done", "--array=1-2%1")

@@ -30,6 +30,8 @@ PATIENCE = 5.0
 """Seconds after which the two sides have to say the same: the real one schedules once a second."""
 _LONGEST_DELAY = 12.0
 """Seconds that a requeued job may take to start."""
+_LATEST_LOOK = 2.0
+"""Seconds until Slurm has looked at a job that waits."""
 _PURGE_PERIOD = 60.0
 """Seconds after which slurmctld looks again at what held jobs wait for."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.16
@@ -234,15 +236,27 @@ class Session(RuleBasedStateMachine):
         self._until_none(argv, look)
 
     def a_second_later(self) -> None:
-        """At rest, and in a later second than any in which a job began to be eligible: what a hold does to it depends on that."""
+        """At rest, and in a later second than any in which a job began to be eligible: what a hold does to it depends on that.
+
+        Slurm has looked at what waits as well: AccrueTime becomes what EligibleTime is then.
+        """
         self.settle()
-        argv = ["squeue", "-h", "-t", "all", "-j", ",".join(str(job.job_id) for job in self.jobs), "-O", "eligibletime"]
+        ids = ",".join(str(job.job_id) for job in self.jobs)
+        argv = ["squeue", "-h", "-t", "all", "-j", ids, "-O", "eligibletime"]
+        accrued = ["squeue", "-h", "-t", "PD", "-j", ids, "-O", "eligibletime,accruetime"]
+        latest = time.monotonic() + _LATEST_LOOK
 
         def look() -> _Difference | None:
             left, right = (side.run(argv, {}, None) for side in (self.arena.left, self.arena.right))
             now = datetime.now(UTC).isoformat(timespec="seconds")[:19]
             same = {stamp for stamp in (left.stdout + right.stdout).split() if stamp == now}
-            return _Difference("eligible in this second", left, right) if same else None
+            if same:
+                return _Difference("eligible in this second", left, right)
+            waiting = self.arena.right.run(accrued, {}, None)
+            unseen = any(
+                row.endswith("N/A") and not row.startswith("N/A") for row in map(str.strip, waiting.stdout.splitlines())
+            )
+            return _Difference("not looked at", left, right) if unseen and time.monotonic() < latest else None
 
         self._until_none(argv, look)
 

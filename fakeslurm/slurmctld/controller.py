@@ -436,8 +436,12 @@ class Controller:
             what, job_id = due
             job = state.jobs[job_id]
             match what:
-                case "begin" | "depend" | "started" | "deadline":
+                case "begin" | "depend" | "started":
                     self._waiting.consider(job)
+                case "ineligible":
+                    self._waiting.look_at_dependent(job)
+                case "deadline":
+                    self._waiting.look_at_deadline(job)
                 case "purge":
                     self._waiting.look_at_held(job)
                 case "preempt" | "elsewhere":

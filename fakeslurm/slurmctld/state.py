@@ -126,6 +126,7 @@ class State:
 
     def changed(self, job: Job) -> None:
         """Tell accounting."""
+        job.accounted_eligible = None
         self.accounting.changed(job, self.now)
 
     def known(self, job_id: int) -> Job:

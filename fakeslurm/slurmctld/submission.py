@@ -43,6 +43,8 @@ def check(description: JobDescription, state: State) -> tuple[tuple[Partition, .
         early = state.settings.profile.looks_at_deadlines_early
         if (latest if early else description.deadline) < state.now - 1:  # seconds, as Slurm counts
             raise SlurmError(messages.INVALID_TIME_LIMIT)
+        if early and description.time_limit and latest < (description.begin or 0):
+            raise SlurmError(messages.INVALID_TIME_LIMIT)
     return partitions, demand_of(description, state.resources.nodes, state.settings)
 
 
@@ -79,7 +81,7 @@ def renew(job: Job, state: State) -> None:
         job.description = evolve(job.description, begin=begin)
     before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
     job.submit_time = before + 1.0 if floor(state.now) == before else state.now
-    job.eligible_time, job.first_eligible_time = begin, None
+    job.eligible_time, job.first_eligible_time, job.accounted_eligible = begin, None, None
     if job.reason in (Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
         job.waited_for = Reason.HELD_BY_USER
     job.start_time = job.end_time = None

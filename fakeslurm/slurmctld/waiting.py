@@ -118,9 +118,7 @@ class Waiting:
                 self._split_ahead(job)
                 return
             job.dependency = str(self._dependents[job_id])
-        early = self._state.settings.profile.looks_at_deadlines_early
-        if early and not self._can_be_in_time(job):
-            return
+        self._watch_deadline(job)
         if job.priority == 0:
             self._explain_hold(job)
             self._look_later(job)
@@ -136,10 +134,10 @@ class Waiting:
             job.eligible_time = description.begin
             state.timers.set("begin", job_id, description.begin)
             return
-        if not early and not self._can_be_in_time(job):  # nobody looks before the job could start (measured)
-            return
         if job.eligible_time is None:
-            job.eligible_time = state.now
+            job.eligible_time, job.accounted_eligible = state.now, None
+        if not self._can_be_in_time(job):
+            return
         if job.array is not None:
             job.array.waiting.add(job_id)
             if job.array.is_full:  # which is all that anybody looks at (measured)
@@ -163,23 +161,34 @@ class Waiting:
             job.fits_nowhere = True
 
     def _can_be_in_time(self, job: Job) -> bool:
-        """Whether a pending job could still end before its deadline; one that could not is over."""
+        """Whether a job that may start could still end before its deadline; one that could not is over."""
         latest, state = admission.latest_start(job.description), self._state
         if latest is None:
             return True
-        held = job.priority == 0
-        if held and not state.settings.profile.looks_at_deadlines_early:
-            return True
         if floor(state.now) <= latest:  # in whole seconds, as Slurm counts
-            missed = floor(latest) + 1.0
-            # A held job is looked at with the time limits of running ones.
-            look = state.next_scan(missed, state.settings.limit_scan) if held else missed
-            state.timers.set("deadline", job.job_id, look)
+            state.timers.set("deadline", job.job_id, floor(latest) + 1.0)
             return True
+        self._end_late(job)
+        return False
+
+    def _watch_deadline(self, job: Job) -> None:
+        """One that may not start yet is looked at with the time limits of running ones, or not at all (measured)."""
+        latest, state = admission.latest_start(job.description), self._state
+        if latest is not None and state.settings.profile.looks_at_deadlines_early:
+            look = state.next_scan(max(floor(latest) + 1.0, state.now), state.settings.limit_scan)
+            state.timers.set("deadline", job.job_id, look)
+
+    def look_at_deadline(self, job: Job) -> None:
+        """It cannot end before its deadline any more. Where Slurm looks only at what may start, see whether it may."""
+        if self._state.settings.profile.looks_at_deadlines_early:
+            self._end_late(job)
+        else:
+            self.consider(job)
+
+    def _end_late(self, job: Job) -> None:
         job.reason = Reason.DEADLINE
         job.wait_status = _REFUSED
         self.end(job, JobState.DEADLINE)
-        return False
 
     def partition_changed(self, name: str) -> None:
         """A partition has other limits, or another state, than before: look again at those that wait for it."""
@@ -197,7 +206,7 @@ class Waiting:
     def changed(self, job: Job) -> None:
         """A pending job is another one than before: look at all of it again."""
         self._leave_queue(job)
-        for what in ("begin", "depend", "deadline"):
+        for what in ("begin", "depend", "ineligible", "deadline"):
             self._state.timers.clear(what, job.job_id)
         looked_up = job.num_nodes
         submission.resize(job, self._state)
@@ -216,7 +225,6 @@ class Waiting:
         job.dependency = ""
         if dependencies is not None:
             self._dependents.add(job.job_id, dependencies)
-            self._no_longer_eligible(job)
 
     def _no_longer_eligible(self, job: Job) -> None:
         """A begin that is to come stays, and so does one in this very second (measured)."""
@@ -231,7 +239,11 @@ class Waiting:
         if verdict is Verdict.SATISFIED:
             self._dependents.drop(job.job_id)
             self._state.timers.clear("depend", job.job_id)  # of a condition that did not have to come true
+            self._state.timers.clear("ineligible", job.job_id)
             return True
+        if job.eligible_time is not None:
+            look = max(floor(job.eligible_time) + 1.0, self._state.now)
+            self._state.timers.set("ineligible", job.job_id, look)
         if verdict is Verdict.FAILED:
             if not self._is_killed(job):
                 self._wait(job, Reason.DEPENDENCY_NEVER_SATISFIED)
@@ -241,6 +253,13 @@ class Waiting:
             self._state.timers.set("depend", job.job_id, due)
         self._wait(job, Reason.DEPENDENCY)
         return False
+
+    def look_at_dependent(self, job: Job) -> None:
+        """It could have started by now but for the jobs that it waits for. Accounting is not told, and a held job not looked at (measured)."""
+        if job.priority and job.job_id in self._dependents:
+            told = job.eligible_time if job.accounted_eligible is None else job.accounted_eligible
+            self._no_longer_eligible(job)
+            job.accounted_eligible = told
 
     def _is_killed(self, job: Job) -> bool:
         """Whether a job is over as what it waits for will never come true."""
@@ -325,10 +344,12 @@ class Waiting:
             job.direct_priority = True
             job.priority = 0
             self._no_longer_eligible(job)
+        job.accounted_eligible = None
         if job.reason != Reason.REQUEUED_HELD:  # which stays until the job is released (measured)
             self._wait(job, reason)
         self._leave_queue(job)
-        self._state.timers.clear("begin", job.job_id)
+        for what in ("begin", "ineligible"):
+            self._state.timers.clear(what, job.job_id)
         self._look_later(job)
 
     def release(self, job: Job, uid: int) -> None:
@@ -338,9 +359,12 @@ class Waiting:
         if job.reason == Reason.HELD_BY_ADMIN and uid != 0:
             raise SlurmError(messages.ACCESS_DENIED)
         job.description = evolve(job.description, priority=None, nice=0 if job.priority else job.description.nice)
-        job.direct_priority = False
+        job.direct_priority, job.accounted_eligible = False, None
+        held = job.priority == 0
         job.priority = self._state.priority_of(job.description)
         if job.state is JobState.PENDING and not job.requeued:
+            if held and job.job_id not in self._dependents:  # it could start since now (measured)
+                self._no_longer_eligible(job)
             self._leave_queue(job)
             self.consider(job)
         else:
@@ -479,9 +503,8 @@ class Waiting:
         job_id = job.job_id
         self._leave_queue(job)
         self._state.demands.pop(job_id, None)
-        self._state.timers.clear("begin", job_id)
-        self._state.timers.clear("depend", job_id)
-        self._state.timers.clear("deadline", job_id)
+        for what in ("begin", "depend", "ineligible", "deadline"):
+            self._state.timers.clear(what, job_id)
         self._forget_start(job_id)
         if job_id in self._dependents:
             self._dependents.drop(job_id)
