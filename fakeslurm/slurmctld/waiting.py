@@ -350,6 +350,8 @@ class Waiting:
         self._leave_queue(job)
         for what in ("begin", "ineligible"):
             self._state.timers.clear(what, job.job_id)
+        if job.state is JobState.PENDING:
+            self._watch_deadline(job)
         self._look_later(job)
 
     def release(self, job: Job, uid: int) -> None:
