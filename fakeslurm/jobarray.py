@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from slurmkit.slurm.jobid import parse_array_spec
 
@@ -19,6 +19,7 @@ __all__ = [
     "ACCRUED_AFTER",
     "NO_TASK",
     "TEXT_LENGTH",
+    "Believed",
     "JobArray",
     "TaskSet",
     "index_text",
@@ -84,6 +85,15 @@ class TaskSet:
             self._first += 1
 
 
+@frozen
+class Believed:
+    """What accounting still has of the record of those that wait, though it is the last element by now."""
+
+    tasks: TaskSet
+    is_limited: bool
+    """Whether it has the time limit, which it hears of when the first element starts (measured)."""
+
+
 @define(kw_only=True, eq=False)
 class JobArray:
     """One submitted array."""
@@ -120,6 +130,11 @@ class JobArray:
 
     dropped: set[int] = field(factory=set)
     """Elements cancelled while they waited of which accounting has not heard: it does when one is split off, or somebody asks for the array."""
+    believed: Believed | None = None
+    """Of the last element that has not started, where accounting was not told that it is the last one."""
+    _split_at: float = 0.0
+    _split_then: list[int] = field(factory=list)
+    """When an element was split off last, and those of that moment of which accounting is not told before it is over."""
     known_jobs: int = 1
     """How many jobs of it the controller remembers."""
 
@@ -150,6 +165,18 @@ class JobArray:
         self.dropped.clear()
         self.known_jobs += job_id != self.job_id
 
+    def before(self, now: float) -> Believed:
+        """What accounting was told before this moment, in which elements may have been split off."""
+        then = self._split_then if self._split_at == now else []
+        return Believed(TaskSet(sorted([*self.pending, *then])), 0.0 < self.last_start < now)
+
+    def note_split(self, task: int, now: float, *, told: bool) -> None:
+        """This element is about to be split off. `told`: accounting hears of what is left at once."""
+        if told or self._split_at != now:
+            self._split_at, self._split_then = now, []
+        if not told:
+            self._split_then.append(task)
+
     def drop(self, task: int) -> None:
         """An element that waited will never run. Raises KeyError for one that does not wait."""
         self.pending.remove(task)
@@ -161,6 +188,8 @@ class JobArray:
         self.unstarted.discard(job_id)
         self.running.add(job_id)
         self.last_start = now
+        if job_id == self.job_id:
+            self.believed = None
 
     def again(self, job_id: int) -> None:
         """An element that has run waits to run again."""

@@ -103,6 +103,8 @@ class Profile:
     """A node of which nothing but memory is allocated is MIXED; before that it was IDLE."""
     grace_time_ends_in_preemption: bool
     """A job that ends in its grace time by itself is PREEMPTED, or requeued; before that it was what it ended as."""
+    tells_of_last_element: bool
+    """Accounting hears that one element of an array is left as soon as the one before starts; before that when itself starts, or is changed."""
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -155,6 +157,7 @@ PROFILES: Mapping[str, Profile] = {
         requeue_renews_priority=False,
         memory_makes_mixed=False,
         grace_time_ends_in_preemption=False,
+        tells_of_last_element=False,
     ),
     "24.11": Profile(
         release="24.11",
@@ -202,6 +205,7 @@ PROFILES: Mapping[str, Profile] = {
         requeue_renews_priority=True,
         memory_makes_mixed=True,
         grace_time_ends_in_preemption=True,
+        tells_of_last_element=True,
     ),
 }
 """Every release that can be asked for."""

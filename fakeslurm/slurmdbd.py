@@ -8,7 +8,7 @@ from copy import copy
 
 from attrs import field, frozen
 
-from fakeslurm.jobarray import NO_TASK, TaskSet
+from fakeslurm.jobarray import NO_TASK, Believed, JobArray, TaskSet
 from fakeslurm.model import BATCH, NO_LIMIT, Job, Settings, Step, StepId
 from slurmkit.slurm.states import JobState
 
@@ -83,7 +83,7 @@ class JobRecord:
     time_limit: int | None
     """Minutes; None: no limit, or that of the partition, which accounting hears of when it starts."""
     unlimited: bool
-    """It was to have no limit."""
+    """It was to have no limit, or is an array's record of which an element has started."""
     nodes: tuple[str, ...]
     """Empty when it never started."""
     num_nodes: int
@@ -279,11 +279,13 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
     allocated_nodes = len(holder.nodes) or (0 if settings.profile.requeue_frees_nodes else job.former_nodes)
     # 24.11 hears of what belongs together when it starts (measured).
     het = job.het if ran or settings.profile.release < "24.11" else None
+    record = job.array if job.array is not None and job.job_id == job.array.job_id else None
+    believed = None if record is None else record.believed
     return JobRecord(
         job_id=job.job_id,
         array_job_id=job.array_job_id,
-        array_task_id=job.array_task_id,
-        array_tasks=job.array.accounted() if job.array is not None and job.is_unsplit else None,
+        array_task_id=job.array_task_id if believed is None else None,
+        array_tasks=_waiting_tasks(job, believed),
         array_limit=job.array.limit if job.array is not None else None,
         het_job_id=None if het is None else het.job_id,
         het_offset=None if het is None else job.het_offset,
@@ -307,7 +309,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         suspended=job.suspended,
         suspended_since=job.suspend_time if job.state is JobState.SUSPENDED else None,
         time_limit=job.time_limit,
-        unlimited=description.time_limit == NO_LIMIT,
+        unlimited=description.time_limit == NO_LIMIT or _is_limited(record, believed),
         nodes=job.nodes,
         num_nodes=allocated_nodes or job.requested_nodes,
         requested_nodes=job.requested_nodes,
@@ -329,6 +331,19 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         source=job,
         told=told,
     )
+
+
+def _waiting_tasks(job: Job, believed: Believed | None) -> TaskSet | None:
+    if believed is not None:
+        return believed.tasks
+    return job.array.accounted() if job.array is not None and job.is_unsplit else None
+
+
+def _is_limited(record: JobArray | None, believed: Believed | None) -> bool:
+    """Whether accounting has heard of an array's limit, which is that of the partition, from an element that started (measured)."""
+    if believed is not None:
+        return believed.is_limited
+    return record is not None and record.last_start > 0.0
 
 
 def _wait_status(job: Job, settings: Settings) -> int:

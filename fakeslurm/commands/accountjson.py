@@ -126,7 +126,7 @@ class _Values:
         """The indices that wait are a bit mask; the limit is the record's from which elements are split off."""
         job = self.row.job
         tasks = job.array_tasks
-        limited = job.job_id == job.array_job_id if self.new else tasks is not None
+        limited = job.job_id == job.array_job_id
         mask = "" if self.new else None
         return {
             "job_id": job.array_job_id or 0,

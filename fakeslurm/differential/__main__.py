@@ -22,6 +22,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from fakeslurm.differential.machine import machine
 from fakeslurm.differential.session import PATIENCE, Arena
 from fakeslurm.differential.sides import FakeSide, RealSide, next_job_id, real_slurm
+from fakeslurm.profiles import PROFILES
 from fakeslurm.throwaway import unavailable_reason
 
 _ROUND = 25
@@ -110,6 +111,7 @@ def _run(chosen: argparse.Namespace, first: int) -> int:
             lambda: max(next_job_id(real), next_job_id(other)),
             patience=chosen.patience,
             arrays=not chosen.no_arrays,
+            tells_of_last_element=PROFILES[version].tells_of_last_element,
         )
         phases = [Phase.generate] if chosen.no_shrink else [Phase.generate, Phase.shrink]
         for number in range(-(-chosen.examples // _ROUND)):

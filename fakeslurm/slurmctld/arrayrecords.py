@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from copy import copy
 
-from fakeslurm.jobarray import JobArray
+from fakeslurm.jobarray import Believed, JobArray
 from fakeslurm.model import Job
 from fakeslurm.slurmctld.dependents import Dependents
 from fakeslurm.slurmctld.state import State
 
-__all__ = ["split"]
+__all__ = ["split", "tell_of_last"]
 
 
-def split(whole: Job, task: int, state: State, dependents: Dependents) -> Job:
+def split(whole: Job, task: int, state: State, dependents: Dependents, *, told: bool) -> Job:
     """An element of an array that waits becomes a job of its own: with the next job id and the record's place in the list.
 
-    The one that is left takes over the record and its id. The new job is in no queue.
+    The one that is left takes over the record and its id. The new job is in no queue. `told`: accounting hears of that at once.
     """
     assert whole.array is not None
     array = whole.array
+    if not told and len(array.pending) <= 2:
+        array.believed = _believed(whole, array, state)
+    array.note_split(task, state.now, told=told)
     if len(array.pending) == 1:
         _take_over(whole, array, task, dependents)
         state.changed(whole)
@@ -39,6 +42,18 @@ def split(whole: Job, task: int, state: State, dependents: Dependents) -> Job:
     state.changed(whole)
     state.changed(element)
     return element
+
+
+def tell_of_last(job: Job) -> None:
+    """Something of a job changes of which accounting is told: from now on it knows that it is the last element of its array."""
+    if job.array is not None and job.job_id == job.array.job_id:
+        job.array.believed = None
+
+
+def _believed(whole: Job, array: JobArray, state: State) -> Believed | None:
+    """Until 22.05 of the last one nothing is told, but for what was submitted in this moment (measured)."""
+    silent = not state.settings.profile.tells_of_last_element and whole.submit_time < state.now
+    return array.before(state.now) if silent else None
 
 
 def _take_over(whole: Job, array: JobArray, task: int, dependents: Dependents) -> None:

@@ -14,6 +14,7 @@ from fakeslurm import associations, messages
 from fakeslurm.messages import Reason, SlurmError, unsupported
 from fakeslurm.model import NO_LIMIT, Job, JobDescription
 from fakeslurm.slurmctld import admission, submission
+from fakeslurm.slurmctld.arrayrecords import tell_of_last
 from fakeslurm.slurmctld.demand import gres_per_node, node_mask
 from fakeslurm.slurmctld.features import check_known, check_supported
 from fakeslurm.slurmctld.licenses import requested_licenses
@@ -73,6 +74,17 @@ def _memory(description: JobDescription) -> tuple[int | None, int | None]:
     return description.mem_per_node, description.mem_per_cpu
 
 
+def _is_booked(job: Job, update: JobUpdate, before: JobDescription) -> bool:
+    """Whether accounting is told of an update of the last element of an array: of some things also when they stay the same (measured)."""
+    after = job.description
+    changed = (after.name, after.time_limit, after.nice, _memory(after)) != (
+        *(before.name, before.time_limit, before.nice),
+        _memory(before),
+    )
+    given = any(one is not None for one in (update.begin, update.priority, update.licenses, update.work_dir))
+    return changed or given or (update.wckey is not None and update.wckey != before.wckey)
+
+
 class JobUpdates:
     """Carries them out. An array's elements are updated one by one, its record is one job."""
 
@@ -87,6 +99,8 @@ class JobUpdates:
         if throttled is None or job.job_id != throttled.job_id:
             self._update(job, update, uid)
             return
+        if throttled.limit != (update.throttle or None):
+            tell_of_last(job)
         throttled.limit = update.throttle or None
         try:
             if not job.finished:
@@ -108,6 +122,8 @@ class JobUpdates:
         before, memory = job.description, self._requested_memory(job)
         try:
             self._apply(job, update, operator=uid == 0)
+            if _is_booked(job, update, before):
+                tell_of_last(job)
             if update.mem_per_node is not None or update.mem_per_cpu is not None:
                 job.counted = None
                 job.looked_at &= self._requested_memory(job) == memory

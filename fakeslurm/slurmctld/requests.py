@@ -96,7 +96,7 @@ class Requests:
             return job
         if task not in job.array.pending:
             return self._state.known(job.array.elements.get(task, 0))
-        element = self._waiting.split(job, task)
+        element = self._waiting.split(job, task, told=True)
         if not element.fits_nowhere:
             self._waiting.consider(element)
         return element

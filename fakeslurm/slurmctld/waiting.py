@@ -341,6 +341,7 @@ class Waiting:
     def put_on_hold(self, job: Job, reason: Reason) -> None:
         """The priority becomes 0. What it could start since counts no more, but for AccrueTime, and of what was not held before (measured)."""
         if job.priority:
+            arrayrecords.tell_of_last(job)
             job.direct_priority = True
             job.priority = 0
             self._no_longer_eligible(job)
@@ -360,6 +361,8 @@ class Waiting:
             raise SlurmError(messages.JOB_FINISHED)
         if job.reason == Reason.HELD_BY_ADMIN and uid != 0:
             raise SlurmError(messages.ACCESS_DENIED)
+        if job.priority:
+            arrayrecords.tell_of_last(job)
         job.description = evolve(job.description, priority=None, nice=0 if job.priority else job.description.nice)
         job.direct_priority, job.accounted_eligible = False, None
         held = job.priority == 0
@@ -390,9 +393,9 @@ class Waiting:
 
     # Arrays
 
-    def split(self, whole: Job, task: int) -> Job:
+    def split(self, whole: Job, task: int, *, told: bool = False) -> Job:
         """An element of an array that waits becomes a job of its own. It is in no queue: call `consider`, or start it."""
-        return arrayrecords.split(whole, task, self._state, self._dependents)
+        return arrayrecords.split(whole, task, self._state, self._dependents, told=told)
 
     def _split_ahead(self, whole: Job) -> None:
         """The next elements, each of which waits for another job, become jobs of their own (correspond_after_task_cnt)."""
