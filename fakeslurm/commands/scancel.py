@@ -268,26 +268,31 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
                 _cancel(target, request, invocation, controller)
             except SlurmError as error:
                 told[target] = error.message
-        problem = _problem(wanted, found, told) if found else messages.INVALID_JOB_ID
+        problem = _problem(wanted, found, told, controller)
         if problem == messages.NOT_WHOLE_HET_JOB:
             request.fail(f"Kill job error on job id {wanted}: {problem}", _NOT_WHOLE)
         elif problem and request.verbose:
             request.say(f"error: Kill job error on job id {wanted}: {problem}")
 
 
-def _problem(wanted: JobId, found: Sequence[Target], told: Mapping[Target, str]) -> str:
+def _problem(wanted: JobId, found: Sequence[Target], told: Mapping[Target, str], controller: Controller) -> str:
     """What slurmctld says when not all of what was meant could be ended (measured).
 
     With indices it is what the highest of those has failed for; without, that it is over already counts only when all of it is.
     """
     tasks = tasks_of(wanted)
     if tasks is not None:
-        failed = dict.fromkeys(set(tasks) - {target.element for target in found}, messages.INVALID_JOB_ID)
+        array = controller.arrays.get(wanted.job_id)
+        cancelled = () if array is None else array.pending  # with their record
+        failed = {
+            task: messages.ALREADY_DONE if task in cancelled else messages.INVALID_JOB_ID
+            for task in set(tasks) - {target.element for target in found}
+        }
         failed |= {target.element: text for target, text in told.items() if target.element is not None}
         return failed[max(failed)] if failed else ""
     others = [text for text in told.values() if text != messages.ALREADY_DONE]
-    if others:
-        return others[-1]
+    if others or not found:
+        return others[-1] if others else messages.INVALID_JOB_ID
     return messages.ALREADY_DONE if len(told) == len(found) else ""
 
 

@@ -168,6 +168,17 @@ def test_an_array_of_which_some_are_over(slurm: SlurmUnderTest, over: str, targe
 
 
 @pytest.mark.parametrize(
+    ("target", "problem"), [("", _OVER), ("_2", _OVER), ("_[1-4]", _OVER), ("_9", _UNKNOWN), ("_[1,9]", _UNKNOWN)]
+)
+def test_elements_that_were_cancelled_as_one_record(slurm: SlurmUnderTest, target: str, problem: str) -> None:
+    array = slurm.sbatch("true", "-a", "1-4", "--hold")
+    slurm.run("scancel", array)
+    asked = f"{array}{target}"
+    said = [f"scancel: Terminating job {asked}", f"scancel: error: Kill job error on job id {asked}: {problem}"]
+    assert verbose(slurm, asked) == (0, said)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ("", "Terminating job"),
