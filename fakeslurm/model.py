@@ -306,7 +306,11 @@ class Job:
     fits_nowhere: bool = False
     """No node would do when it was last looked at: while it waits it is shown as starting now (measured; until backfill comes by)."""
     waited_for: str = Reason.NONE
-    """sacct's Reason: what it waited for last, other than resources and its turn."""
+    """What it waited for last, other than resources and its turn: once it has started that is sacct's Reason."""
+    told_together: bool = False
+    """Whether accounting was told since its submission that it belongs to its heterogeneous job, where it is not at once."""
+    told_reason: str = Reason.NONE
+    """sacct's Reason before that: what it waited for when accounting was last told of it, before what that was told for (measured)."""
     start_time: float | None = None
     end_time: float | None = None
     """When it ended; while it runs, None (start and limit give the latest end)."""

@@ -81,6 +81,8 @@ class Profile:
     """scontrol update says ``slurm_update error: No error`` after a complaint of its own about a partition."""
     node_fail_exit_code: int
     """The exit code that accounting has of a job that ended NODE_FAIL (measured)."""
+    accounts_at_submission: bool
+    """Accounting is told of a new job at once; before that some seconds later, by when Slurm knows what the job waits for."""
     accounting_restarts: bool
     """sacct knows the field Restarts."""
     looks_at_deadlines_early: bool
@@ -146,6 +148,7 @@ PROFILES: Mapping[str, Profile] = {
         explains_step_gres=True,
         update_adds_no_error=True,
         node_fail_exit_code=0,
+        accounts_at_submission=False,
         accounting_restarts=False,
         looks_at_deadlines_early=False,
         updates_name_all=True,
@@ -194,6 +197,7 @@ PROFILES: Mapping[str, Profile] = {
         explains_step_gres=False,
         update_adds_no_error=False,
         node_fail_exit_code=1,
+        accounts_at_submission=True,
         accounting_restarts=True,
         looks_at_deadlines_early=True,
         updates_name_all=False,

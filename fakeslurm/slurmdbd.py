@@ -146,10 +146,10 @@ class Accounting:
         self._records: dict[int, dict[int, JobRecord]] = {}
         """With a lag: by job, by restart count."""
         self._coming: deque[tuple[float, JobRecord]] = deque()
-        self._split: dict[int, tuple[object, ...]] = {}
-        """What elements were when they were split off, where accounting is not told of that."""
+        self._split: set[int] = set()
+        """Elements that were split off, where accounting is not told of that."""
         self._told: set[int] = set()
-        """Of these, those that it has been told of since."""
+        """Elements that it has been told of since: they have started, or something of them was changed (measured)."""
         self._elements: dict[int, set[int]] = {}
         """The jobs of each array."""
         self.components: dict[int, set[int]] = {}
@@ -163,7 +163,7 @@ class Accounting:
         if not self.enabled:
             return
         if self._hears_late and job.array_task_id is not None:
-            self._tell(job)
+            (self._told if job.nodes else self._split).add(job.job_id)
         attempts = self._jobs.get(job.job_id)
         if attempts is None:
             attempts = self._jobs[job.job_id] = []
@@ -179,14 +179,13 @@ class Accounting:
         if is_new and job.het is not None:
             self.components.setdefault(job.het.job_id, set()).add(job.job_id)
 
-    def _tell(self, job: Job) -> None:
-        """Of an element that was split off it hears when that starts, or when something is changed that accounting keeps (measured)."""
-        asked = job.description
-        kept = (
-            *(asked.name, asked.time_limit, asked.wckey, asked.begin, asked.mem_per_node, asked.mem_per_cpu),
-            *(asked.licenses, asked.licenses_cleared, asked.work_dir),
-        )
-        if job.nodes or self._split.setdefault(job.job_id, kept) != kept:
+    def told(self, job: Job, waited_for: str) -> None:
+        """Something is changed of a job that waits of which it hears at once, and of what the job has waited for before that."""
+        job.told_reason = waited_for
+        job.told_together = True
+        if job.array is not None and job.job_id == job.array.job_id:
+            job.array.believed = None
+        if job.array_task_id is not None:
             self._told.add(job.job_id)
 
     def _is_told(self, job_id: int) -> bool:
@@ -277,8 +276,8 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
     ran = bool(job.nodes)
     holder = _holder_of(job)
     allocated_nodes = len(holder.nodes) or (0 if settings.profile.requeue_frees_nodes else job.former_nodes)
-    # 24.11 hears of what belongs together when it starts (measured).
-    het = job.het if ran or settings.profile.release < "24.11" else None
+    # 24.11 hears of what belongs together when it starts, or is changed (measured).
+    het = job.het if ran or job.told_together or settings.profile.release < "24.11" else None
     record = job.array if job.array is not None and job.job_id == job.array.job_id else None
     believed = None if record is None else record.believed
     return JobRecord(
@@ -320,7 +319,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         requested_cpus=job.requested_cpus,
         requested_memory=_requested_memory(job, settings),
         priority=job.priority,
-        reason=job.waited_for,
+        reason=job.waited_for if ran else job.told_reason,
         restart_count=job.restart_count,
         constraint=description.constraint or "",
         licenses=description.licenses,

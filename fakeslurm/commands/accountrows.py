@@ -256,11 +256,7 @@ class AccountTexts:
         return "" if row.step is not None else f"{bool(row.job.qos):d}"
 
     def _reason(self, row: Row) -> str:
-        if row.step is not None:
-            return ""
-        # 24.11 does not say before a job has started what it waits for, and afterwards what it has waited for.
-        waits = self._new and not row.job.nodes
-        return "None" if waits else str(row.job.reason)
+        return "" if row.step is not None else str(row.job.reason)
 
     def _reqcpufreq(self, row: Row) -> str:
         return "0" if row.step is not None and row.step.step_id == BATCH else "Unknown"

@@ -211,6 +211,85 @@ def test_a_job_that_is_held_as_it_runs_has_not_waited_for_that(slurm: SlurmUnder
     assert slurm.accounted(job_id, "State,Reason", "-X") == [{"State": "COMPLETED", "Reason": "None"}]
 
 
+def _waits_in_accounting(slurm: SlurmUnderTest, job_id: str, reason: str, label: str) -> None:
+    """sacct says that this is what it waits for, also after Slurm has looked at all that waits."""
+
+    def reasons() -> list[str]:
+        rows = slurm.run("sacct", "-nXP", "-j", job_id, "-o", "State,Reason").stdout.splitlines()
+        return sorted({row.partition("|")[2] for row in rows if row.startswith("PENDING|")})
+
+    until(lambda: reasons() == [reason], what=f"{label}: {reason}", timeout=15, interval=0.1)
+    slurm.wait(slurm.sbatch("true", "-n1"))
+    slurm.wait(slurm.sbatch("true", "-n1"))
+    assert reasons() == [reason], label
+
+
+def test_accounting_is_told_what_a_job_waited_for_before_it_was_changed(slurm: SlurmUnderTest) -> None:
+    """Not of every change, and not when what it waits for is another thing alone."""
+    first = slurm.sbatch("sleep 100", "-n1")
+    job_id = slurm.sbatch("true", "-n1", f"--dependency=afterany:{first}")
+    new = "None" if slurm.at_least("24.11") else "Dependency"
+    _waits_in_accounting(slurm, job_id, new, "new")
+    for words, reason in (
+        (["update", f"jobid={job_id}", "Comment=c"], new),
+        (["uhold", job_id], "Dependency"),
+        (["hold", job_id], "Dependency"),
+        (["update", f"jobid={job_id}", "Name=x"], "JobHeldAdmin"),
+        (["release", job_id], "JobHeldAdmin"),
+        (["update", f"jobid={job_id}", "TimeLimit=5"], "Dependency"),
+        (["update", f"jobid={job_id}", "StartTime=now+1hour", "Dependency="], "Dependency"),
+        (["update", f"jobid={job_id}", "Nice=5"], "BeginTime"),
+    ):
+        assert slurm.run("scontrol", *words).returncode == 0
+        _waits_in_accounting(slurm, job_id, reason, " ".join(words))
+    slurm.run("scancel", job_id, first)
+    assert slurm.accounted(job_id, "Reason", "-X") == [{"Reason": "BeginTime"}]
+
+
+def test_accounting_is_told_of_a_heterogeneous_job_that_is_held(slurm: SlurmUnderTest) -> None:
+    script = slurm.script("#SBATCH -n1 --begin=now+1hour\n#SBATCH hetjob\n#SBATCH -n1\ntrue")
+    leader = slurm.run("sbatch", "--parsable", str(script)).stdout.strip()
+
+    def rows() -> list[str]:
+        return slurm.run("sacct", "-nXP", "-j", leader, "-o", "JobID,Reason").stdout.split()
+
+    until(rows, what="the job in accounting", interval=0.1)
+    slurm.wait(slurm.sbatch("true", "-n1"))
+    assert slurm.run("scontrol", "hold", leader).returncode == 0
+    until(lambda: rows() == [f"{leader}+{offset}|BeginTime" for offset in (0, 1)], what="accounting", interval=0.1)
+    slurm.run("scancel", leader)
+
+
+def test_accounting_is_told_what_an_array_waited_for(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("sleep 100", "-n1", "-a", "1-4%1")
+    slurm.wait(f"{array}_1", ["RUNNING"])
+    slurm.wait(slurm.sbatch("true", "-n1"))
+    for words, reason in (
+        (["uhold", array], "JobArrayTaskLimit"),
+        (["update", f"jobid={array}", "Name=x"], "JobHeldUser"),
+        (["release", array], "JobHeldUser"),
+        (["update", f"jobid={array}", "Name=y"], "JobArrayTaskLimit"),
+    ):
+        slurm.run("scontrol", *words)
+        _waits_in_accounting(slurm, array, reason, " ".join(words))
+    slurm.run("scancel", array)
+
+
+def test_accounting_is_told_of_an_element_that_is_held(slurm: SlurmUnderTest) -> None:
+    """And of the others that they are fewer."""
+    first = slurm.sbatch("sleep 100", "-n1")
+    array = slurm.sbatch("true", "-n1", "-a", "1-4", f"--dependency=afterany:{first}")
+    slurm.wait(slurm.sbatch("true", "-n1"))
+
+    def rows() -> list[str]:
+        return sorted(slurm.run("sacct", "-nXP", "-j", array, "-o", "JobID,Reason").stdout.split())
+
+    until(rows, what="the array in accounting", interval=0.1)
+    assert slurm.run("scontrol", "uhold", f"{array}_3").returncode == 0
+    until(lambda: rows() == [f"{array}_3|Dependency", f"{array}_[1-2,4]|Dependency"], what="accounting", interval=0.1)
+    slurm.run("scancel", array, first)
+
+
 def test_a_held_job_of_no_nodes_has_no_tres(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch("true", "--hold", "-N0")
     report = slurm.run("scontrol", "show", "job", job_id).stdout

@@ -80,6 +80,13 @@ EXCLUSIONS: Sequence[Exclusion] = (
         _pairs((r"Partition(NodeLimit|TimeLimit|Config)", "PartitionConfig")),
     ),
     Exclusion(
+        "`JobArrayTaskLimit` counts as no reason in sacct",
+        "slurmdbd hears of those that wait up to 5 s after an element has started: which it is depends on whether the "
+        "scheduler has come by again (measured)",
+        ("sacct",),
+        _pairs((r" *(JobA\w*\+?|Jo?b?\+|None|No?n?\+) *", " None ")),
+    ),
+    Exclusion(
         "which elements of an array wait, and the blanks behind an id at the beginning of a line, which depend on it",
         "slurmdbd hears of them up to 5 s late: of one that is cancelled before that it never does (measured)",
         ("sacct",),

@@ -9,7 +9,7 @@ from fakeslurm.model import Job
 from fakeslurm.slurmctld.dependents import Dependents
 from fakeslurm.slurmctld.state import State
 
-__all__ = ["split", "tell_of_last"]
+__all__ = ["split"]
 
 
 def split(whole: Job, task: int, state: State, dependents: Dependents, *, told: bool) -> Job:
@@ -28,6 +28,7 @@ def split(whole: Job, task: int, state: State, dependents: Dependents, *, told: 
         return whole
     job_id = state.take_id()
     array.split_off(task, job_id)
+    whole.told_reason = whole.waited_for
     element = copy(whole)
     element.job_id = job_id
     element.array_task_id = task
@@ -42,12 +43,6 @@ def split(whole: Job, task: int, state: State, dependents: Dependents, *, told: 
     state.changed(whole)
     state.changed(element)
     return element
-
-
-def tell_of_last(job: Job) -> None:
-    """Something of a job changes of which accounting is told: from now on it knows that it is the last element of its array."""
-    if job.array is not None and job.job_id == job.array.job_id:
-        job.array.believed = None
 
 
 def _believed(whole: Job, array: JobArray, state: State) -> Believed | None:

@@ -14,7 +14,6 @@ from fakeslurm import associations, messages
 from fakeslurm.messages import Reason, SlurmError, unsupported
 from fakeslurm.model import NO_LIMIT, Job, JobDescription
 from fakeslurm.slurmctld import admission, submission
-from fakeslurm.slurmctld.arrayrecords import tell_of_last
 from fakeslurm.slurmctld.demand import gres_per_node, node_mask
 from fakeslurm.slurmctld.features import check_known, check_supported
 from fakeslurm.slurmctld.licenses import requested_licenses
@@ -74,15 +73,19 @@ def _memory(description: JobDescription) -> tuple[int | None, int | None]:
     return description.mem_per_node, description.mem_per_cpu
 
 
-def _is_booked(job: Job, update: JobUpdate, before: JobDescription) -> bool:
-    """Whether accounting is told of an update of the last element of an array: of some things also when they stay the same (measured)."""
-    after = job.description
-    changed = (after.name, after.time_limit, after.nice, _memory(after)) != (
-        *(before.name, before.time_limit, before.nice),
-        _memory(before),
+def _booked(job: Job) -> tuple[object, ...]:
+    """What accounting is told of when it is changed (measured)."""
+    asked = job.description
+    return (
+        *(asked.name, asked.time_limit, asked.wckey, asked.begin, asked.mem_per_node, asked.mem_per_cpu),
+        *(asked.licenses, asked.licenses_cleared, asked.work_dir, asked.partition or job.partition),
+        *(asked.nice, job.priority),
     )
-    given = any(one is not None for one in (update.begin, update.priority, update.licenses, update.work_dir))
-    return changed or given or (update.wckey is not None and update.wckey != before.wckey)
+
+
+def _is_booked(update: JobUpdate) -> bool:
+    """Whether accounting is told of an update though nothing is changed by it (measured)."""
+    return any(one is not None for one in (update.begin, update.priority, update.licenses, update.work_dir))
 
 
 class JobUpdates:
@@ -100,7 +103,7 @@ class JobUpdates:
             self._update(job, update, uid)
             return
         if throttled.limit != (update.throttle or None):
-            tell_of_last(job)
+            self._state.accounting.told(job, job.waited_for)
         throttled.limit = update.throttle or None
         try:
             if not job.finished:
@@ -120,10 +123,10 @@ class JobUpdates:
         if job.requeued:
             raise unsupported("updates of a job that is being requeued")
         before, memory = job.description, self._requested_memory(job)
+        booked, waited_for, is_booked = _booked(job), job.waited_for, False
         try:
             self._apply(job, update, operator=uid == 0)
-            if _is_booked(job, update, before):
-                tell_of_last(job)
+            is_booked = _is_booked(update)
             if update.mem_per_node is not None or update.mem_per_cpu is not None:
                 job.counted = None
                 job.looked_at &= self._requested_memory(job) == memory
@@ -132,6 +135,8 @@ class JobUpdates:
                 job.counted = job.counted or before
             raise
         finally:
+            if is_booked or _booked(job) != booked:
+                self._state.accounting.told(job, waited_for)
             if job.state is JobState.PENDING:
                 self._waiting.changed(job)
             self._state.changed(job)

@@ -104,6 +104,7 @@ class Scheduler:
         look: Callable[[Job, Demand, Sequence[str]], None],
     ) -> None:
         self._look = look
+        self._waits_for = state.waits_for
         self._resources = state.resources
         self._jobs: Mapping[int, Job] = state.jobs
         self._running: Mapping[int, Job] = state.running
@@ -255,7 +256,7 @@ class Scheduler:
         if reason == Reason.RESOURCES and job.reason != reason:
             self._look(job, request.demand, [partition])
         if reason.startswith(Reason.NODE_NOT_AVAILABLE):
-            job.waited_for = Reason.NODE_NOT_AVAILABLE
+            self._waits_for(job, Reason.NODE_NOT_AVAILABLE)
         job.reason = reason
 
     def _give_way(self, told: set[int]) -> None:
@@ -291,7 +292,7 @@ class Scheduler:
             job.reason = unavailable(missing, resources)
         else:
             return False
-        job.waited_for = Reason.NODE_NOT_AVAILABLE
+        self._waits_for(job, Reason.NODE_NOT_AVAILABLE)
         return True
 
     def _in_order(self, looked_at: Mapping[str, int]) -> Iterable[_Key]:

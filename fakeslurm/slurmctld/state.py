@@ -10,7 +10,7 @@ from attrs import evolve
 
 from fakeslurm import messages
 from fakeslurm.jobarray import JobArray
-from fakeslurm.messages import SlurmError
+from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Effect, Job, JobDescription, Partition, Settings, Step
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.resources import Resources
@@ -21,6 +21,8 @@ __all__ = ["State"]
 
 _FIRST_PRIORITY = 4294901759
 """Of the first job with priority/basic; every further one gets one less (measured)."""
+_TOLD_AFTER = 5.0
+"""How soon accounting hears of new jobs, at the latest."""
 _PURGE_PERIOD = 60.0
 _SHORTEST_PURGE_PERIOD = 10.0
 
@@ -128,6 +130,13 @@ class State:
         """Tell accounting."""
         job.accounted_eligible = None
         self.accounting.changed(job, self.now)
+
+    def waits_for(self, job: Job, reason: str) -> None:
+        """Why a job waits, if it is not for its turn: sacct keeps that."""
+        job.waited_for = reason
+        told_late = not self.settings.profile.accounts_at_submission
+        if told_late and job.told_reason == Reason.NONE and self.now - job.submit_time <= _TOLD_AFTER:
+            job.told_reason = reason
 
     def known(self, job_id: int) -> Job:
         """Raises SlurmError when there is no such job in memory."""

@@ -82,8 +82,9 @@ def renew(job: Job, state: State) -> None:
     before = floor(job.submit_time)  # an attempt and the next differ in their whole seconds
     job.submit_time = before + 1.0 if floor(state.now) == before else state.now
     job.eligible_time, job.first_eligible_time, job.accounted_eligible = begin, None, None
+    job.told_reason = Reason.NONE
     if job.reason in (Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
-        job.waited_for = Reason.HELD_BY_USER
+        state.waits_for(job, Reason.HELD_BY_USER)
     job.start_time = job.end_time = None
     job.fits_nowhere = False
     job.former_nodes = len(job.nodes) or job.former_nodes

@@ -155,6 +155,8 @@ class Waiting:
             self._scheduler.add(job, Request(demand=demand, partitions=usable))
         elif others:
             self._wait(job, others[0])
+            if job.is_unsplit:  # which accounting is told of again when the scheduler has looked at it (measured)
+                job.told_reason = job.waited_for
         else:
             job.reason = Reason.BAD_CONSTRAINTS
             job.priority = 0
@@ -297,7 +299,7 @@ class Waiting:
         """Say why a job waits, if it is not for its turn: sacct keeps that, unless it runs and is held for later (measured)."""
         job.reason = reason
         if job.state is JobState.PENDING:
-            job.waited_for = reason
+            self._state.waits_for(job, reason)
 
     def tell_of_start(self, job: Job) -> None:
         """A job has started. Slurm looks at those that wait for that when it looks for jobs to start the next time (measured)."""
@@ -340,14 +342,16 @@ class Waiting:
 
     def put_on_hold(self, job: Job, reason: Reason) -> None:
         """The priority becomes 0. What it could start since counts no more, but for AccrueTime, and of what was not held before (measured)."""
+        waited_for, was_held = job.waited_for, not job.priority
         if job.priority:
-            arrayrecords.tell_of_last(job)
             job.direct_priority = True
             job.priority = 0
             self._no_longer_eligible(job)
         job.accounted_eligible = None
         if job.reason != Reason.REQUEUED_HELD:  # which stays until the job is released (measured)
             self._wait(job, reason)
+        if not was_held:
+            self._state.accounting.told(job, waited_for)
         self._leave_queue(job)
         for what in ("begin", "ineligible"):
             self._state.timers.clear(what, job.job_id)
@@ -362,7 +366,7 @@ class Waiting:
         if job.reason == Reason.HELD_BY_ADMIN and uid != 0:
             raise SlurmError(messages.ACCESS_DENIED)
         if job.priority:
-            arrayrecords.tell_of_last(job)
+            self._state.accounting.told(job, job.waited_for)
         job.description = evolve(job.description, priority=None, nice=0 if job.priority else job.description.nice)
         job.direct_priority, job.accounted_eligible = False, None
         held = job.priority == 0
@@ -459,6 +463,8 @@ class Waiting:
                 if job.reason != Reason.ARRAY_TASK_LIMIT:
                     self._scheduler.remove(job_id)
                     self._wait_for_limit(job)
+                    if job.is_unsplit:  # of which one was split off just now
+                        job.told_reason = job.waited_for
             elif job_id not in self._scheduler:
                 self.consider(job)
 
