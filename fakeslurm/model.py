@@ -278,6 +278,8 @@ class Job:
     that it would get if nothing else ran (measured)."""
     num_cpus: int
     """Of the allocation; while pending the number that it asks for."""
+    cpus_before: int | None = None
+    """Of the element of its array that had started last when it was one record with it: shown if it is over without having run (measured)."""
     num_tasks: int
     shown_tasks: int | None = None
     """NumTasks of one that has started with ``--ntasks-per-node`` or without --ntasks, which need not be the number of its tasks (measured)."""
@@ -286,6 +288,13 @@ class Job:
     requested_nodes: int
     """The least number of nodes that was asked for."""
     requested_cpus: int
+    """When it was submitted."""
+    counted_cpus: int
+    """Of ReqTRES: an update may have counted them anew."""
+    memory_cpus: int
+    """Those for which ReqTRES has ``--mem-per-cpu``: they are counted anew with another one only (measured)."""
+    recounted: bool = False
+    """Whether an update has counted its tasks anew, while it waited."""
     time_min: int | None = None
     """Minutes; of one that was submitted with a deadline and without a limit, and it stays (measured)."""
     account: str | None = None

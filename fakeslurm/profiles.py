@@ -87,6 +87,8 @@ class Profile:
     """sacct knows the field Restarts."""
     looks_at_deadlines_early: bool
     """A job that cannot end before its deadline is refused, and one that is held is looked at as well; before that neither."""
+    updates_count_tasks: bool
+    """scontrol update, hold and release of a job that waits count its tasks anew: ``--ntasks-per-node`` on each node, whatever ``--ntasks``."""
     updates_name_all: bool
     """scontrol update of an array names those of its elements that it has changed, where it could not change others."""
     keeps_first_name: bool
@@ -151,6 +153,7 @@ PROFILES: Mapping[str, Profile] = {
         accounts_at_submission=False,
         accounting_restarts=False,
         looks_at_deadlines_early=False,
+        updates_count_tasks=False,
         updates_name_all=True,
         keeps_first_name=True,
         excludes_first=False,
@@ -200,6 +203,7 @@ PROFILES: Mapping[str, Profile] = {
         accounts_at_submission=True,
         accounting_restarts=True,
         looks_at_deadlines_early=True,
+        updates_count_tasks=True,
         updates_name_all=False,
         keeps_first_name=False,
         excludes_first=True,

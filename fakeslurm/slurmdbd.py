@@ -97,6 +97,8 @@ class JobRecord:
     """Those of AllocTRES: of a job that was over and waits to run again, those that it had (measured)."""
     allocated_cpus: int
     requested_cpus: int
+    counted_cpus: int
+    """ReqTRES's, which an update may have counted anew."""
     requested_memory: str
     """ReqMem, as sacct prints it: ``500M``."""
     priority: int
@@ -317,6 +319,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         tres_nodes=holder.nodes,
         allocated_cpus=holder.num_cpus,
         requested_cpus=job.requested_cpus,
+        counted_cpus=job.counted_cpus,
         requested_memory=_requested_memory(job, settings),
         priority=job.priority,
         reason=job.waited_for if ran else job.told_reason,
@@ -385,7 +388,7 @@ def _requested_memory(job: Job, settings: Settings) -> str:
     """sacct's ReqMem: of all nodes together; what is not asked for is all of a node's (measured)."""
     description = job.counted or job.description
     if description.mem_per_cpu:
-        total = description.mem_per_cpu * job.requested_cpus
+        total = description.mem_per_cpu * job.memory_cpus
     else:
         total = (description.mem_per_node or settings.nodes[0].real_memory) * job.requested_nodes
     return _megabytes(total)

@@ -298,7 +298,7 @@ class AccountTexts:
     def _reqtres(self, row: Row) -> str:
         if row.step is not None or not row.job.requested_nodes:
             return ""
-        cpus = row.job.requested_cpus
+        cpus = row.job.counted_cpus
         more: list[str] = []
         if self.settings.accounted_gres:
             more = sorted(requested_gres_tres(row.job.source, self.settings))

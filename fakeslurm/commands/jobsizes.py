@@ -71,14 +71,14 @@ def requested_memory(job: Job, settings: Settings) -> int:
     """MB asked for on all nodes together. A job that does not say asks for that of whole nodes."""
     asked = job.counted or job.description
     if asked.mem_per_cpu:
-        return asked.mem_per_cpu * job.requested_cpus
+        return asked.mem_per_cpu * job.memory_cpus
     nodes = partition_nodes(settings, job.partition.split(",")[0])
     return (asked.mem_per_node or min((node.real_memory for node in nodes), default=0)) * job.requested_nodes
 
 
 def requested_tres(job: Job, settings: Settings) -> str:
     """The trackable resources asked for, as squeue and scontrol print them; empty for a job of no nodes (``-N0``)."""
-    number = job.requested_cpus
+    number = job.counted_cpus
     if not job.requested_nodes:
         return ""
     memory = memory_text(requested_memory(job, settings))

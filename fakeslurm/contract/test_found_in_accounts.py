@@ -400,3 +400,33 @@ def test_accounting_knows_what_the_controller_has_forgotten(slurm: SlurmUnderTes
     until(lambda: slurm.show(job_id) is None, what="its end in the controller", interval=0.2)
     done = slurm.run(*argv)
     assert (done.returncode, done.stdout, done.stderr) == (0, before, "")
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_accounting_hears_of_elements_whose_priority_is_changed(slurm: SlurmUnderTest, held: bool) -> None:
+    """24.11, where it does not hear of an element that is split off: not of one either that is released."""
+    options = ["--begin=now+1hour", *(["--hold"] if held else [])]
+    told = {
+        "hold {}_2": not held,
+        "release {}_2": not held,
+        "update jobid={}_2 Priority=0": not held,
+        "update jobid={}_2 Priority=7": not held,
+        "update jobid={}_2 Nice=3": True,
+        "update jobid={}_2 Comment=c": False,
+        "update jobid={}_2 Comment=c -n3": True,  # which counts its tasks anew
+    }
+    arrays = {}
+    for words in told:
+        more = ["-n3", "--ntasks-per-node=2"] if words.endswith("-n3") else []
+        arrays[words] = slurm.sbatch("true", "--array=1-3", *options, *more)
+    every = ",".join(arrays.values())
+
+    def rows() -> list[str]:
+        return slurm.run("sacct", "-nXP", "-o", "jobid", "-j", every).stdout.split()
+
+    until(lambda: len(rows()) == len(told), what="accounting knows all arrays")
+    for words, array in arrays.items():
+        slurm.run("scontrol", *words.removesuffix(" -n3").format(array).split())
+    elements = {f"{array}_2" for words, array in arrays.items() if told[words] or not slurm.at_least("24.11")}
+    until(lambda: elements <= set(rows()), what="accounting hears of them")
+    assert {row for row in rows() if row.endswith("_2")} == elements

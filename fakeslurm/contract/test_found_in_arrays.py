@@ -327,3 +327,29 @@ def test_what_scancel_does_not_find_among_others(slurm: SlurmUnderTest, indices:
     done = slurm.run("scancel", "--name=other", f"{job_id}_[{indices}]")
     lines = [f"scancel: error: Kill job error on job id {job_id}_{one}: Invalid job id specified\n" for one in unknown]
     assert (done.returncode, done.stderr) == (1, "".join(lines))
+
+
+def test_cpus_of_elements_that_never_ran(slurm: SlurmUnderTest) -> None:
+    """Once they are over these are those of the element that had started last while they were one record."""
+    slurm.wait_idle()
+
+    def cpus(array: str) -> dict[str, str]:
+        lines = slurm.run("squeue", "-h", "-t", "all", "-j", array, "-o", "%i %C").stdout.splitlines()
+        return {line.split()[0].removeprefix(array): line.split()[1] for line in lines}
+
+    gate = slurm.sbatch("true", "--hold")
+    arrays = [
+        slurm.sbatch("sleep 60", "--array=1-5%1", "--exclusive", f"--dependency=afterany:{gate}"),
+        slurm.sbatch("sleep 60", "--array=1-2%1", "--mincpus=2", f"--dependency=afterany:{gate}"),
+        slurm.sbatch("sleep 60", "--array=1-2%1", "--exclusive", "--hold"),
+    ]
+    slurm.run("scontrol", "hold", f"{arrays[0]}_3")
+    slurm.run("scancel", gate)
+    for array in arrays[:2]:
+        slurm.wait(f"{array}_1", ["RUNNING"])
+    slurm.run("scontrol", "hold", f"{arrays[0]}_4")
+    slurm.run("scancel", *arrays)
+    until(lambda: "COMPLETING" not in slurm.run("squeue", "-h", "-o", "%T").stdout, what="all are over")
+    assert cpus(arrays[0]) == {"_1": "4", "_3": "1", "_4": "4", "_[2,5%1]": "4"}
+    assert cpus(arrays[1]) == {"_1": "2", "_2": "2"}
+    assert cpus(arrays[2]) == {"_[1-2%1]": "1"}

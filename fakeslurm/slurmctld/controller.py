@@ -413,8 +413,11 @@ class Controller:
     def _start(self, job_id: int, partition: str, shares: Sequence[Share], beneath: Collection[int]) -> None:
         job, demand = self._waiting.start(job_id)
         self._running.begin(job, demand, partition, shares, beneath)
-        if job.job_id != job_id and job.description.deadline is not None:
-            self._state.jobs[job_id].time_limit = job.time_limit  # of the elements that wait, too (measured)
+        if job.job_id != job_id:
+            rest = self._state.jobs[job_id]
+            rest.cpus_before = job.num_cpus
+            if job.description.deadline is not None:
+                rest.time_limit = job.time_limit  # of the elements that wait, too (measured)
         self._gang.look()
         if job.array is not None:
             self._waiting.look_at_limit(job.array)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from math import ceil
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.gres import Gres, requested
@@ -66,6 +66,16 @@ class Demand:
     excluded: int
     tasks_given: bool
     """Whether the number of tasks was asked for: SLURM_NTASKS."""
+
+    def counted_anew(self, nodes: int) -> Demand:
+        """As an update counts a job for so many nodes: with the tasks of ``--ntasks-per-node`` on each of them, and if these are others
+        than before with one CPU for each, be it with --cpus-per-task or --overcommit; not with a range of nodes (measured)."""
+        if self.ntasks_per_node is None or self.max_nodes not in (None, self.min_nodes):
+            return self
+        tasks = nodes * self.ntasks_per_node
+        if tasks == self.num_tasks:
+            return self
+        return evolve(self, min_nodes=nodes, num_tasks=tasks, min_cpus=tasks, tasks_need_nodes=nodes)
 
 
 def node_mask(text: str, nodes: Mapping[str, NodeRecord], settings: Settings) -> tuple[int, list[str]]:

@@ -79,13 +79,14 @@ def _booked(job: Job) -> tuple[object, ...]:
     return (
         *(asked.name, asked.time_limit, asked.wckey, asked.begin, asked.mem_per_node, asked.mem_per_cpu),
         *(asked.licenses, asked.licenses_cleared, asked.work_dir, asked.partition or job.partition),
-        *(asked.nice, job.priority),
+        *(asked.nice, job.counted_cpus),
     )
 
 
-def _is_booked(update: JobUpdate) -> bool:
-    """Whether accounting is told of an update though nothing is changed by it (measured)."""
-    return any(one is not None for one in (update.begin, update.priority, update.licenses, update.work_dir))
+def _is_booked(update: JobUpdate, *, held: bool) -> bool:
+    """Whether accounting is told of an update though nothing is changed by it; of priorities when the job was not held (measured)."""
+    given = (update.begin, update.licenses, update.work_dir, None if held else update.priority)
+    return any(one is not None for one in given)
 
 
 class JobUpdates:
@@ -123,12 +124,15 @@ class JobUpdates:
         if job.requeued:
             raise unsupported("updates of a job that is being requeued")
         before, memory = job.description, self._requested_memory(job)
-        booked, waited_for, is_booked = _booked(job), job.waited_for, False
+        booked, waited_for, held, is_booked = _booked(job), job.waited_for, job.priority == 0, False
         try:
-            self._apply(job, update, operator=uid == 0)
-            is_booked = _is_booked(update)
+            counted = self._apply(job, update, operator=uid == 0)
+            is_booked = _is_booked(update, held=held)
+            if counted:
+                self._waiting.count_tres(job)
             if update.mem_per_node is not None or update.mem_per_cpu is not None:
                 job.counted = None
+                job.memory_cpus = job.counted_cpus
                 job.looked_at &= self._requested_memory(job) == memory
         except SlurmError:
             if _memory(job.description) != _memory(before):
@@ -141,7 +145,8 @@ class JobUpdates:
                 self._waiting.changed(job)
             self._state.changed(job)
 
-    def _apply(self, job: Job, update: JobUpdate, *, operator: bool) -> None:
+    def _apply(self, job: Job, update: JobUpdate, *, operator: bool) -> bool:
+        """Whether it has counted its tasks anew."""
         partition = self._new_partition(job, update)
         qos = self._new_qos(job, update)
         excludes_first = self._state.settings.profile.excludes_first
@@ -152,6 +157,7 @@ class JobUpdates:
         self._check_licenses(job, update)
         if not excludes_first:
             self._exclude(job, update)
+        counted = self._waiting.recount(job)
         if update.admin_comment is not None:
             job.admin_comment = update.admin_comment
         if update.comment is not None:
@@ -193,6 +199,7 @@ class JobUpdates:
             self._describe(job, mail_type=update.mail_type)
         if update.mail_user is not None:
             self._describe(job, mail_user=update.mail_user)
+        return counted
 
     # What is looked at first, before anything is changed
 
@@ -398,7 +405,7 @@ class JobUpdates:
         """MB on all nodes together, as its TRES have it."""
         asked = job.counted or job.description
         if asked.mem_per_cpu:
-            return asked.mem_per_cpu * job.requested_cpus
+            return asked.mem_per_cpu * job.memory_cpus
         mask = self._state.resources.partition_masks[job.partition.split(",")[0]]
         nodes = [one.node.real_memory for one in self._state.resources.by_index if mask >> one.index & 1]
         return (asked.mem_per_node or min(nodes, default=0)) * job.requested_nodes

@@ -15,7 +15,7 @@ from fakeslurm.slurmctld.demand import Demand, demand_of, node_mask, pending_nod
 from fakeslurm.slurmctld.features import check_known, check_supported
 from fakeslurm.slurmctld.state import State
 
-__all__ = ["check", "make_job", "postpone", "renew", "resize"]
+__all__ = ["check", "demand_as_counted", "make_job", "postpone", "renew", "resize"]
 
 _LEAST_MINUTES = 1
 _REQUEUE_SECOND = 1.0
@@ -68,6 +68,8 @@ def make_job(
         num_tasks=demand.num_tasks,
         requested_nodes=demand.min_nodes,
         requested_cpus=demand.min_cpus,
+        counted_cpus=demand.min_cpus,
+        memory_cpus=demand.min_cpus,
         account=associations.account(description.uid, description.account, state.settings),
         qos=associations.qos(description.qos, state.settings) or None,
     )
@@ -106,6 +108,7 @@ def renew(job: Job, state: State) -> None:
         job.array.closed = False
     elif job.array is not None:
         job.array.again(job.job_id)
+    job.cpus_before = None
     job.suspend_time, job.run_before, job.suspended, job.warned = None, 0.0, 0.0, False
     job.may_preempt_at = job.preempt_time = job.grace_end = None
 
@@ -114,13 +117,19 @@ def resize(job: Job, state: State) -> Sequence[Partition]:
     """What a pending job needs, and where: once it is to wait again, or has been updated. Its partitions."""
     names = job.description.partition or job.partition
     partitions = [state.partitions[name] for name in names.split(",")]
-    demand = demand_of(job.description, state.resources.nodes, state.settings)
+    demand = demand_as_counted(job, state)
     state.demands[job.job_id] = demand
     job.partition = ",".join(one.name for one in partitions)
     job.num_nodes = _least_nodes(demand, partitions, state)
     job.num_cpus = demand.min_cpus
     job.num_tasks, job.shown_tasks = demand.num_tasks, None
     return partitions
+
+
+def demand_as_counted(job: Job, state: State) -> Demand:
+    """What the job needs, as the latest update of it has counted."""
+    demand = demand_of(job.description, state.resources.nodes, state.settings)
+    return demand.counted_anew(job.requested_nodes) if job.recounted else demand
 
 
 def postpone(job: Job, eligible: float | None) -> None:

@@ -210,11 +210,35 @@ class Waiting:
         self._leave_queue(job)
         for what in ("begin", "depend", "ineligible", "deadline"):
             self._state.timers.clear(what, job.job_id)
+        self._resize(job)
+        self.consider(job)
+
+    def _resize(self, job: Job) -> None:
         looked_up = job.num_nodes
         submission.resize(job, self._state)
         if job.looked_at:
             job.num_nodes = looked_up
-        self.consider(job)
+
+    def recount(self, job: Job) -> bool:
+        """Updates of a job, holding and releasing among them, count the tasks of one that waits anew, also if they are refused then; one that
+        runs may not be another one (measured). Whether it is another one."""
+        if not self._state.settings.profile.updates_count_tasks:
+            return False
+        demand = submission.demand_as_counted(job, self._state)
+        changes = demand.counted_anew(job.requested_nodes) != demand
+        if job.state is JobState.PENDING:
+            job.recounted = True
+            if changes and not job.requeued:
+                self._resize(job)
+        elif changes:
+            raise SlurmError(messages.JOB_NOT_PENDING)
+        return changes
+
+    def count_tres(self, job: Job) -> None:
+        """The update that has counted anew was not refused: that is in ReqTRES, and where the job could run is looked up again (measured)."""
+        job.counted_cpus = job.num_cpus
+        job.looked_at = False
+        self._resize(job)
 
     def depend(self, job: Job, text: str) -> None:
         """Let a pending job wait for others than before; for none with an empty text. Raises SlurmError."""
@@ -337,8 +361,12 @@ class Waiting:
         """Not to start until it is released. A running job is held for the case that it is requeued (measured)."""
         if job.finished:
             raise SlurmError(messages.JOB_FINISHED)
+        counted = self.recount(job)
         self.put_on_hold(job, reason)
         self.check_size(job)
+        if counted:
+            self.count_tres(job)
+        self._state.changed(job)
 
     def put_on_hold(self, job: Job, reason: Reason) -> None:
         """The priority becomes 0. What it could start since counts no more, but for AccrueTime, and of what was not held before (measured)."""
@@ -367,6 +395,7 @@ class Waiting:
             raise SlurmError(messages.ACCESS_DENIED)
         if job.priority:
             self._state.accounting.told(job, job.waited_for)
+        counted = self.recount(job)
         job.description = evolve(job.description, priority=None, nice=0 if job.priority else job.description.nice)
         job.direct_priority, job.accounted_eligible = False, None
         held = job.priority == 0
@@ -379,6 +408,9 @@ class Waiting:
         else:
             job.reason = Reason.NONE
         self.check_size(job)
+        if counted:
+            self.count_tres(job)
+        self._state.changed(job)
 
     def check_size(self, job: Job) -> None:
         """Updates of a job, holding and releasing among them, complain when no partition has CPUs enough, be it a new one (measured)."""
@@ -520,6 +552,8 @@ class Waiting:
         if job_id in self._dependents:
             self._dependents.drop(job_id)
         job.state = state
+        if job.cpus_before is not None:
+            job.num_cpus = job.cpus_before
         job.start_time = job.end_time = self._state.now
         if job.array is not None:
             job.array.over(job_id, succeeded=False)
