@@ -83,10 +83,10 @@ def _booked(job: Job) -> tuple[object, ...]:
     )
 
 
-def _is_booked(update: JobUpdate, *, held: bool) -> bool:
+def _is_booked(update: JobUpdate, before: JobDescription, *, held: bool) -> bool:
     """Whether accounting is told of an update though nothing is changed by it; of priorities when the job was not held (measured)."""
     given = (update.begin, update.licenses, update.work_dir, None if held else update.priority)
-    return any(one is not None for one in given)
+    return any(one is not None for one in given) or update.wckey not in (None, before.wckey)
 
 
 class JobUpdates:
@@ -127,7 +127,7 @@ class JobUpdates:
         booked, waited_for, held, is_booked = _booked(job), job.waited_for, job.priority == 0, False
         try:
             counted = self._apply(job, update, operator=uid == 0)
-            is_booked = _is_booked(update, held=held)
+            is_booked = _is_booked(update, before, held=held)
             if counted:
                 self._waiting.count_tres(job)
             if update.mem_per_node is not None or update.mem_per_cpu is not None:
