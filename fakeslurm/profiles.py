@@ -94,7 +94,7 @@ class Profile:
     keeps_first_name: bool
     """SLURM_JOB_NAME and ``%x`` in files are the name that a job was submitted with, though scontrol update has changed it."""
     excludes_first: bool
-    """scontrol update changes the nodes that a job excludes before it looks at required nodes, gres and licenses."""
+    """scontrol update changes the nodes that a job excludes before it looks at required ones, and these before gres and licenses."""
     throttles_arrays_only: bool
     """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
     derived_counts_last_steps: bool

@@ -338,3 +338,12 @@ def test_memory_of_an_update_that_is_refused_later_is_not_counted(slurm: SlurmUn
     slurm.run("scontrol", "update", f"jobid={job_id}", f"{key}=30")
     assert "TRES=cpu=1,mem=30M,node=1,billing=1" in slurm.run("scontrol", "show", "job", job_id).stdout
     until(lambda: slurm.run(*argv).stdout == "30M\n", what="the new memory in accounting", interval=0.1)
+
+
+@pytest.mark.parametrize("word", ["Gres=nope:1", "Features=nope"])
+def test_named_nodes_of_an_update_that_is_refused_later(slurm: SlurmUnderTest, word: str) -> None:
+    """They stay; until 22.05 gres are looked at before."""
+    job_id = held(slurm, "-w", "n1")
+    assert update(slurm, f"jobid={job_id}", word, "NodeList=n3") != ""
+    kept = slurm.at_least("24.11") or word.startswith("Features")
+    assert shown(slurm, job_id)["ReqNodeList"] == ("n3" if kept else "n1")

@@ -128,6 +128,10 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         raise unsupported(
             "--contiguous with a --nodelist of nodes that do not follow one another, and --ntasks-per-node without --ntasks"
         )
+    if (
+        d.overcommit and d.ntasks_per_node is not None and (d.sockets_per_node or 1) > 1
+    ):  # which 24.11 gives a node more
+        raise unsupported("--overcommit with --ntasks-per-node and --sockets-per-node")
     if required & excluded:
         raise SlurmError(messages.INVALID_NODE_NAME)
     for record in nodes.values() if d.constraint else ():

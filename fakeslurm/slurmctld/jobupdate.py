@@ -153,6 +153,8 @@ class JobUpdates:
         if excludes_first:
             self._exclude(job, update)
         self._check_nodelist(job, update)
+        if excludes_first:
+            self._name_nodes(job, update)
         self._check_gres(job, update)
         self._check_licenses(job, update)
         if not excludes_first:
@@ -167,10 +169,8 @@ class JobUpdates:
             self._describe(job, qos=qos)
         if partition is not None:
             self._move(job, partition)
-        if update.nodelist is not None:
-            self._describe(
-                job, nodelist=update.nodelist, nodes_as_written=job.description.nodes_as_written | {"nodelist"}
-            )
+        if not excludes_first:
+            self._name_nodes(job, update)
         self._limit(job, update, operator=operator)
         self._end(job, update, operator=operator)
         if update.requeue is not None:
@@ -254,6 +254,11 @@ class JobUpdates:
             return
         if overlap:
             raise unsupported("update of a job that requires nodes that it excludes")
+
+    def _name_nodes(self, job: Job, update: JobUpdate) -> None:
+        if update.nodelist is not None:
+            written = job.description.nodes_as_written | {"nodelist"}
+            self._describe(job, nodelist=update.nodelist, nodes_as_written=written)
 
     def _check_gres(self, job: Job, update: JobUpdate) -> None:
         if update.gres is None:
