@@ -103,7 +103,7 @@ class JobUpdates:
         if throttled is None or job.job_id != throttled.job_id:
             self._update(job, update, uid)
             return
-        if throttled.limit != (update.throttle or None):
+        if not job.finished and throttled.limit != (update.throttle or None):
             self._state.accounting.told(job, job.waited_for)
         throttled.limit = update.throttle or None
         try:
