@@ -69,7 +69,8 @@ class _Jobs(dict[int, Job]):
         )
         defaults = {"num_nodes": len(nodes) or 1, "num_cpus": 1, "num_tasks": 1, "time_limit": None}
         defaults["requested_nodes"] = asked.get("min_nodes", 1)
-        defaults["requested_cpus"] = became.get("num_cpus", 1)
+        cpus = became.get("num_cpus", 1)
+        defaults |= {"requested_cpus": cpus, "counted_cpus": cpus, "memory_cpus": cpus}
         self[job_id] = Job(
             job_id=job_id,
             place=job_id,
@@ -81,7 +82,7 @@ class _Jobs(dict[int, Job]):
         )
         job = self[job_id]
         if job.state is JobState.PENDING and job.reason not in (Reason.PRIORITY, Reason.RESOURCES):
-            job.waited_for = job.reason
+            job.waited_for = job.told_reason = job.reason
         if nodes:
             job.batch = Step(
                 job_id=job_id,

@@ -44,14 +44,17 @@ def test_a_job_waits_for_nobody_any_more() -> None:
 
 
 def test_what_could_start_since_counts_no_more() -> None:
-    """EligibleTime is Unknown where it lies in a second before; AccrueTime stays what it was."""
+    """EligibleTime is Unknown from the next look on, in a later second; AccrueTime stays what it was."""
     controller = cluster()
     submit(controller, "-N4 --exclusive")
     job, same = submit(controller), submit(controller)
     assert [one.eligible_time for one in (job, same)] == [NOW, NOW]
     depend(controller, same, "afterany:1", NOW + 0.5)
+    assert same.eligible_time == NOW
     depend(controller, job, "afterany:1", NOW + 2)
-    assert (same.eligible_time, job.eligible_time, job.first_eligible_time) == (NOW, None, NOW)
+    controller.tick(NOW + 2)
+    for one in (same, job):
+        assert (one.eligible_time, one.first_eligible_time) == (None, NOW)
 
 
 def test_a_held_job_may_get_a_dependency() -> None:

@@ -53,6 +53,7 @@ def new_jobs() -> dict[int, Job]:
     table = jobs()
     for job_id, job in table.items():
         job.looked_at = not job.description.hold
+        job.told_reason = Reason.NONE  # accounting was told when they were submitted
         job.submit_time = T1 + SUBMITTED[job_id - 1]
         if job.eligible_time is not None:
             job.eligible_time = job.submit_time + (3600 if job_id == 7 else 0)

@@ -141,6 +141,16 @@ def test_nodes_between_are_wanted_as_well(slurm: SlurmUnderTest, options: str, c
     assert " ".join(fields[name] for name in ("NumNodes", "NumCPUs", "NumTasks")) == counts
 
 
+def test_tasks_of_nodes_between(slurm: SlurmUnderTest) -> None:
+    """The number of tasks is that of the named nodes, and they are dealt out over all."""
+    if slurm.at_least("24.11"):
+        pytest.skip("of 22.05")
+    body = "echo $SLURM_NTASKS $SLURM_NPROCS $SLURM_NNODES $SLURM_TASKS_PER_NODE"
+    job_id = slurm.sbatch(body, "--contiguous", "-w", "n1,n4", "--ntasks-per-node=3", "-o", "o.txt")
+    slurm.wait(job_id)
+    assert slurm.output("o.txt") == "6 6 4 3(x4)\n"
+
+
 def test_more_nodes_than_tasks(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch("true", "-H", "-w", "n1,n3,n4", "-n2")
     assert shown(slurm, job_id)["NumNodes"] == "2-2"

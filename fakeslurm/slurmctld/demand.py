@@ -122,15 +122,8 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     stretched = required.bit_count() > listed
     if stretched and profile.nodelist_offers_nodes:
         raise unsupported("--contiguous with a --nodelist of nodes that do not follow one another")
-    if (
-        stretched and d.ntasks_per_node is not None and d.ntasks is None
-    ):  # which are those of the nodes that it names, or of all
-        raise unsupported(
-            "--contiguous with a --nodelist of nodes that do not follow one another, and --ntasks-per-node without --ntasks"
-        )
-    if (
-        d.overcommit and d.ntasks_per_node is not None and (d.sockets_per_node or 1) > 1
-    ):  # which 24.11 gives a node more
+    # Which 24.11 gives a node more.
+    if d.overcommit and d.ntasks_per_node is not None and (d.sockets_per_node or 1) > 1:
         raise unsupported("--overcommit with --ntasks-per-node and --sockets-per-node")
     if required & excluded:
         raise SlurmError(messages.INVALID_NODE_NAME)

@@ -116,7 +116,9 @@ class Running:
             tasks = job.num_tasks
         else:
             tasks = max(sum(room), 1)
-        if demand.ntasks_per_node is not None and job.description.ntasks is None:
+        # The nodes between those that --contiguous has to have count no tasks (measured: SLURM_NTASKS).
+        between = demand.contiguous and demand.required.bit_count() * (demand.ntasks_per_node or 0) > demand.num_tasks
+        if demand.ntasks_per_node is not None and job.description.ntasks is None and not between:
             job.num_tasks = tasks
         if not demand.tasks_given:
             job.shown_tasks = max(job.num_tasks, len(room))
