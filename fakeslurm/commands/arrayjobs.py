@@ -64,9 +64,10 @@ def tasks_of(wanted: JobId) -> Sequence[int] | None:
 
 
 def asked_for(jobs: Iterable[Job]) -> None:
-    """Whoever asks the controller for an array makes it tell accounting which of its elements still wait (build_array_str; measured)."""
+    """Whoever asks the controller for an array makes it tell accounting which of its elements still wait, unless it is over
+    (build_array_str; measured)."""
     for job in jobs:
-        if job.array is not None and job.is_unsplit:
+        if job.array is not None and job.is_unsplit and not job.finished:
             job.array.dropped.clear()
 
 

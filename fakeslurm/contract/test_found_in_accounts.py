@@ -331,6 +331,20 @@ def test_accounting_hears_of_elements_that_are_cancelled_when_somebody_asks(slur
     slurm.run("scancel", job_id)
 
 
+def test_accounting_hears_no_more_of_an_array_that_is_over(slurm: SlurmUnderTest) -> None:
+    """Not either when somebody asks: those that waited last are named."""
+    job_id = slurm.sbatch("true", "--hold", "--array=1-4%2")
+
+    def row() -> str:
+        return slurm.run("sacct", "-nXP", "-j", job_id, "-o", "JobID,State").stdout
+
+    until(lambda: row().startswith(f"{job_id}_[1-4%2]|"), what="the array in accounting", interval=0.1)
+    slurm.run("scancel", f"{job_id}_[1-4]")
+    until(lambda: "CANCELLED" in row(), what="the array is over in accounting", interval=0.1)
+    assert slurm.run("squeue", "-h", "-t", "all", "-j", job_id, "-o", "%T").stdout == "CANCELLED\n"
+    assert row().startswith(f"{job_id}_[1-4%2]|")
+
+
 def test_steps_of_the_nodes_that_are_asked_for(slurm: SlurmUnderTest) -> None:
     steps = "srun -N1 -n1 -w n1 true; srun -N1 -n1 -w n2 true; srun -N2 true"
     job_id = slurm.sbatch(steps, "-w", "n[1-2]")
