@@ -141,6 +141,23 @@ def test_nodes_between_are_wanted_as_well(slurm: SlurmUnderTest, options: str, c
     assert " ".join(fields[name] for name in ("NumNodes", "NumCPUs", "NumTasks")) == counts
 
 
+@pytest.mark.parametrize(
+    ("options", "before", "later"),
+    [
+        ("--ntasks-per-node=3", "3 3", "9 3"),
+        ("-w n[1-2] --ntasks-per-node=3", "6 4", "12 4"),
+        ("-w n1 --ntasks-per-node=2 -c2", "2 2", "4 2"),
+        ("-w n1 -O --ntasks-per-node=3", "3 3", "9 3"),
+        ("-N1-3 --ntasks-per-node=3", "9 3", "9 3"),
+    ],
+)
+def test_tasks_of_jobs_that_are_spread(slurm: SlurmUnderTest, options: str, before: str, later: str) -> None:
+    """22.05 counts those of the nodes that were asked for, 24.11 those of all."""
+    job_id = slurm.sbatch("echo $SLURM_NTASKS $SLURM_NNODES", "--spread-job", *options.split(), "-o", "o.txt")
+    slurm.wait(job_id)
+    assert slurm.output("o.txt") == f"{later if slurm.at_least('24.11') else before}\n"
+
+
 def test_tasks_of_nodes_between(slurm: SlurmUnderTest) -> None:
     """The number of tasks is that of the named nodes, and they are dealt out over all."""
     if slurm.at_least("24.11"):

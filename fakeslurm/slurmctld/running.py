@@ -106,7 +106,8 @@ class Running:
     def _lay_out(self, job: Job, demand: Demand) -> None:
         """SLURM_TASKS_PER_NODE: tasks dealt out over the CPUs; as many as there is room for when no number was asked for."""
         room = [cpus // demand.cpus_per_task for cpus in job.cpus_per_node]
-        if demand.ntasks_per_node is not None and self._state.settings.profile.tasks_per_node_fill_nodes:
+        fills = self._state.settings.profile.tasks_per_node_fill_nodes
+        if demand.ntasks_per_node is not None and fills:
             tasks = job.shown_tasks = demand.ntasks_per_node * len(room)
         elif demand.ntasks_per_node is not None:
             job.shown_tasks = demand.num_tasks
@@ -116,9 +117,9 @@ class Running:
             tasks = job.num_tasks
         else:
             tasks = max(sum(room), 1)
-        # The nodes between those that --contiguous has to have count no tasks (measured: SLURM_NTASKS).
-        between = demand.contiguous and demand.required.bit_count() * (demand.ntasks_per_node or 0) > demand.num_tasks
-        if demand.ntasks_per_node is not None and job.description.ntasks is None and not between:
+        # Of nodes that were not asked for (--spread-job, or between those that --contiguous has to have) 22.05 counts no tasks (measured).
+        asked_for = not fills or job.description.max_nodes is not None
+        if demand.ntasks_per_node is not None and job.description.ntasks is None and asked_for:
             job.num_tasks = tasks
         if not demand.tasks_given:
             job.shown_tasks = max(job.num_tasks, len(room))
