@@ -96,9 +96,12 @@ def batch_environment(
     if settings.profile.tres_per_task_in_environment and description.cpus_per_task is not None:
         environment["SLURM_TRES_PER_TASK"] = f"cpu={description.cpus_per_task}"
     if job.array is not None:
+        if job.array_task_id is not None:  # it is no record of elements that were cancelled and requeued
+            environment |= {
+                "SLURM_ARRAY_JOB_ID": str(job.array.job_id),
+                "SLURM_ARRAY_TASK_ID": str(job.array_task_id),
+            }
         environment |= {
-            "SLURM_ARRAY_JOB_ID": str(job.array.job_id),
-            "SLURM_ARRAY_TASK_ID": str(job.array_task_id),
             "SLURM_ARRAY_TASK_COUNT": str(job.array.count),
             "SLURM_ARRAY_TASK_MAX": str(job.array.highest),
             "SLURM_ARRAY_TASK_MIN": str(job.array.lowest),

@@ -93,7 +93,7 @@ def of_batch_script(job: Job, host: str, release: str = "22.05") -> StandardFile
     Without --error, stderr goes where stdout goes.
     """
     asked = job.description
-    in_array = job.array_job_id is not None
+    in_array = job.array_task_id is not None
     names = FileNames(
         job_id=job.job_id,
         job_name=asked.lasting_name
@@ -101,7 +101,7 @@ def of_batch_script(job: Job, host: str, release: str = "22.05") -> StandardFile
         else "(null)",  # script from stdin (measured)
         user=asked.user,
         host=host,
-        array_job_id=job.array_job_id,
+        array_job_id=job.array_job_id if in_array else None,
         array_task_id=job.array_task_id,
         release=release,
     )

@@ -8,6 +8,7 @@ SIGKILL), as Slurm keeps them. The cluster (`fakeslurm.configuration`), the rele
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import floor
 from operator import attrgetter
 from typing import Literal
 
@@ -445,9 +446,10 @@ class Job:
         return f"{self.job_id}" if self.het is None else f"{self.het.job_id}+{self.het_offset}"
 
     @property
-    def turn(self) -> tuple[int, int]:
-        """Who comes first of those with the same priority: the older job, of an array the lowest element (measured)."""
-        return self.array_job_id or self.job_id, NO_TASK if self.array_task_id is None else self.array_task_id
+    def turn(self) -> tuple[int, int, int]:
+        """Who comes first of those with the same priority: who has waited longer, the older job, of an array the lowest element (measured)."""
+        task = NO_TASK if self.array_task_id is None else self.array_task_id
+        return floor(self.submit_time), self.array_job_id or self.job_id, task
 
     @property
     def is_unsplit(self) -> bool:

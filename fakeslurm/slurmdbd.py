@@ -338,7 +338,8 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
 def _waiting_tasks(job: Job, believed: Believed | None) -> TaskSet | None:
     if believed is not None:
         return believed.tasks
-    return job.array.accounted() if job.array is not None and job.is_unsplit else None
+    waiting = job.array.accounted() if job.array is not None and job.is_unsplit else None
+    return waiting or None  # none are left of a record that was cancelled and requeued
 
 
 def _is_limited(record: JobArray | None, believed: Believed | None) -> bool:

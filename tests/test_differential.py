@@ -35,6 +35,8 @@ real = pytest.mark.skipif(unavailable_reason() is not None, reason=f"the differe
         ("squeue", "N00:14|", "N00:13|", True),  # two columns without a blank between them
         ("squeue", "170:09(null)", "170:11(null)", True),
         ("squeue", "4:1:1", "4:1:2", False),
+        ("squeue", "2026-11-24T23:59:590:24x9", "2026-11-25T00:00:010:22x9", True),
+        ("squeue", "2026-11-24T23:59:590:24x9", "2026-11-24T23:59:590:44x9", False),
         ("sacct", "7ab00:00:05ab", "7ab00:00:07ab", True),
         ("scontrol", "StartTime=2026-11-24T23:59:59 X", "StartTime=2026-11-25T00:00:01 X", True),
         ("scontrol", "StartTime=2026-11-24T23:59:59", "StartTime=Unknown", False),

@@ -212,6 +212,7 @@ class _Reader:
             self.changes["end_time"] = moment
         elif moment is None:
             self.count -= 1
+            self.changes.pop("begin", None)  # the last one counts, also when it is none
         else:
             self.changes["begin"] = max(moment, now)
 

@@ -317,3 +317,18 @@ def test_on_the_elements_of_an_array_that_are_cancelled_by_name(slurm: SlurmUnde
     slurm.run("scancel", f"{array}_[1,2]")
     for job_id in jobs:
         becomes(slurm, job_id, "CD|None|(null)")
+
+
+def test_priority_of_a_job_that_is_over_at_once(slurm: SlurmUnderTest) -> None:
+    """It has none (NO_VAL) but what it asked for, and the next job gets what would have been its."""
+    failed = slurm.sbatch("false")
+    slurm.wait(failed)
+    waits = slurm.sbatch("true", "--hold")
+    slurm.run("scontrol", "release", waits)
+    before = int(slurm.wait(waits)["Priority"])
+    for options, expected in ([], "4294967294"), (["--nice=5"], "4294967294"), (["--priority=5"], "5"):
+        killed = slurm.sbatch("true", "-d", f"afterok:{failed}", "--kill-on-invalid-dep=yes", *options)
+        over = slurm.wait(killed)
+        assert (over["JobState"], over["Priority"]) == ("CANCELLED", expected)
+    later = slurm.sbatch("true", "-d", f"afterok:{failed}")
+    assert slurm.wait(later, ["PENDING"])["Priority"] == f"{before - 1}"

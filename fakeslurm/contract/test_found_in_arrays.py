@@ -353,3 +353,23 @@ def test_cpus_of_elements_that_never_ran(slurm: SlurmUnderTest) -> None:
     assert cpus(arrays[0]) == {"_1": "4", "_3": "1", "_4": "4", "_[2,5%1]": "4"}
     assert cpus(arrays[1]) == {"_1": "2", "_2": "2"}
     assert cpus(arrays[2]) == {"_[1-2%1]": "1"}
+
+
+def test_elements_that_were_cancelled_while_they_waited_and_are_requeued(slurm: SlurmUnderTest) -> None:
+    """They are gone, but their record runs: once, and as if it were no element."""
+    body = "until [ -e go ]; do sleep 0.1; done; echo $SLURM_ARRAY_JOB_ID,$SLURM_ARRAY_TASK_ID,$SLURM_ARRAY_TASK_COUNT > env.$SLURM_JOB_ID"
+    array = slurm.sbatch(body, "-w", "n1", "--array=1-4%1")
+
+    def states() -> list[str]:
+        return sorted(slurm.run("squeue", "-h", "-t", "all", "-j", array, "-o", "%i %K %T").stdout.splitlines())
+
+    until(lambda: f"{array}_1 1 RUNNING" in states(), what="the first runs")
+    slurm.run("scancel", "-u", getpass.getuser(), array)  # one after the other, not the record as a whole
+    over = [f"{array} N/A CANCELLED", f"{array}_1 1 CANCELLED"]
+    until(lambda: states() == over, what="all are cancelled")
+    assert slurm.run("scontrol", "requeue", array).returncode == 0
+    until(lambda: f"{array} N/A RUNNING" in states(), what="the record runs")
+    (slurm.workdir / "go").touch()
+    until(lambda: states() == [one.replace("CANCELLED", "COMPLETED") for one in over], what="all have run")
+    assert slurm.output(f"env.{array}") == ",,4\n"
+    assert (slurm.workdir / f"slurm-{array}.out").exists()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, shown, wait_for_reason
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until, wait_for_reason
 
 REFUSED = "sbatch: error: Batch job submission failed: "
 LATER = "--begin=now+1hour"
@@ -163,3 +165,17 @@ def test_deadline_of_a_job_without_limit(slurm: SlurmUnderTest, limit: str, refu
     else:
         assert done.returncode == 0, done
         slurm.run("scancel", done.stdout.strip())
+
+
+@pytest.mark.parametrize(("options", "expected"), [("", "1"), ("--exclude=n[2-3]", "1"), ("-N1-2", "2-2")])
+def test_nodes_of_elements_that_wait_behind_the_first(slurm: SlurmUnderTest, options: str, expected: str) -> None:
+    """Once an element has started, those that were held until then say how many nodes it got."""
+    body = ": < gate"
+    os.mkfifo(slurm.workdir / "gate")
+    array = slurm.sbatch(body, "-w", "n1", "--array=1-3%1", "--hold", *options.split())
+    slurm.run("scontrol", "release", array)
+    until(lambda: slurm.run("squeue", "-h", "-t", "R", "-j", array).stdout, what="the first runs")
+    record = slurm.run("scontrol", "show", "job", array).stdout.split("\n\n")[0]
+    assert "ArrayTaskId=2-3%1" in record
+    assert f"NumNodes={expected} " in record
+    slurm.run("scancel", array)

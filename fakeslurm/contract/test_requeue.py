@@ -361,3 +361,33 @@ def test_a_priority_that_was_asked_for_and_requeue(slurm: SlurmUnderTest, asked:
         assert priorities[0] == priorities[1] > 1000
     else:
         assert priorities == [asked, asked]
+
+
+@pytest.mark.parametrize("options", [["--priority=100"], ["--priority=100", "--array=0-1"]])
+def test_of_the_same_priority_who_has_waited_longer_comes_first(slurm: SlurmUnderTest, options: list[str]) -> None:
+    """A job that is requeued waits from then on."""
+    body = "until [ -e go.$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0} ]; do sleep 0.05; done"
+    whole = ["-N4", "--exclusive"]
+    first = slurm.sbatch(body, *whole, "--priority=100")
+    then = slurm.sbatch(body, *whole, "--priority=100")
+    last = slurm.sbatch(body, *whole, *options)
+
+    def runs() -> str:
+        """The id of the job that runs, which can end."""
+        found = slurm.run("squeue", "-h", "-t", "R", "-o", "%A").stdout.strip()
+        if found:
+            (slurm.workdir / f"go.{found}.{1 if found == first else 0}").touch()
+        return found
+
+    until(lambda: slurm.run("squeue", "-h", "-t", "R", "-o", "%A").stdout.strip() == first, what="the first runs")
+    slurm.run("scontrol", "requeue", first)
+    until(lambda: slurm.run("squeue", "-h", "-t", "R", "-o", "%A").stdout.strip() == then, what="the second runs")
+
+    def reason() -> str:
+        return slurm.run("squeue", "-h", "-j", first, "-o", "%r").stdout.strip()
+
+    until(lambda: reason() in ("Priority", "Resources"), what="the first may run again")
+    assert runs() == then
+    until(lambda: runs() == last if len(options) == 1 else runs() not in ("", then), what="the last runs")
+    assert slurm.run("squeue", "-h", "-j", first, "-o", "%T").stdout == "PENDING\n"
+    until(lambda: runs() == first, what="the first runs again")

@@ -418,6 +418,16 @@ def test_which_name_is_in_the_environment(slurm: SlurmUnderTest) -> None:
     assert slurm.output(f"new-{name}") == f"{name}\n/tmp\n"
 
 
+def test_the_last_of_several_begins_counts(slurm: SlurmUnderTest) -> None:
+    """Also when it is no time at all: then there is none, with which a job that runs would have been refused."""
+    job_id = running(slurm)
+    done = slurm.run("scontrol", "update", f"jobid={job_id}", "EligibleTime=now", "Name=other", "StartTime=x")
+    assert (done.returncode, done.stderr) == (0, "Invalid time specification (pos=0): x\n")
+    assert shown(slurm, job_id)["JobName"] == "other"
+    done = slurm.run("scontrol", "update", f"jobid={job_id}", "StartTime=x", "EligibleTime=now")
+    assert done.returncode == 1
+
+
 def test_a_job_that_may_not_be_requeued(slurm: SlurmUnderTest) -> None:
     job_id = running(slurm)
     update(slurm, f"jobid={job_id}", "Requeue=0")

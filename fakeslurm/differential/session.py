@@ -119,6 +119,8 @@ class Session(RuleBasedStateMachine):
         self.failed = False
         self.started = False
         """Whether some job has, or will so long from now: from then on the order of squeue's rows depends on seconds."""
+        self.requeued = False
+        """Whether some job was: from then on the order of sacct's rows depends on seconds."""
         self.submitted = 0
         self.array_second = 0
         """In which the last array was submitted: sacct shows a job of the same second before it, and a later one after it."""
@@ -357,6 +359,7 @@ class Session(RuleBasedStateMachine):
 
     def learn_runs(self) -> None:
         """Something has been requeued: find out what, as it comes to other gates."""
+        self.requeued = True
         if not self.jobs:
             return
         argv = ["squeue", "-h", "-r", "-t", "all", "-O", "JobArrayID:40,RestartCnt:10"]
@@ -405,7 +408,8 @@ class Session(RuleBasedStateMachine):
             evolve(answer, stdout=self._normalised(argv, answer.stdout), stderr=self._normalised(argv, answer.stderr))
             for answer in (left, right)
         )
-        if argv[0] == "squeue" and self.started:  # what began in one second here may have begun in two there
+        # What began or was requeued in one second here may have in two there.
+        if (argv[0] == "squeue" and self.started) or (argv[0] == "sacct" and self.requeued):
             ours, theirs = (evolve(one, stdout=_sorted(argv[0], one.stdout)) for one in (ours, theirs))
         same = ours.returncode == theirs.returncode and all(
             agree(argv[0], one, other, self.priorities)

@@ -416,6 +416,8 @@ class Controller:
         if job.job_id != job_id:
             rest = self._state.jobs[job_id]
             rest.cpus_before = job.num_cpus
+            if not rest.looked_at:  # held until now
+                rest.num_nodes, rest.looked_at = job.num_nodes, True
             if job.description.deadline is not None:
                 rest.time_limit = job.time_limit  # of the elements that wait, too (measured)
         self._gang.look()

@@ -166,6 +166,14 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         max_nodes, counted = len(nodes), True
     if max_nodes is not None and counted:
         max_nodes = max(min(max_nodes, num_tasks), min_nodes)
+    # With which 24.11 waits for ever where the nodes get CPUs for one task each.
+    if (
+        profile.tasks_fit_nodes
+        and d.overcommit
+        and d.cpus_per_task is not None
+        and num_tasks > (max_nodes or min_nodes)
+    ):
+        raise unsupported("--overcommit with --cpus-per-task and more tasks than nodes")
     return Demand(
         min_nodes=min_nodes,
         max_nodes=max_nodes,

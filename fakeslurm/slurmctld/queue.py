@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 __all__ = ["Queue"]
 
-_Key = tuple[int, tuple[int, int], int]
+_Key = tuple[int, tuple[int, int, int], int]
 _COMPACT_AFTER = 64
 
 
@@ -33,7 +33,7 @@ class Queue:
             if self._members.get(keys[place][-1]) == keys[place]:
                 yield keys[place]
 
-    def add(self, job_id: int, priority: int, turn: tuple[int, int]) -> None:
+    def add(self, job_id: int, priority: int, turn: tuple[int, int, int]) -> None:
         """`turn`: `Job.turn`."""
         key = self._members[job_id] = (-priority, turn, job_id)
         place = bisect_left(self._keys, key, lo=self._start)

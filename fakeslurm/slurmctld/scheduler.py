@@ -45,7 +45,7 @@ class Request:
     """Those whose queue it is in, in the order to be tried."""
 
 
-_Key = tuple[int, int, tuple[int, int], int, str]
+_Key = tuple[int, int, tuple[int, int, int], int, str]
 """Of a job in a queue: -tier, -priority, turn, job id, partition."""
 Part = tuple[Demand, int]
 """What a job, or a component of a heterogeneous one, needs, and the nodes (a bit mask) of which it may be had."""

@@ -16,6 +16,7 @@ from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.resources import Resources
 from fakeslurm.slurmctld.timers import Timers, next_scan
 from fakeslurm.slurmdbd import Accounting
+from fakeslurm.timelimits import NO_VAL
 
 __all__ = ["State"]
 
@@ -106,6 +107,12 @@ class State:
         priority = self._next_priority
         self._next_priority -= 1
         return max(priority - description.nice, 1)
+
+    def take_back_priority(self, job: Job) -> None:
+        """A job that was over when it was submitted has got none but what it asked for: the next one gets it (measured)."""
+        if job.description.priority is None:
+            job.priority = NO_VAL
+            self._next_priority += 1
 
     def add(self, job: Job) -> None:
         """A new job, at the end of the list."""

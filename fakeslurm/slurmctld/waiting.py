@@ -51,6 +51,8 @@ class Waiting:
         job = self._create(description)
         self._look_at_once(job)
         self.consider(job)
+        if job.reason == Reason.DEPENDENCY_NEVER_SATISFIED and job.finished:
+            self._state.take_back_priority(job)
         self._state.changed(job)
         return job
 
@@ -524,9 +526,12 @@ class Waiting:
     # Ceasing to wait
 
     def start(self, job_id: int) -> tuple[Job, Demand]:
-        """A job waits no more, or of the record of an array's elements the first: it starts. What it needs."""
+        """A job waits no more, or of the record of an array's elements the first: it starts. What it needs.
+
+        A record of cancelled elements that was requeued has none, and starts itself (measured).
+        """
         job, demand = self._state.jobs[job_id], self._state.demands[job_id]
-        if job.array is not None and job.is_unsplit:
+        if job.array is not None and job.is_unsplit and job.array.pending:
             job = self.split(job, job.array.pending.first)
         self._state.demands.pop(job.job_id)
         self._state.timers.clear("deadline", job.job_id)
