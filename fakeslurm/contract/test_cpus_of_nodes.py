@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest
+from fakeslurm.contract.harness import SlurmUnderTest, wait_for_reason
 
 REFUSED = "allocation failure: Requested node configuration is not available"
 
@@ -154,3 +154,16 @@ def test_a_node_needs_as_many_free_cpus_as_sockets(slurm: SlurmUnderTest) -> Non
     slurm.sbatch("sleep 30", "-n3", "-w", "n1")
     job_id = slurm.sbatch("true", "--sockets-per-node=2")
     assert slurm.wait(job_id)["NodeList"] == "n2"
+
+
+@pytest.mark.parametrize("options", ["-n2 -c1", "-N2 -n3 -c1", "--ntasks-per-node=2 -c1", "-n2 -c2"])
+def test_overcommit_of_tasks_that_say_their_cpus(slurm: SlurmUnderTest, options: str) -> None:
+    """In 24.11 such a job waits for ever; the fake refuses it there."""
+    done = slurm.run("sbatch", "--parsable", "-O", *options.split(), "--wrap=true")
+    if not slurm.at_least("24.11"):
+        slurm.wait(done.stdout.strip(), ["COMPLETED"])
+    elif slurm.kind in ("fake", "fake-cli"):
+        assert "fakeslurm does not support --overcommit with --cpus-per-task and more tasks than nodes" in done.stderr
+    else:
+        wait_for_reason(slurm, done.stdout.strip(), "Resources")
+        slurm.run("scancel", done.stdout.strip())
