@@ -107,6 +107,8 @@ class Profile:
     """A node of which nothing but memory is allocated is MIXED; before that it was IDLE."""
     grace_time_ends_in_preemption: bool
     """A job that ends in its grace time by itself is PREEMPTED, or requeued; before that it was what it ended as."""
+    accounting_hears_of_eligible_misfits: bool
+    """sacct has an Eligible of jobs that are refused as no node has what they need."""
     tells_of_last_element: bool
     """Accounting hears that one element of an array is left as soon as the one before starts; before that when itself starts, or is changed."""
 
@@ -163,6 +165,7 @@ PROFILES: Mapping[str, Profile] = {
         requeue_renews_priority=False,
         memory_makes_mixed=False,
         grace_time_ends_in_preemption=False,
+        accounting_hears_of_eligible_misfits=False,
         tells_of_last_element=False,
     ),
     "24.11": Profile(
@@ -213,6 +216,7 @@ PROFILES: Mapping[str, Profile] = {
         requeue_renews_priority=True,
         memory_makes_mixed=True,
         grace_time_ends_in_preemption=True,
+        accounting_hears_of_eligible_misfits=True,
         tells_of_last_element=True,
     ),
 }

@@ -59,15 +59,6 @@ def test_overcommit_and_cpus_of_a_node() -> None:
     assert allocated(NEW, "-O --mincpus=2") == f"{NO}--overcommit with --mincpus=2"
 
 
-@pytest.mark.parametrize("text", ["-O -n2 -c1", "-O -N2 -n3 -c1", "-O --ntasks-per-node=2 -c2", "-O -w n[1-2] -n4 -c1"])
-def test_overcommit_and_cpus_of_tasks(text: str) -> None:
-    """Which waits for ever in 24.11, and starts where each node has one task (measured)."""
-    assert allocated(NEW, text) == f"{NO}--overcommit with --cpus-per-task and more tasks than nodes"
-    assert not allocated(OLD, text).startswith(NO)
-    for fits in ("-O -n1 -c2", "-O -N2 -n2 -c2", "-O -N2-4 -n4 -c1", "-O --spread-job -n2 -c1"):
-        assert not allocated(NEW, fits).startswith(NO)
-
-
 @pytest.mark.parametrize(
     ("text", "more", "outcome"),
     [

@@ -156,14 +156,41 @@ def test_a_node_needs_as_many_free_cpus_as_sockets(slurm: SlurmUnderTest) -> Non
     assert slurm.wait(job_id)["NodeList"] == "n2"
 
 
-@pytest.mark.parametrize("options", ["-n2 -c1", "-N2 -n3 -c1", "--ntasks-per-node=2 -c1", "-n2 -c2"])
+NEVER = {
+    "-n2 -c1": True,
+    "-N2 -n3 -c1": True,
+    "--ntasks-per-node=2 -c1": True,
+    "--exclusive -n5 -c1": True,
+    "--exclusive -N2 -n5 -c1": False,
+    "-N2 -n2 -c2": False,
+    "-N2-4 -n4 -c1": False,
+}
+"""Whether with --overcommit it never starts."""
+
+
+@pytest.mark.parametrize("options", NEVER)
 def test_overcommit_of_tasks_that_say_their_cpus(slurm: SlurmUnderTest, options: str) -> None:
-    """In 24.11 such a job waits for ever; the fake refuses it there."""
-    done = slurm.run("sbatch", "--parsable", "-O", *options.split(), "--wrap=true")
-    if not slurm.at_least("24.11"):
-        slurm.wait(done.stdout.strip(), ["COMPLETED"])
-    elif slurm.kind in ("fake", "fake-cli"):
-        assert "fakeslurm does not support --overcommit with --cpus-per-task and more tasks than nodes" in done.stderr
+    """Since 24.11 it gets the CPUs of one task on each node, and waits for ever if they are more."""
+    job_id = slurm.sbatch("true", "-O", *options.split())
+    if slurm.at_least("24.11") and NEVER[options]:
+        wait_for_reason(slurm, job_id, "Resources")
+        slurm.wait(slurm.sbatch("true"), ["COMPLETED"])  # it holds up nobody
+        assert slurm.wait(job_id, ["PENDING"])["Reason"] == "Resources"
+        slurm.run("scancel", job_id)
     else:
-        wait_for_reason(slurm, done.stdout.strip(), "Resources")
-        slurm.run("scancel", done.stdout.strip())
+        slurm.wait(job_id, ["COMPLETED"])
+
+
+@pytest.mark.parametrize(("options", "is_possible"), [("-n1 -c2", False), ("-n1 -c1", True), ("-N2 -n3 -c2", True)])
+def test_tasks_that_an_update_counts(slurm: SlurmUnderTest, options: str, is_possible: bool) -> None:
+    """Since 24.11 it counts those of --ntasks-per-node, with a CPU for each; where they need more the job waits for ever."""
+    job_id = slurm.sbatch("true", "--hold", "--ntasks-per-node=2", *options.split())
+    slurm.run("scontrol", "update", f"jobid={job_id}", "Comment=c")
+    slurm.run("scontrol", "release", job_id)
+    if is_possible or not slurm.at_least("24.11"):
+        slurm.wait(job_id, ["COMPLETED"])
+    else:
+        wait_for_reason(slurm, job_id, "Resources")
+        slurm.wait(slurm.sbatch("true"), ["COMPLETED"])
+        assert slurm.wait(job_id, ["PENDING"])["Reason"] == "Resources"
+        slurm.run("scancel", job_id)

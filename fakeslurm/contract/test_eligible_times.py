@@ -150,11 +150,23 @@ def test_of_an_array_that_has_waited_for_its_nodes(slurm: SlurmUnderTest) -> Non
     slurm.run("scancel", array, other)
 
 
-@pytest.mark.parametrize("array", [(), ("-a", "1-2")])
-def test_of_a_job_that_fits_no_node(slurm: SlurmUnderTest, array: tuple[str, ...]) -> None:
-    """An array that is refused never was eligible."""
-    before = int(slurm.sbatch("true", "--hold"))
-    assert slurm.run("sbatch", *array, "--mem=1T", "--wrap=true").returncode == 1
-    eligible = shown(slurm, str(before + 1))["EligibleTime"]
-    assert (eligible == "Unknown") == bool(array)
-    slurm.run("scancel", str(before))
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", "now"),
+        ("-a1-2", "Unknown"),
+        ("-d afterany:{}", "Unknown"),
+        ("--begin=2035-01-01", "2035-01-01T00:00:00"),
+        ("-a1-2 --begin=2035-01-01", "2035-01-01T00:00:00"),
+    ],
+)
+def test_of_a_job_that_fits_no_node(slurm: SlurmUnderTest, options: str, expected: str) -> None:
+    """An array that is refused never was eligible, nor was what waits for others. Accounting hears of it since 24.11."""
+    before = slurm.sbatch("true", "--hold")
+    assert slurm.run("sbatch", *options.format(before).split(), "--mem=1T", "--wrap=true").returncode == 1
+    fields = shown(slurm, str(int(before) + 1))
+    assert fields["EligibleTime"] == (fields["SubmitTime"] if expected == "now" else expected)
+    until(lambda: eligible_in_accounting(slurm, str(int(before) + 1)), what="accounting knows it", interval=0.1)
+    told = fields["EligibleTime"] if slurm.at_least("24.11") else "Unknown"
+    assert eligible_in_accounting(slurm, str(int(before) + 1)) == told
+    slurm.run("scancel", before)

@@ -179,3 +179,32 @@ def test_nodes_of_elements_that_wait_behind_the_first(slurm: SlurmUnderTest, opt
     assert "ArrayTaskId=2-3%1" in record
     assert f"NumNodes={expected} " in record
     slurm.run("scancel", array)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_possible"),
+    [
+        ("-w n1 -N1-2", False),
+        ("-w n[1-2] -N1-3 -c2", False),
+        ("-w n1 -N1-2 --begin=now+30", False),
+        ("-w n1 -N1-2 --spread-job", False),
+        ("-w n1 -N1-2 -n1", True),
+        ("-w n1 -N2-3", True),
+        ("-w n[1-2] -N1-2", True),
+        ("-w n1 -N1-2 --use-min-nodes", True),
+    ],
+)
+def test_a_task_on_each_of_more_nodes_than_are_named(slurm: SlurmUnderTest, options: str, is_possible: bool) -> None:
+    """Not possible where the named nodes are enough for the tasks; in 24.11 it is, but with --spread-job."""
+    done = slurm.run("sbatch", "--parsable", "--ntasks-per-node=1", *options.split(), "--wrap=true")
+    is_possible = is_possible or (slurm.at_least("24.11") and "--spread-job" not in options)
+    assert (done.returncode == 0) is is_possible
+    if is_possible:
+        slurm.run("scancel", done.stdout.strip())
+    else:
+        assert done.stderr.endswith("failed: Requested node configuration is not available\n")
+        held = slurm.sbatch("true", "--hold", "--ntasks-per-node=1", *options.split())
+        slurm.run("scontrol", "release", held)
+        if "--begin" not in options:
+            wait_for_reason(slurm, held, "BadConstraints")
+        slurm.run("scancel", held)

@@ -22,6 +22,9 @@ from slurmkit.slurm.hostlist import HostlistError, expand
 
 __all__ = ["Demand", "demand_of", "gres_per_node", "node_mask"]
 
+_NEVER_FREE = 2**31
+"""CPUs that no node has."""
+
 
 @frozen(kw_only=True, cache_hash=True)
 class Demand:
@@ -66,6 +69,9 @@ class Demand:
     excluded: int
     tasks_given: bool
     """Whether the number of tasks was asked for: SLURM_NTASKS."""
+    never_starts: bool = False
+    """Whether it waits for Resources for ever, though it holds up nobody: 24.11 gives it the CPUs of one task on each node, and then
+    finds no room for all of them (measured)."""
 
     def counted_anew(self, nodes: int) -> Demand:
         """As an update counts a job for so many nodes: with the tasks of ``--ntasks-per-node`` on each of them, and if these are others
@@ -75,7 +81,15 @@ class Demand:
         tasks = nodes * self.ntasks_per_node
         if tasks == self.num_tasks:
             return self
-        return evolve(self, min_nodes=nodes, num_tasks=tasks, min_cpus=tasks, tasks_need_nodes=nodes)
+        return evolve(
+            self,
+            min_nodes=nodes,
+            num_tasks=tasks,
+            min_cpus=tasks,
+            tasks_need_nodes=nodes,
+            never_starts=not self.whole_nodes
+            and max(tasks, nodes * self.min_cpus_per_node) < tasks * self.cpus_per_task,
+        )
 
 
 def node_mask(text: str, nodes: Mapping[str, NodeRecord], settings: Settings) -> tuple[int, list[str]]:
@@ -164,16 +178,13 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         counted = True
     if d.spread_job and max_nodes is None:
         max_nodes, counted = len(nodes), True
+    # More nodes than tasks may be had, and those that are named are enough: for Slurm no node will ever do (measured).
+    named_for_all = d.ntasks is None and per_node == 1 and counted and required.bit_count() >= num_tasks
+    never = named_for_all and (d.max_nodes or 0) > num_tasks and not d.use_min_nodes
     if max_nodes is not None and counted:
         max_nodes = max(min(max_nodes, num_tasks), min_nodes)
-    # With which 24.11 waits for ever where the nodes get CPUs for one task each.
-    if (
-        profile.tasks_fit_nodes
-        and d.overcommit
-        and d.cpus_per_task is not None
-        and num_tasks > (max_nodes or min_nodes)
-    ):
-        raise unsupported("--overcommit with --cpus-per-task and more tasks than nodes")
+    nodes_at_most = max_nodes or min_nodes
+    room = nodes_at_most * max(node.cpus for node in settings.nodes) // cpus_per_task if d.exclusive else nodes_at_most
     return Demand(
         min_nodes=min_nodes,
         max_nodes=max_nodes,
@@ -182,7 +193,9 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         min_cpus=min_cpus,
         min_cpus_per_node=min_cpus_per_node,
         whole_cpus_per_node=whole_cpus,
-        free_cpus_per_node=max(whole_cpus, tasks_there * cpus_per_task, d.sockets_per_node or 1),
+        free_cpus_per_node=_NEVER_FREE
+        if never
+        else max(whole_cpus, tasks_there * cpus_per_task, d.sockets_per_node or 1),
         most_cpus_per_node=None if d.overcommit or per_node is None else max(per_node * cpus_per_task, floor),
         cpus_per_task=cpus_per_task,
         ntasks_per_node=per_node,
@@ -202,6 +215,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         required=required,
         excluded=excluded,
         tasks_given=d.asks_for_tasks,
+        never_starts=profile.tasks_fit_nodes and d.overcommit and d.cpus_per_task is not None and num_tasks > room,
     )
 
 

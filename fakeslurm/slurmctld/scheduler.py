@@ -201,7 +201,7 @@ class Scheduler:
                     look.closed.add(name)
                 continue
             licensed = self._resources.licenses.suffice
-            while job_id in self._requests and licensed(request.demand.licenses):
+            while job_id in self._requests and not request.demand.never_starts and licensed(request.demand.licenses):
                 found = self._find(job, request, name, look, now)
                 if found is None:
                     break
@@ -222,6 +222,14 @@ class Scheduler:
             look.told.add(job.job_id)
             return
         mask = self._resources.partition_masks[name]
+        if request.demand.never_starts:
+            if name not in look.reservations:
+                look.told.add(job.job_id)
+                self._tell(job, request, name, Reason.RESOURCES)
+                look.reservations[name] = _Reservation(
+                    [(request.demand, 0)]
+                )  # those behind it wait for it, if not for nodes
+            return
         if self._preemption.enabled:
             free = mask & ~self._reserved(job, look.reservations.values(), now)
             select_without = self._select_without(request.demand, free, Released.add)

@@ -93,8 +93,12 @@ class Waiting:
         if problem is not None:
             job.reason = Reason.BAD_CONSTRAINTS
             job.wait_status = _REFUSED
-            job.eligible_time = None if description.array else state.now  # measured
+            if job.eligible_time is None and not description.array and dependencies is None:  # measured
+                job.eligible_time = state.now
             self.end(job, JobState.FAILED)
+            if not state.settings.profile.accounting_hears_of_eligible_misfits:
+                job.accounted_eligible = 0.0
+                state.accounting.changed(job, state.now)
             raise problem
         state.demands[job_id] = demand
         if dependencies is not None:
