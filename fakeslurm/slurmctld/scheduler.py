@@ -223,12 +223,10 @@ class Scheduler:
             return
         mask = self._resources.partition_masks[name]
         if request.demand.never_starts:
-            if name not in look.reservations:
+            if name not in look.reservations:  # those behind it wait for it, if not for nodes
                 look.told.add(job.job_id)
                 self._tell(job, request, name, Reason.RESOURCES)
-                look.reservations[name] = _Reservation(
-                    [(request.demand, 0)]
-                )  # those behind it wait for it, if not for nodes
+                look.reservations[name] = _Reservation((), known=(0, now))
             return
         if self._preemption.enabled:
             free = mask & ~self._reserved(job, look.reservations.values(), now)
