@@ -161,12 +161,13 @@ def test_of_an_array_that_has_waited_for_its_nodes(slurm: SlurmUnderTest) -> Non
     ],
 )
 def test_of_a_job_that_fits_no_node(slurm: SlurmUnderTest, options: str, expected: str) -> None:
-    """An array that is refused never was eligible, nor was what waits for others. Accounting hears of it since 24.11."""
+    """An array that is refused never was eligible, nor was what waits for others. Accounting always hears of it since 24.11."""
     before = slurm.sbatch("true", "--hold")
     assert slurm.run("sbatch", *options.format(before).split(), "--mem=1T", "--wrap=true").returncode == 1
     fields = shown(slurm, str(int(before) + 1))
     assert fields["EligibleTime"] == (fields["SubmitTime"] if expected == "now" else expected)
     until(lambda: eligible_in_accounting(slurm, str(int(before) + 1)), what="accounting knows it", interval=0.1)
-    told = fields["EligibleTime"] if slurm.at_least("24.11") else "Unknown"
-    assert eligible_in_accounting(slurm, str(int(before) + 1)) == told
+    told = eligible_in_accounting(slurm, str(int(before) + 1))
+    # In 22.05 it hardly ever does: that is chance.
+    assert told == fields["EligibleTime"] or (told == "Unknown" and not slurm.at_least("24.11"))
     slurm.run("scancel", before)
