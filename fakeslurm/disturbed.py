@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from fakeslurm.commands.base import CONVERSATIONS
 from fakeslurm.commands.unreachable import Unanswered, told, without_controller
 from fakeslurm.history import FaultFired
+from fakeslurm.server import Relayed
 
 if TYPE_CHECKING:
     from fakeslurm.engine import Engine
@@ -28,44 +28,18 @@ class Run(Protocol):
     def __call__(self, caller: Caller, engine: Engine, *, waits: bool = True) -> int: ...
 
 
-class _Held:
+class _Held(Relayed):
     """A caller who gets what is printed when it is let go, and who is told nothing before."""
 
     def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+        super().__init__(caller)
         self._texts: dict[int, list[str]] = {1: [], 2: []}
-        self.argv = caller.argv
-        self.cwd = caller.cwd
-        self.environ: Mapping[str, str] = caller.environ
-        self.fds = caller.fds
-
-    @property
-    def umask(self) -> int:
-        return self._caller.umask
-
-    def read(self, path: str | None) -> bytes:
-        return self._caller.read(path)
 
     def print(self, fd: int, text: str) -> None:
         self._texts[fd].append(text)
 
     def answer(self, code: int) -> None:
         """It hears it when it is let go."""
-
-    def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
-        self._caller.listen(on_signal, on_gone)
-
-    def chdir(self, path: str) -> None:
-        self._caller.chdir(path)
-
-    def run(self, argv: tuple[str, ...], environ: Mapping[str, str], on_end: Callable[[int | None], None]) -> None:
-        self._caller.run(argv, environ, on_end)
-
-    def kill(self, number: int) -> None:
-        self._caller.kill(number)
-
-    def gone(self) -> None:
-        self._caller.gone()
 
     def texts(self) -> tuple[str, str]:
         return "".join(self._texts[1]), "".join(self._texts[2])

@@ -20,7 +20,7 @@ from fakeslurm.commands.base import COMMANDS
 from fakeslurm.steps import program
 from fakeslurm.wire import receive, send
 
-__all__ = ["LONGEST_DIRECTORY", "Caller", "Server"]
+__all__ = ["LONGEST_DIRECTORY", "Caller", "Relayed", "Server"]
 
 _PATIENCE = 1.0
 """Seconds that a command has to end in, once it has its answer."""
@@ -67,6 +67,45 @@ class Caller(Protocol):
 
 
 Handler = Callable[[Caller], int]
+
+
+class Relayed:
+    """A caller between a command and the one who called it: hands everything on."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.argv = caller.argv
+        self.cwd = caller.cwd
+        self.environ: Mapping[str, str] = caller.environ
+        self.fds = caller.fds
+
+    @property
+    def umask(self) -> int:
+        return self._caller.umask
+
+    def read(self, path: str | None) -> bytes:
+        return self._caller.read(path)
+
+    def print(self, fd: int, text: str) -> None:
+        self._caller.print(fd, text)
+
+    def answer(self, code: int) -> None:
+        self._caller.answer(code)
+
+    def listen(self, on_signal: Callable[[int], None], on_gone: Callable[[], None]) -> None:
+        self._caller.listen(on_signal, on_gone)
+
+    def chdir(self, path: str) -> None:
+        self._caller.chdir(path)
+
+    def run(self, argv: tuple[str, ...], environ: Mapping[str, str], on_end: Callable[[int | None], None]) -> None:
+        self._caller.run(argv, environ, on_end)
+
+    def kill(self, number: int) -> None:
+        self._caller.kill(number)
+
+    def gone(self) -> None:
+        self._caller.gone()
 
 
 class RemoteCaller:

@@ -29,6 +29,7 @@ __all__ = [
     "UsageError",
     "Written",
     "command",
+    "loud_enough",
     "parse_options",
 ]
 
@@ -109,6 +110,13 @@ def command(name: str) -> Command:
         return functools.partial(importlib.import_module("fakeslurm.commands.refused").run, name)
     run: Command = importlib.import_module(f"fakeslurm.commands.{name}").run
     return run
+
+
+def loud_enough(text: str, program: str, severities: Sequence[str]) -> str:
+    """What is left of a client's messages where those that begin so are not said; that the fake has something not always is."""
+    beginnings = tuple(f"{program}: {severity}" for severity in severities)
+    kept = (one for one in text.splitlines(keepends=True) if "fakeslurm" in one or not one.startswith(beginnings))
+    return "".join(kept)
 
 
 class UsageError(Exception):

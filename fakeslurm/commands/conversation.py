@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
-from fakeslurm.commands.base import Given, Invocation, Option, Refused, UsageError, parse_options
+from fakeslurm.commands.base import Given, Invocation, Option, Refused, UsageError, loud_enough, parse_options
 from fakeslurm.commands.description import describe
 from fakeslurm.commands.job_options import Wishes
 from fakeslurm.messages import ALREADY_DONE, FOUND_BY_CLIENT, INVALID_JOB_ID, Reason, SlurmError
 from fakeslurm.model import PROFILES
+from fakeslurm.server import Relayed
 
 if TYPE_CHECKING:
     from fakeslurm.engine import Engine
     from fakeslurm.server import Caller
 
-__all__ = ["IMPOSSIBLE", "PARTITION_CONFIGURATION", "Conversation", "Over", "converse"]
+__all__ = ["IMPOSSIBLE", "PARTITION_CONFIGURATION", "Conversation", "Over", "Quieter", "converse"]
 
 IMPOSSIBLE = (Reason.PARTITION_CONFIG, Reason.PARTITION_NODE_LIMIT, Reason.PARTITION_TIME_LIMIT)
 """Reasons of jobs that wait until their partition is another."""
 PARTITION_CONFIGURATION = "Requested partition configuration not available now"
+_OWN = frozenset({"help", "usage", "version"})
+_SEVERITIES = ("error: ", "fatal: ")
+_EARLY = ("warning: ", "Warning: ")
+"""Warnings are said before --quiet is heeded (measured)."""
 _USAGE = """\
 Usage: {program} [OPTIONS...] {operands}
 
@@ -39,30 +44,61 @@ class Over(Exception):  # noqa: N818 (an answer)
         self.returncode = returncode
 
 
+class Quieter(Relayed):
+    """A caller to whom not everything is said: ``--quiet`` keeps to errors, and said more often not even to these."""
+
+    quiet: int = 0
+    program: str = ""
+
+    def print(self, fd: int, text: str) -> None:
+        super().print(fd, self._left_of(text) if fd == 2 and self.quiet else text)
+
+    def _left_of(self, text: str) -> str:
+        kept = loud_enough(text, self.program, _SEVERITIES[: self.quiet - 1])
+        beginnings = tuple(f"{self.program}: {severity}" for severity in (*_SEVERITIES, *_EARLY))
+        return "".join(one for one in kept.splitlines(keepends=True) if one.startswith(beginnings))
+
+
 def converse(
     caller: Caller,
     invocation: Invocation,
-    program: str,
+    wishes: Wishes,
     operands: str,
     options: Sequence[Option],
-    talk: Callable[[Sequence[Given], Sequence[str]], int],
+    take: Callable[[Sequence[Given]], None],
+    talk: Callable[[Quieter, Sequence[Given], Sequence[str]], int],
 ) -> int:
-    """The whole life of one command: its return code. `operands` is what --help says of them; `talk` gets options and operands."""
+    """The whole life of one command: its return code.
+
+    `operands` is what --help says of them. `take` gets the options that come to be looked at: what is wrong with variables and
+    with those before is said first (measured). `talk` gets options and operands; its caller hears everything until it is told
+    how quiet it is to be.
+    """
+    program = wishes.program
+    quieter = Quieter(caller)
+    quieter.program = program
+    problem = None
     try:
-        given, rest = parse_options(program, caller.argv[1:], options, permute=False)
-        names = {option.key for option in given}
-        if "version" in names:
-            caller.print(1, f"slurm-wlm {PROFILES[invocation.version].version}\n")
+        try:
+            given, rest = parse_options(program, caller.argv[1:], options, permute=False)
+        except UsageError as error:
+            given, rest, problem = [*error.given], [], error
+        end = next((place for place, one in enumerate(given) if one.key in _OWN), len(given))
+        take(given[:end])
+        if end < len(given):
+            version = f"slurm-wlm {PROFILES[invocation.version].version}\n"
+            usage = _USAGE.format(program=program, operands=operands)
+            caller.print(1, version if given[end].key == "version" else usage)
             return 0
-        if names & {"help", "usage"}:
-            caller.print(1, _USAGE.format(program=program, operands=operands))
-            return 0
-        return talk(given, rest)
+        if problem is not None:
+            caller.print(2, problem.stderr)
+            return 255
+        return talk(quieter, given, rest)
     except UsageError as error:
-        caller.print(2, error.stderr)
+        quieter.print(2, error.stderr)
         return 255
     except Refused as refusal:
-        caller.print(2, refusal.stderr)
+        quieter.print(2, refusal.stderr)
         return refusal.returncode
     except Over as over:
         return over.returncode
@@ -72,7 +108,7 @@ def converse(
 class Conversation:
     """One command that stays."""
 
-    caller: Caller
+    caller: Quieter
     engine: Engine
     invocation: Invocation
     command: tuple[str, ...]

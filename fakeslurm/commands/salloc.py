@@ -15,7 +15,7 @@ from attrs import define, field
 
 from fakeslurm import environment
 from fakeslurm.commands.base import Given, Invocation
-from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, converse
+from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, Quieter, converse
 from fakeslurm.commands.option_tables import environment_options, salloc_options
 from fakeslurm.commands.salloc_options import AllocationWishes
 from fakeslurm.messages import ALREADY_DONE, NODES_BUSY, SlurmError
@@ -36,20 +36,24 @@ _HARMLESS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     """The whole life of one salloc; its return code."""
 
-    def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
-        wishes = AllocationWishes("salloc", invocation.environ, invocation.now, invocation.version)
+    wishes = AllocationWishes("salloc", invocation.environ, invocation.now, invocation.version)
+
+    def take(given: Sequence[Given]) -> None:
         for name, value in environment_options(invocation.environ, "SALLOC"):
             wishes.apply_variable(name, value)
         for name, value in given:
             wishes.apply(name, value)
+
+    def talk(quieter: Quieter, _given: Sequence[Given], operands: Sequence[str]) -> int:
         if operands[:1] == [":"]:
             raise wishes.heterogeneous()
         wishes.check()
-        caller.print(2, wishes.warning)
+        quieter.print(2, wishes.warning)
+        quieter.quiet = wishes.quiet
         wishes.check_nodelist()
-        return _Salloc(caller, engine, invocation, tuple(operands), wishes).run()
+        return _Salloc(quieter, engine, invocation, tuple(operands), wishes).run()
 
-    return converse(caller, invocation, "salloc", "[COMMAND [ARGS...]]", salloc_options(invocation.version), talk)
+    return converse(caller, invocation, wishes, "[COMMAND [ARGS...]]", salloc_options(invocation.version), take, talk)
 
 
 @define
@@ -76,10 +80,6 @@ class _Salloc(Conversation):
         if self.invocation.version >= "24.11":
             self.say(f"Nodes {compress(job.nodes)} are ready for job")
         return 0 if self.wishes.no_shell else self._run_command(job)
-
-    def say(self, text: str) -> None:
-        if not self.wishes.quiet or text.startswith("error: "):
-            super().say(text)
 
     # The allocation
 

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.commands.arrayjobs import jobs_of
-from fakeslurm.commands.base import Continuation, Given, Invocation, Refused, Reply, UsageError, parse_options
+from fakeslurm.commands.base import Continuation, Given, Invocation, Refused, Reply, UsageError, loud_enough, parse_options
 from fakeslurm.commands.description import check_lengths, describe, work_dir
 from fakeslurm.commands.job_options import Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options
@@ -29,7 +29,7 @@ __all__ = ["candidates", "run", "test_only", "unknown_cluster"]
 _PROGRAM = "sbatch"
 _OWN = frozenset({"help", "usage", "version"})
 _BAD_OPTION = 255
-_SEVERITIES = ("error", "fatal")
+_SEVERITIES = ("error: ", "fatal: ")
 """What ``--quiet`` leaves; said twice and three times on the command line it takes these as well (measured)."""
 _NO_ROOM = "Slurm temporarily unable to accept job, sleeping and retrying"
 """Slurm's sbatch asks again for 120 s before it says why it fails (measured); this one does not wait."""
@@ -145,14 +145,7 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
         reply = error.reply(_BAD_OPTION)
     except Refused as refusal:
         reply = Reply(stderr=refusal.stderr, returncode=refusal.returncode)
-    return evolve(reply, stderr=_without(reply.stderr, silent))
-
-
-def _without(text: str, severities: Sequence[str]) -> str:
-    """What is left where messages of these severities are not said; that the fake has something not always is."""
-    beginnings = tuple(f"{_PROGRAM}: {severity}: " for severity in severities)
-    kept = (one for one in text.splitlines(keepends=True) if "fakeslurm" in one or not one.startswith(beginnings))
-    return "".join(kept)
+    return evolve(reply, stderr=loud_enough(reply.stderr, _PROGRAM, silent))
 
 
 def _run(argv: Sequence[str], line: _Line, invocation: Invocation, controller: Controller) -> Reply:

@@ -17,7 +17,7 @@ from attrs import define, evolve
 
 from fakeslurm.commands import sbatch
 from fakeslurm.commands.base import Given, Invocation
-from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, converse
+from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, Quieter, converse
 from fakeslurm.commands.description import describe
 from fakeslurm.commands.hetstep import HetPart, HetRun, parts_of, parts_of_components, unsupported, variables_of_group
 from fakeslurm.commands.hosts import hosts_of_ranks
@@ -49,16 +49,19 @@ _MPI_TYPES = "MPI plugin types are...\n\tnone\n"
 def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     """The whole life of one srun; its return code."""
 
-    def talk(given: Sequence[Given], operands: Sequence[str]) -> int:
-        wishes = StepWishes("srun", invocation.environ, invocation.now, invocation.version)
+    wishes = StepWishes("srun", invocation.environ, invocation.now, invocation.version)
+
+    def take(given: Sequence[Given]) -> None:
         try:
             wishes.take(given)
         finally:
             caller.print(2, wishes.remark)
-        names = {option.key for option in given}
-        return _Srun(caller, engine, invocation, tuple(operands), wishes, names, given).run()
 
-    return converse(caller, invocation, "srun", "COMMAND [ARGS...]", srun_options(invocation.version), talk)
+    def talk(quieter: Quieter, given: Sequence[Given], operands: Sequence[str]) -> int:
+        names = {option.key for option in given}
+        return _Srun(quieter, engine, invocation, tuple(operands), wishes, names, given).run()
+
+    return converse(caller, invocation, wishes, "COMMAND [ARGS...]", srun_options(invocation.version), take, talk)
 
 
 @define
@@ -79,15 +82,18 @@ class _Srun(Conversation):
         if not self.command:
             self.caller.print(2, "srun: fatal: No command given to execute.\n")
             return 1
+        parts = parts_of(self.command, self.options, self.wishes.het_group, self.invocation.version)
+        self.hosts = hosts_of_ranks(self.wishes, self.given, self.invocation.version, self.caller.read)
+        self.wishes.check()
+        if self.wishes.binding and not self._later:
+            self.caller.print(2, NO_BINDING)
+        if self.wishes.multi_prog:
+            self._read_programs()
+        self.caller.quiet = self.wishes.quiet
         cluster = self.engine.controller.settings.cluster_name
         if self.wishes.clusters is not None and self.wishes.clusters != cluster:
             self.caller.print(2, sbatch.unknown_cluster("srun", self.wishes.clusters).stderr)
             return 1
-        parts = parts_of(self.command, self.options, self.wishes.het_group, self.invocation.version)
-        self.hosts = hosts_of_ranks(self.wishes, self.given, self.invocation.version, self.caller.read)
-        self.wishes.check()
-        if self.wishes.multi_prog:
-            self._read_programs()
         if self.wishes.test_only:
             return self._test_only()
         self.caller.listen(self.on_signal, self._on_gone)
@@ -164,8 +170,6 @@ class _Srun(Conversation):
         for name in ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket"):
             if name in self.given:
                 raise wishes.unsupported(name)
-        if wishes.binding and not self._later:
-            self.caller.print(2, NO_BINDING)
         if (wishes.threads_per_core or 1) > (self.engine.controller.jobs[job_id].description.threads_per_core or 1):
             raise self.fail(f"Unable to create step for job {job_id}: {MORE_THREADS}")
         run = self._step_run(job_id)
