@@ -56,7 +56,7 @@ class Profile:
     refuses_more_than_there_is: bool
     """A job for more nodes or CPUs than its partition has is refused; before that it was queued for ever."""
     makes_output_directories: bool
-    """The missing directory of a batch script's output file is made; before that the job FAILED with 0:53."""
+    """The missing directory of an output file is made; before that a job FAILED with 0:53, and srun made no step."""
     pack_group_in_environment: bool
     """SLURM_JOB_CPUS_PER_NODE_PACK_GROUP_0 in steps."""
     nil_needs_no_login: bool

@@ -6,7 +6,6 @@ holds the engine's lock; what the steps report arrives through `report`, which t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 from attrs import evolve
 
 from fakeslurm import environment, filenames, memory
-from fakeslurm.batchfiles import files_of, open_flags
+from fakeslurm.batchfiles import files_of, make_directories, open_flags
 from fakeslurm.batchlistener import BatchListener
 from fakeslurm.home import Home
 from fakeslurm.jobtime import JobTime
@@ -236,10 +235,7 @@ class Slurmd:
         files = filenames.of_batch_script(job, self._host, self._controller.settings.version)
         script = self._write_script(job)
         if self._controller.settings.profile.makes_output_directories:
-            # Where that is impossible, opening the file fails next, and says why.
-            with contextlib.suppress(OSError):
-                for name in {files.output, files.error}:
-                    Path(name).parent.mkdir(parents=True, exist_ok=True)
+            make_directories([files.output, files.error])
         settings = self._controller.settings
         own = environment.batch_environment(job, settings, components=self._components(job))
         variables = self.environment_with_commands(own)

@@ -21,7 +21,7 @@ from typing import IO
 
 from attrs import define, field, frozen
 
-from fakeslurm.batchfiles import open_flags
+from fakeslurm.batchfiles import make_directories, open_flags
 from fakeslurm.filenames import FileNames, expand, is_per_task
 from fakeslurm.steps import File
 
@@ -68,6 +68,8 @@ class StepIO:
     umask: int
     listeners: int | None = None
     """How many of the ranks, the first ones, have srun's standard input; None for all."""
+    makes_directories: bool = False
+    """Whether output files may be in directories that are not there."""
     files: list[File | int] = field(factory=list)
     stdio: list[tuple[int, int, int]] = field(factory=list)
     _known: dict[object, int] = field(factory=dict)
@@ -181,6 +183,8 @@ class StepIO:
             rank.cwd if is_per_task(name) else self.cwd
         )  # measured: a rank's own file is seen from its directory
         path = posixpath.join(directory, expand(name, rank.names))
+        if self.makes_directories:
+            make_directories([path])
         flags = open_flags(wanted.open_mode)
         if wanted.label:
             return self._labelled(rank, path, self._open(path, fd, flags))

@@ -164,7 +164,8 @@ class HetRun:
             for rank in part.ranks(step, first)
         ]
         listeners = steps[0].ntasks  # srun feeds the first part alone (measured)
-        io = StepIO(ranks, self.caller.fds, self.invocation.cwd, self.invocation.umask, listeners)
+        makes = controller.settings.profile.makes_output_directories
+        io = StepIO(ranks, self.caller.fds, self.invocation.cwd, self.invocation.umask, listeners, makes)
         try:
             io.prepare()
         except BaseException:

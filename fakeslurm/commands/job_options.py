@@ -211,8 +211,13 @@ class Wishes:
 
     @property
     def _is_nodelist_read_early(self) -> bool:
-        """Whether it is the list that says how many nodes there are; srun reads it in any case (measured)."""
-        return self.min_nodes is None or self.program == "srun"
+        """Whether it is the list that says how many nodes there are; srun reads it, too, when it is not told how many tasks (measured)."""
+        return self.min_nodes is None or (self.program == "srun" and self.ntasks is None)
+
+    @property
+    def has_bad_nodelist(self) -> bool:
+        """Whether `check_nodelist` has something to say."""
+        return not self._is_nodelist_read_early and bool(self._nodelist_problem("error"))
 
     @property
     def is_new(self) -> bool:

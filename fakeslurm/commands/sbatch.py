@@ -10,7 +10,16 @@ from attrs import evolve, frozen
 
 from fakeslurm import messages
 from fakeslurm.commands.arrayjobs import jobs_of
-from fakeslurm.commands.base import Continuation, Given, Invocation, Refused, Reply, UsageError, loud_enough, parse_options
+from fakeslurm.commands.base import (
+    Continuation,
+    Given,
+    Invocation,
+    Refused,
+    Reply,
+    UsageError,
+    loud_enough,
+    parse_options,
+)
 from fakeslurm.commands.description import check_lengths, describe, work_dir
 from fakeslurm.commands.job_options import Wishes
 from fakeslurm.commands.option_tables import environment_options, sbatch_options

@@ -101,6 +101,8 @@ class _Srun(Conversation):
         job_id = self.wishes.jobid or environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID")
         if job_id:
             confirmed = self._confirm(job_id)
+            if self.wishes.has_bad_nodelist:  # 24.11 crashes (measured)
+                raise self.wishes.unsupported("nodelist", self.wishes.nodelist)
             if self.engine.controller.jobs[confirmed].het is not None:
                 return self._in_components(confirmed, parts)
         if len(parts) > 1 or parts[0].groups is not None:
@@ -323,6 +325,9 @@ class _Srun(Conversation):
             return 1
         if self.hosts:
             raise self.wishes.unsupported("distribution", "arbitrary outside of a job")
+        if self.wishes.has_bad_nodelist:
+            self._sizes()
+            self.wishes.check_nodelist()
         try:
             job_id = self.ask(posixpath.basename(self.command[0]))
         except SlurmError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 
 from attrs import define, field
@@ -24,6 +25,8 @@ class StepWishes(Wishes):
     het_group: str | None = None
     binding: bool = False
     """--cpu-bind or --threads-per-core was given, which 22.05 has something to say about."""
+    binding_is_open: bool = False
+    """Whether the last --cpu-bind said no more than that it is to be verbose."""
     immediate: float | None = None
     """Seconds to wait for resources; 0 for not at all."""
     jobid: str | None = None
@@ -56,10 +59,29 @@ class StepWishes(Wishes):
             self.apply(name, value)
             if name == "cpus-per-task" and self.is_new:
                 self._compare_with_job(self.cpus_per_task or 0)
+        if self.is_new and self.binding_is_open and self.threads_per_core is not None:
+            self.variables |= _bound("cpu-bind", "verbose,threads", "", "threads", "verbose")
         # Since 24.11 --ntasks-per-node, also the job's, decides when srun is told a number of nodes (measured).
         inherited = "ntasks" in self.from_environment and "nodes" in names
         if self.is_new and inherited and self.ntasks_per_node is not None:
             self.ntasks, self.ntasks_of_job = None, self.ntasks
+
+    def check(self) -> None:
+        if self.is_new and "cpus-per-task" not in self.given - self.from_environment:
+            self._take_cpus_of_job()
+        super().check()
+
+    def _take_cpus_of_job(self) -> None:
+        """A job's -c is in two variables since 24.11, which have to say the same (measured)."""
+        found = _CPUS_OF_TRES.search(self.environ.get("SLURM_TRES_PER_TASK", ""))
+        if found is None:
+            return
+        cpus = int(found[1])
+        if self.cpus_per_task is None:
+            self.apply_variable("cpus-per-task", found[1])
+        elif self.cpus_per_task != cpus:
+            differ = f"SLURM_CPUS_PER_TASK={self.cpus_per_task} != SLURM_TRES_PER_TASK=cpu={cpus}"
+            raise Refused(f"srun: fatal: cpus-per-task set by two different environment variables {differ}\n", 1)
 
     def _compare_with_job(self, cpus: int) -> None:
         of_job = self.environ.get("SLURM_CPUS_PER_TASK", "")
@@ -155,6 +177,7 @@ _BIND_WORDS = {
     "cpu-bind": ("none", "rank", "cores", "threads", "sockets", "ldoms"),
     "mem-bind": ("none", "local", "rank"),
 }
+_CPUS_OF_TRES = re.compile(r"(?:^|,)cpu[:=]([0-9]+)(?:,|$)", re.ASCII)
 _LISTED = ("cores", "threads", "sockets", "ldoms")
 
 
@@ -168,11 +191,18 @@ def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
     loud = "verbose" if loud.startswith("v") else "quiet"
     kind, colon, listed = rest.partition(":")
     kind = "none" if kind == "no" else kind
-    if text and not rest and not comma:
-        kind = listed = text if loud == "verbose" else ""
-        if not kind:
+    is_obsolete = name == "cpu-bind" and rest == "rank" and wishes.is_new
+    if is_obsolete:
+        wishes.remark += f"srun: Ignoring --{name}=rank. Rank binding is obsolete.\n"
+    if name == "cpu-bind":
+        wishes.binding_is_open = text in ("v", "verbose")
+    if is_obsolete or (text and not rest and not comma):
+        if loud == "quiet":
+            if name == "cpu-bind":  # whatever was said before (measured)
+                for variable in _bound(name, "", "", "", ""):
+                    wishes.variables.pop(variable, None)
             return
-        whole, kind, listed = "verbose", "", "" if wishes.is_new else listed
+        whole, kind, listed = "verbose", "", "" if wishes.is_new else text
     elif colon and kind in ("map_cpu", "mask_cpu", "map_mem", "mask_mem"):
         kind += ":"
         whole = f"{loud},{rest}"

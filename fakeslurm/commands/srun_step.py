@@ -86,7 +86,10 @@ class StepRun:
         if step is None:
             return False
         assert isinstance(step.step_id, int)
-        io = StepIO(self.ranks(step), self.caller.fds, self.invocation.cwd, self.invocation.umask)
+        makes = controller.settings.profile.makes_output_directories
+        io = StepIO(
+            self.ranks(step), self.caller.fds, self.invocation.cwd, self.invocation.umask, makes_directories=makes
+        )
         try:
             io.prepare()
         except BaseException:

@@ -206,6 +206,79 @@ def test_binding(slurm: SlurmUnderTest, value: str, old: str, new: str) -> None:
     assert (done.stdout, done.stderr) == ((f"{new}\n", "") if slurm.at_least("24.11") else (f"{old}\n", lacks))
 
 
+def _bound_to(slurm: SlurmUnderTest, options: str, *job: str) -> tuple[str, list[str]]:
+    """What srun says of its binding, and what it has set."""
+    slurm.wait(slurm.sbatch(f"srun {options} sh -c 'env | grep ^SLURM_CPU_BIND | sort'", *job, "-o", "o", "-e", "e"))
+    return slurm.output_of_steps("e"), [line.removeprefix("SLURM_CPU_BIND") for line in slurm.output("o").splitlines()]
+
+
+_VERBOSE = ["=verbose", "_LIST=", "_TYPE=", "_VERBOSE=verbose"]
+
+
+@pytest.mark.parametrize("job", [[], ["--threads-per-core=1"]], ids=" ".join)
+@pytest.mark.parametrize(("value", "variables"), [("rank", []), ("quiet,rank", []), ("v,rank", _VERBOSE)])
+def test_binding_to_ranks(slurm: SlurmUnderTest, job: list[str], value: str, variables: list[str]) -> None:
+    """Since 24.11 there is none."""
+    said, found = _bound_to(slurm, f"--cpu-bind={value}", *job)
+    if slurm.at_least("24.11"):
+        assert said == "srun: Ignoring --cpu-bind=rank. Rank binding is obsolete.\n"
+        assert found == variables
+    else:
+        loud = "verbose" if value.startswith("v") else "quiet"
+        assert said == "srun: cluster configuration lacks support for cpu binding\n"
+        assert found == [f"={loud},rank", "_LIST=", "_TYPE=rank", f"_VERBOSE={loud}"]
+
+
+@pytest.mark.parametrize(
+    ("options", "job"),
+    [
+        ("--cpu-bind=v", ["--threads-per-core=1"]),
+        ("--cpu-bind=v --threads-per-core=1", []),
+        ("--threads-per-core=1 --cpu-bind=v", []),
+    ],
+)
+def test_verbose_binding_to_threads(slurm: SlurmUnderTest, options: str, job: list[str]) -> None:
+    _, found = _bound_to(slurm, options, *job)
+    if slurm.at_least("24.11"):
+        assert found == ["=verbose,threads", "_LIST=", "_TYPE=threads", "_VERBOSE=verbose"]
+    else:
+        assert found == ["=verbose", "_LIST=v", "_TYPE=", "_VERBOSE=verbose"]
+
+
+@pytest.mark.parametrize(
+    ("options", "job"), [("--cpu-bind=q", ["--threads-per-core=1"]), ("--cpu-bind=none --cpu-bind=q", [])]
+)
+def test_quiet_binding_is_none(slurm: SlurmUnderTest, options: str, job: list[str]) -> None:
+    assert _bound_to(slurm, options, *job)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "cpus"),
+    [
+        ("SLURM_CPUS_PER_TASK=2", "", None),
+        ("SLURM_TRES_PER_TASK=cpu=2", "", None),
+        ("SLURM_CPUS_PER_TASK=2", "-c1", "1"),
+        ("-u SLURM_CPUS_PER_TASK", "", "1"),
+        ("SLURM_CPUS_PER_TASK=1", "", "1"),
+    ],
+)
+def test_two_variables_of_cpus_per_task(slurm: SlurmUnderTest, variables: str, options: str, cpus: str | None) -> None:
+    """24.11 has a job's -c in both, and minds when they differ; before that srun looked at neither."""
+    body = f"env {variables} srun {options} sh -c 'echo ${{SLURM_CPUS_PER_TASK:-none}}'; echo $?"
+    slurm.wait(slurm.sbatch(body, "-c1", "-o", "o", "-e", "e"))
+    if not slurm.at_least("24.11"):
+        inherited = variables.partition("TASK=")[2] if variables.startswith("SLURM_CPUS") else "1"
+        unset = "none" if variables.startswith("-u") else inherited
+        assert slurm.output("o") == f"{'1' if options else unset}\n0\n"
+    elif cpus is None:
+        by = ("2", "1") if "CPUS" in variables else ("1", "2")
+        differ = f"SLURM_CPUS_PER_TASK={by[0]} != SLURM_TRES_PER_TASK=cpu={by[1]}"
+        assert slurm.output("e") == f"srun: fatal: cpus-per-task set by two different environment variables {differ}\n"
+        assert slurm.output("o") == "1\n"
+    else:
+        assert slurm.output("o") == f"{cpus}\n0\n"
+
+
 def test_more_threads_than_the_job_has(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch("srun --threads-per-core=2 true 2>&1 | tail -n1", "-o", "o.txt")
     slurm.wait(job_id)

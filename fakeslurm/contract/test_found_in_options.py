@@ -71,6 +71,29 @@ def test_a_nodelist_that_is_none_beside_a_number_of_nodes(
         assert (done.returncode, done.stderr) == (1, said.format(command, "Invalid node list specified"))
 
 
+@pytest.mark.parametrize("options", ["-N1 -n1", "-N2 -n1", "-N9"])
+def test_a_nodelist_that_is_none_of_srun(slurm: SlurmUnderTest, options: str) -> None:
+    """24.11 reads it early unless it knows nodes and tasks."""
+    if slurm.at_least("24.11"):
+        done = slurm.run("srun", *options.split(), "-w", "n[1-", "true")
+        warning = "srun: warning: can't run 1 processes on 2 nodes, setting nnodes to 1\n" if "N2" in options else ""
+        severity = "error" if "-n1" in options else "fatal"
+        assert (done.returncode, done.stderr) == (1, f"{warning}srun: {severity}: Invalid node list specified\n")
+
+
+@pytest.mark.parametrize("options", ["-n1", "-N9 -n9", "-N2 -n1"])
+def test_a_nodelist_that_is_none_of_a_step(slurm: SlurmUnderTest, options: str) -> None:
+    """Where nodes and tasks are known srun crashes in 24.11, which the fake does not."""
+    slurm.wait(slurm.sbatch(f"srun {options} -w n[1- true; echo $?", "-o", "o", "-e", "e"))
+    if not slurm.at_least("24.11"):
+        assert slurm.output("o") == "1\n"
+    elif slurm.is_real:
+        assert slurm.output("o") == "139\n"
+    else:
+        assert slurm.output("o") == "1\n"
+        assert slurm.output("e") == "srun: error: fakeslurm does not support --nodelist=n[1-\n"
+
+
 @pytest.mark.parametrize("command", ["sbatch", "salloc", "srun"])
 def test_fewer_tasks_than_nodes_and_another_mistake(slurm: SlurmUnderTest, command: str) -> None:
     tail = ["--wrap=true"] if command == "sbatch" else ["true"]

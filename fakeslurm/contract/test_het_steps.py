@@ -205,6 +205,19 @@ def test_options_of_each_command(slurm: SlurmUnderTest, options: str, expected: 
     assert ran(slurm, f"srun -u {text} | {{ {show}; }}") == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "stream"),
+    [("-o {file} true : true", "stdout"), ("-e {file} true : true", "stderr"), ("true : -o {file} true", "stdout")],
+)
+def test_files_that_cannot_be_opened(slurm: SlurmUnderTest, options: str, stream: str) -> None:
+    """It is said once or of each component, as it happens; 24.11 makes directories that are missing."""
+    missing = f"srun: error: Could not open {stream} file: No such file or directory"
+    for file, is_made in (("missing/x", slurm.at_least("24.11")), ("/proc/x", False)):
+        lines = ran(slurm, f"{{ srun {options.format(file=file)}; echo $?; }} 2>&1")
+        assert set(lines) == ({"0"} if is_made else {missing, "1"})
+    assert (slurm.workdir / "missing" / "x").exists() == slurm.at_least("24.11")
+
+
 @pytest.mark.parametrize("options", ["-K true : A", "-K A : true", "--het-group=0,1 -K A"])
 def test_bad_exit_ends_the_tasks_of_all(slurm: SlurmUnderTest, options: str) -> None:
     # A task that is not there yet when the other ends is killed without being told.

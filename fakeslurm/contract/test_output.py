@@ -95,3 +95,23 @@ def test_step_files_per_task(slurm: SlurmUnderTest) -> None:
 def test_label(slurm: SlurmUnderTest) -> None:
     slurm.wait(slurm.sbatch("srun -l sh -c 'echo rank $SLURM_PROCID; echo'", "-N3", "-n3", "-o", "o.txt"))
     assert sorted(slurm.output("o.txt").splitlines()) == ["0: ", "0: rank 0", "1: ", "1: rank 1", "2: ", "2: rank 2"]
+
+
+@pytest.mark.parametrize(
+    "options", ["-o missing/deep/x", "-e missing/deep/x", "-l -o missing/deep/x", "-o missing/deep/x%t"]
+)
+def test_directories_of_the_output_of_steps(slurm: SlurmUnderTest, options: str) -> None:
+    """Newer sruns make them, too."""
+    slurm.wait(slurm.sbatch(f"srun {options} true; echo $?", "-o", "o", "-e", "e"))
+    made = slurm.workdir / "missing"
+    if slurm.at_least("24.11"):
+        assert (slurm.output("o"), slurm.output("e")) == ("0\n", "")
+        assert [file.name for file in (made / "deep").iterdir()] in (["x"], ["x0"])
+        return
+    assert not made.exists()
+    if "%t" in options:
+        assert slurm.output("e") == "srun: error: task 0 launch failed: Slurmd could not connect IO\n"
+    else:
+        stream = "stderr" if options.startswith("-e") else "stdout"
+        assert slurm.output("o") == "1\n"
+        assert slurm.output("e") == f"srun: error: Could not open {stream} file: No such file or directory\n"

@@ -44,8 +44,8 @@ def test_what_stands_behind_version_does_not_count(slurm: SlurmUnderTest, progra
         "srun --jobid=999999 true",
         "salloc -p nope true",
         "salloc nope",
-        "salloc -D /nope true",
-        "salloc -w n[1- true",
+        "salloc -D /nosuch true",
+        "salloc -N1 -w n[1- true",
     ],
 )
 def test_said_twice_quiet_leaves_no_errors(slurm: SlurmUnderTest, words: str) -> None:
@@ -65,8 +65,8 @@ def test_said_twice_quiet_leaves_no_errors(slurm: SlurmUnderTest, words: str) ->
         ("srun", "srun: fatal: No command given to execute.\n"),
         ("srun -r1 true", "srun: fatal: --relative option invalid for job allocation request\n"),
         (
-            "srun --multi-prog /nope",
-            "srun: error: Could not open multi_prog config file /nope\n",
+            "srun --multi-prog /nosuch",
+            "srun: error: Could not open multi_prog config file /nosuch\n",
         ),
         (
             "salloc --mem=1 --mem-per-cpu=1 true",
@@ -83,12 +83,12 @@ def test_what_quiet_does_not_reach(slurm: SlurmUnderTest, words: str, stderr: st
 
 def test_quiet_steps(slurm: SlurmUnderTest) -> None:
     """What srun says of its tasks goes with the other errors, what is no error with one --quiet; slurmstepd is never quiet."""
-    calls = "srun {quiet} sh -c 'exit 3'; srun {quiet} sh -c 'kill -9 $$'; srun {quiet} -N9 true; srun {quiet} -D /nope true"
+    calls = "srun {quiet} sh -c 'exit 3'; srun {quiet} sh -c 'kill -9 $$'; srun {quiet} -N9 true; srun {quiet} -D /nosuch true"
     said = []
     for quiet in ("-Q", "-Q -Q"):
         slurm.wait(slurm.sbatch(f"exec 2>&1; {calls.format(quiet=quiet)}", "-o", "o"))
         lines = slurm.output("o").splitlines()
-        assert sum(line.startswith("slurmstepd-n1: error: couldn't chdir to `/nope'") for line in lines) == 2
+        assert sum(line.startswith("slurmstepd-n1: error: couldn't chdir to `/nosuch'") for line in lines) == 2
         said.append([line for line in lines if not line.startswith("slurmstepd-")])
     assert said[0] == [
         "srun: error: n1: task 0: Exited with exit code 3",

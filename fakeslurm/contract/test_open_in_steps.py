@@ -1,0 +1,35 @@
+"""Known differences in steps: docs/open.md."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from fakeslurm.contract.differences import compare_known
+from fakeslurm.contract.harness import SlurmUnderTest, until
+
+
+@pytest.mark.parametrize("export", ["NONE", "NIL"])
+def test_commands_in_jobs_without_a_login(slurm: SlurmUnderTest, export: str) -> None:
+    """Where a job has no PATH its shell has one of its own, which does not lead to the fake's commands."""
+    slurm.wait(slurm.sbatch("command -v srun", f"--export={export}", "-o", "o"))
+    found = slurm.output("o").strip() == shutil.which("srun", path=slurm.base_environment["PATH"])
+    if export == "NIL" and slurm.at_least("24.11"):
+        compare_known(slurm, found, real=True, fake=False)
+    else:
+        assert found
+
+
+def test_scancel_of_steps_while_jobs_wait_behind_theirs(slurm: SlurmUnderTest) -> None:
+    """scancel asks twice then."""
+    slurm.wait_idle()
+    job_id = slurm.sbatch("srun sh -c ': > up; exec sleep 60'", "-w", "n1")
+    until((slurm.workdir / "up").exists, what="the step runs")
+    signal = ("scancel", "-v", "-s", "CONT", f"{job_id}.0")
+    assert slurm.run(*signal).stderr.count(f"Signal 18 to step {job_id}.0\n") == 1
+    waits = slurm.sbatch("true", "--exclusive", "-w", "n1")
+    times = slurm.run(*signal).stderr.count(f"Signal 18 to step {job_id}.0\n")
+    compare_known(slurm, times, real=2, fake=1)
+    slurm.run("scancel", waits, job_id)
+    slurm.wait(job_id)
