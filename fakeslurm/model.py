@@ -364,6 +364,10 @@ class Job:
     """When it was preempted, or its grace time began."""
     grace_end: float | None = None
     """When its grace time is over, in which it goes on running."""
+    preempted_next: bool = False
+    """Whether it was requeued in its grace time, and so its next run ends as if that was in grace time, too."""
+    failed_node: str = ""
+    """The node with which it has failed."""
     shadowed: bool = False
     """Whether a job of a higher tier has CPUs of it (PreemptMode=SUSPEND,GANG)."""
     cancelled_by: int | None = None

@@ -38,6 +38,10 @@ def allocated(version: str, text: str, **more: Any) -> str:
         ("-N1-2 -c2 --mincpus=3", f"{NO}--mincpus=3 with --cpus-per-task=2 on several nodes", "as before"),
         ("-c2 --mincpus=2 -N2", "n[1-2] 4 2", "n[1-2] 4 2"),
         ("-O --mincpus=1", "n1 1 1", "n1 1 1"),
+        ("-N0-2", f"{NO}--nodes=0-2", "as before"),
+        ("-N0-2 -H", f"{NO}--nodes=0-2", "as before"),
+        ("-N0-2 -w n1", "n[1-2] 2 1", f"{NO}--nodes=0-2"),
+        ("-N0-2 -w n1 --ntasks-per-node=1", "Requested node configuration is not available", f"{NO}--nodes=0-2"),
     ],
 )
 def test_nodes_and_cpus(text: str, old: str, new: str | None) -> None:

@@ -101,9 +101,6 @@ def test_what_is_not_requeued() -> None:
     assert refusal(controller.requeue, never.job_id, NOW, uid=0) == "Requested operation is presently disabled"
     waits = submit(controller, "-H")
     assert refusal(controller.requeue, waits.job_id, NOW, uid=0) == "Job is pending execution"
-    ending = submit(controller)
-    controller.cancel(ending.job_id, NOW, uid=0)
-    assert refusal(controller.requeue, ending.job_id, NOW, uid=0) == DONE
     assert refusal(controller.requeue, 99, NOW, uid=0) == UNKNOWN
     assert refusal(controller.requeue, waits.job_id, NOW, uid=77) == "Access/permission denied"
     assert [controller.may_requeue(job_id) for job_id in (allocation, never.job_id, waits.job_id)] == [
@@ -111,6 +108,18 @@ def test_what_is_not_requeued() -> None:
         False,
         True,
     ]
+
+
+def test_a_job_that_was_cancelled_is_requeued_before_it_is_gone() -> None:
+    controller = cluster()
+    job = submit(controller)
+    controller.cancel(1, NOW + 1, uid=0)
+    controller.requeue(1, NOW + 2, uid=0)
+    assert (job.shown_state, job.state, job.end_time, job.restart_count) == ("COMPLETING", "PENDING", None, 1)
+    finish(controller, job, NOW + 3)
+    assert (job.shown_state, job.reason, job.cancelled_by) == ("PENDING", "BeginTime", None)
+    rows = [(row.state, row.start, row.end) for row in controller.accounting.records(NOW + 3)]
+    assert rows[0] == ("REQUEUED", NOW, NOW + 1)
 
 
 def test_a_job_that_was_held_while_it_ran_waits_as_held_when_it_is_requeued() -> None:

@@ -193,6 +193,7 @@ class _Values:
         asked = self.job.description
         return {
             "cpus_per_task": asked.cpus_per_task or 1,
+            "failed_node": self.job.failed_node,
             "memory_per_node": None if asked.mem_per_cpu else asked.mem_per_node or 0,
             "nice": asked.nice,
             "tres_per_task": f"cpu={asked.cpus_per_task}" if asked.cpus_per_task else "",
@@ -315,9 +316,15 @@ class _Values:
                     for index, name in enumerate(job.nodes)
                 ],
             },
-            "cpus": job.requested_cpus,
+            "cpus": self._cpus_for_tasks(),
             "threads_per_core": {"set": False, "infinite": False, "number": 0},
         }
+
+    def _cpus_for_tasks(self) -> int:
+        """What it was asked for comes down to on the nodes that it has, be it given to the job or not (measured)."""
+        job, asked = self.job, self.job.description
+        tasks_there = 1 if asked.overcommit else asked.ntasks_per_node or 1
+        return max(job.requested_cpus, len(job.nodes) * max(tasks_there, min_cpus_per_node(job)))
 
 
 def _status(cpu: int, mine: tuple[int, ...]) -> str:

@@ -106,6 +106,7 @@ class Reporter:
             f"Priority={job.priority} Nice={asked.nice} Account={NULL if account is None else account} "
             f"QOS={NULL if qos is None else qos}",
             f"JobState={job.shown_state} Reason={'_'.join(str(job.reason).split())} "
+            f"{f'FailedNode={job.failed_node} ' if job.failed_node and self._new else ''}"
             f"Dependency={job.dependency or NULL}",
             f"Requeue={jobtexts.requeue(job, self.settings):d} Restarts={job.restart_count} "
             f"BatchFlag={asked.script is not None:d} Reboot=0 ExitCode={ExitCode.from_wait_status(job.wait_status)}",

@@ -6,6 +6,7 @@ a step scancel looks at the jobs itself first; then an id that is not among the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 from signal import SIGKILL
 from typing import TYPE_CHECKING
@@ -18,9 +19,10 @@ from fakeslurm.commands.base import Given, Invocation, Option, Reply, UsageError
 from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.scancelfilter import matches, shown
 from fakeslurm.commands.signals import parse_signal
+from fakeslurm.jobarray import TEXT_LENGTH, index_text
 from fakeslurm.messages import SlurmError
 from fakeslurm.model import PROFILES, Job, Scope
-from slurmkit.slurm.jobid import JobId, JobIdError, parse_array_spec
+from slurmkit.slurm.jobid import MAX_ARRAY_INDEX, JobId, JobIdError, parse_array_spec
 from slurmkit.slurm.states import JobState, base_state
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ _STEP_NOT_RUNNING = 187
 _STEP_NUMBERS = 1 << 32
 _FIRST_SPECIAL_STEP = 0xFFFFFFFA
 """From here on the numbers are those of batch scripts and their like."""
+_INDICES = re.compile(r"[0-9]+_\[([^\[\]]*)\]", re.ASCII)
+_RANGE = re.compile(r"\s*\+?(?P<first>[0-9]+)(-(?P<last>\s*\+?[0-9]+)?)?", re.ASCII)
+_MOST_INDICES = 1 << 16
+"""Of a range (MAX_RANGE in src/common/hostlist.c)."""
 _NOT_WHOLE = 60
 """ESLURM_NOT_WHOLE_HET_JOB, as well (measured)."""
 
@@ -240,8 +246,26 @@ def words(operand: str) -> list[str]:
     return [*words, last + bracket + after]
 
 
+def _check_range(item: str, text: str) -> None:
+    """The indices of an id are read as the numbers of a hostlist are: N and N-M, and not the rest of what ``--array`` takes (measured)."""
+    match = _RANGE.fullmatch(item)
+    first = int(match["first"]) if match else 0
+    last = int(match["last"] or first) if match else -1
+    if last < first:
+        problem = f"Invalid range: `{item}'"
+    elif last - first >= _MOST_INDICES:
+        problem = f"Too many hosts in range `{item}'"
+    elif re.search(r"[\s+]|-$", item) or last > MAX_ARRAY_INDEX:
+        raise _error(f"fakeslurm does not support the index {item}")
+    else:
+        return
+    raise _error(f"_parse_single_range: {problem}\n{_PROGRAM}: error: Invalid job id {text}")
+
+
 def _job_id(text: str) -> JobId:
     """``5``, ``5_3``, ``5_[1-3]``, ``5+1``, ``5.0``, which is ``5.`` as well; the batch step is not one that scancel knows (measured)."""
+    for item in indices[1].split(",") if (indices := _INDICES.fullmatch(text)) else ():
+        _check_range(item, text)
     try:
         parsed = JobId.parse(f"{text}0" if text.endswith(".") else text.removesuffix("_"))
     except JobIdError:
@@ -262,6 +286,8 @@ def _by_id(request: _Request, invocation: Invocation, controller: Controller) ->
     for wanted in request.ids:
         request.announce(wanted)
         found = _targets(controller, wanted)
+        if controller.settings.profile.release != NEW:  # it does not know elements by ids of their own (measured)
+            found = [one for one in found if one.job.array_job_id in (None, wanted.job_id)]
         told: dict[Target, str] = {}
         for target in _waiting_first(found):
             try:
@@ -316,6 +342,7 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
         for line in _LOADED:
             request.say(line)
     chosen: list[Target] = []
+    as_a_whole: set[int] = set()
     steps: list[tuple[Job, int]] = []
     for wanted in request.ids:
         for one in _one_by_one(wanted):
@@ -324,7 +351,8 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
                 kind = "id" if one.step is None else "step id"
                 request.fail(f"Kill job error on job {kind} {one}: {messages.INVALID_JOB_ID}")
             elif one.step is None:
-                chosen.extend(found)
+                chosen.extend(target for target in found if target.job.job_id not in as_a_whole)
+                as_a_whole |= {target.job.job_id for target in found if one.array_task is None}
             else:
                 steps.append((found[0].job, int(one.step)))
     if not request.ids:
@@ -336,14 +364,21 @@ def _by_search(request: _Request, invocation: Invocation, controller: Controller
     steps = [
         (job, step) for job, step in steps if job.state is not JobState.PENDING
     ]  # passed over in silence (measured)
-    elements = _with_elements(matching, whole=not new)
-    for target in _waiting_first(elements):
-        request.announce(target.label)
+    asked: set[str] = set()
+    for label, meant in _told_of(_waiting_first(matching), whole=not new):
+        request.announce(label)
+        again = label in asked
+        asked.add(label)
         try:
-            _cancel(target, request, invocation, controller)
+            for target in meant:
+                _cancel(target, request, invocation, controller)
         except SlurmError as error:
+            if again and error.message in (messages.ALREADY_DONE, messages.INVALID_JOB_ID):
+                if request.verbose:
+                    request.say(f"error: Kill job error on job id {label}: {error.message}")
+                continue
             code = _NOT_WHOLE if error.message == messages.NOT_WHOLE_HET_JOB else 1
-            request.fail(f"Kill job error on job id {target.label}: {error.message}", code)
+            request.fail(f"Kill job error on job id {label}: {error.message}", code)
     for job, step in steps:
         _cancel_step(request, job, step, invocation, controller)
 
@@ -367,18 +402,19 @@ def _one_by_one(wanted: JobId) -> list[JobId]:
     return [wanted._replace(array_task=task, array_expression=None) for tasks in items for task in tasks]
 
 
-def _with_elements(chosen: Sequence[Target], *, whole: bool) -> list[Target]:
-    """The elements that the record of an array stands for, each by itself: what it stood for is no array afterwards (measured).
+def _told_of(chosen: Sequence[Target], *, whole: bool) -> list[tuple[str, list[Target]]]:
+    """What is to be ended, and what it is called: of the record of an array its elements, as it stands for no array afterwards (measured).
 
-    `whole`: all of them when any of them was chosen, which is what 22.05 does.
+    `whole`: all of them when any of them was chosen, and each once, which is what 22.05 does.
     """
-    found: dict[tuple[int, int | None], Target] = {}
+    found: list[tuple[str, list[Target]]] = []
     for target in chosen:
-        job, tasks = target.job, tuple[int | None, ...]((target.task,))
-        if job.is_unsplit and job.array is not None and (whole or target.task is None):
-            tasks = tuple(job.array.pending)
-        found |= {(job.job_id, task): Target(job, task) for task in tasks}
-    return list(found.values())
+        job, label, meant = target.job, target.label, [target]
+        if job.is_unsplit and job.array is not None and job.array.pending and (whole or target.task is None):
+            label = f"{job.array.job_id}_[{index_text(job.array.pending, job.array.limit, TEXT_LENGTH)}]"
+            meant = [Target(job, task) for task in job.array.pending]
+        found.append((label, meant))
+    return list(dict(found).items()) if whole else found
 
 
 def _cancel(target: Target, request: _Request, invocation: Invocation, controller: Controller) -> None:

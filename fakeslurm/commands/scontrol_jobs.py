@@ -22,6 +22,7 @@ from fakeslurm.messages import (
     SlurmError,
 )
 from fakeslurm.slurmctld.jobupdate import JobUpdate
+from slurmkit.slurm.states import JobState
 
 if TYPE_CHECKING:
     from fakeslurm.model import Job
@@ -137,23 +138,42 @@ def _change(call: Call, change: Change) -> Reply:
     complaints: list[str] = []
     with call.controller.one_command():
         for argument in call.arguments:
-            failed = ""
-            for one in _named(call, argument):
-                lines, problem = act(call.controller, one, call.invocation.uid, change, splits=True, leader_alone=False)
-                complaints += lines
-                failed = problem or failed
+            key, equals, name = argument.partition("=")
+            by_name = equals and key.lower() in ("name", "jobname")
+            lines, failed = _to_those_called(call, name, change) if by_name else _to_listed(call, argument, change)
+            complaints += lines
             if failed:
                 complaints.append(f"slurm_suspend error: {failed}\n")
     return Reply(stderr="".join(complaints), returncode=1 if complaints else 0)
 
 
-def _named(call: Call, argument: str) -> list[Named]:
-    """The jobs that an argument of hold or release names."""
-    key, equals, value = argument.partition("=")
-    if equals and key.lower() in ("name", "jobname"):
-        jobs = [job for job in call.controller.jobs.values() if job.description.name == value and not job.finished]
-        return [one for job in jobs for one in named(job_label(job))]
-    return named(without_key(argument))
+def _to_listed(call: Call, argument: str, change: Change) -> tuple[list[str], str]:
+    complaints, failed = list[str](), ""
+    for one in named(without_key(argument)):
+        lines, problem = _to_named(call, one, change)
+        complaints += lines
+        failed = problem or failed
+    return complaints, failed
+
+
+def _to_those_called(call: Call, name: str, change: Change) -> tuple[list[str], str]:
+    """Elements that wait no more are passed over; with any other such job it has failed, though nothing is said of that (measured)."""
+    complaints, failed, problem = list[str](), False, ""
+    for job in [job for job in call.controller.jobs.values() if job.description.name == name]:
+        waits = job.state is JobState.PENDING
+        if not waits and job.array_task_id is not None:
+            continue
+        (one,) = named(job_label(job))
+        if job.array is not None and job.is_unsplit and job.array.pending:
+            one = Named(one.text, one.job_id, tuple(job.array.pending))
+        lines, problem = _to_named(call, one, change)
+        complaints += lines
+        failed = failed or bool(problem) or not waits
+    return complaints, (problem or NO_ERROR) if failed else ""
+
+
+def _to_named(call: Call, one: Named, change: Change) -> tuple[list[str], str]:
+    return act(call.controller, one, call.invocation.uid, change, splits=True, leader_alone=False)
 
 
 def is_meant(job: Job, number: int) -> bool:

@@ -360,13 +360,33 @@ def _groups(request: _Request, used: Sequence[Field], controller: Controller) ->
     if not by_partition:
         merged = [node for name, node in shown.items() if any(_has(one, name) for one in partitions)]
         return [Group(partitions[0], nodes) for nodes in _alike(merged, attributes)]
-    groups = []
     # A partition without such nodes is a row of its own only where its name is shown (measured).
-    empty: list[list[ShownNode]] = [[]] if any(one.header == "PARTITION" for one in used) else []
+    names_shown = any(one.header == "PARTITION" for one in used)
+    if "list-reasons" in request.flags:
+        return _each_once(partitions, shown, attributes, empty=names_shown)
+    groups = []
+    empty: list[list[ShownNode]] = [[]] if names_shown else []
     for partition in partitions:
         alike = _alike([node for name, node in shown.items() if _has(partition, name)], attributes)
         groups += [Group(partition, nodes) for nodes in alike or empty]
     return groups
+
+
+def _each_once(
+    partitions: Sequence[Partition], shown: Mapping[str, ShownNode], attributes: Sequence[str], *, empty: bool
+) -> list[Group]:
+    """With ``--list-reasons`` any row that is empty, or has nodes that are alike, takes a node, of whatever partition it is (measured)."""
+    rows: list[tuple[Partition, list[ShownNode]]] = [(partition, []) for partition in partitions if empty]
+    for partition in partitions:
+        for node in (node for name, node in shown.items() if _has(partition, name)):
+            nodes = next(
+                (nodes for _, nodes in rows if not nodes or len(_alike([nodes[0], node], attributes)) == 1), None
+            )
+            if nodes is None:
+                rows.append((partition, [node]))
+            elif node not in nodes:
+                nodes.append(node)
+    return [Group(partition, nodes) for partition, nodes in rows]
 
 
 def _chosen(request: _Request, node: ShownNode, settings: Settings) -> bool:

@@ -217,3 +217,73 @@ def test_the_script_and_all_steps_go_before_the_script_alone(slurm: SlurmUnderTe
         lambda: (slurm.workdir / "got").exists() and set(slurm.output("got").split()) == {"batch", "step"}, what="both"
     )
     slurm.run("scancel", job_id)
+
+
+@pytest.mark.parametrize("options", [(), ("-t", "PD"), ("-v", "-s", "USR1")], ids=["plain", "filter", "signal"])
+@pytest.mark.parametrize(
+    ("indices", "problem"),
+    [
+        ("9-11:2", "Invalid range: `9-11:2'"),
+        ("9%1", "Invalid range: `9%1'"),
+        ("2,9%1", "Invalid range: `9%1'"),
+        ("9,", "Invalid range: `'"),
+        (",9", "Invalid range: `'"),
+        ("1,,2", "Invalid range: `'"),
+        ("", "Invalid range: `'"),
+        ("3-2", "Invalid range: `3-2'"),
+        ("1-5-7", "Invalid range: `1-5-7'"),
+        ("-9", "Invalid range: `-9'"),
+        ("9 ", "Invalid range: `9 '"),
+        ("1-3,a", "Invalid range: `a'"),
+        ("0-65536", "Too many hosts in range `0-65536'"),
+    ],
+)
+def test_indices_that_are_none(slurm: SlurmUnderTest, options: tuple[str, ...], indices: str, problem: str) -> None:
+    """They are read as the numbers of a hostlist, not as --array reads them."""
+    array = slurm.sbatch("true", "--hold", "-a", "1-12")
+    done = slurm.run("scancel", *options, f"{array}_[{indices}]")
+    lines = [f"_parse_single_range: {problem}", f"Invalid job id {array}_[{indices}]"]
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "".join(f"scancel: error: {one}\n" for one in lines))
+    assert slurm.run("squeue", "-h", "-j", array, "-o", "%i").stdout == f"{array}_[1-12]\n"
+
+
+def test_an_element_by_an_id_of_its_own(slurm: SlurmUnderTest) -> None:
+    """Before 24.11 scancel finds it only when it looks at the jobs itself."""
+    array = slurm.sbatch("true", "--hold", "-a", "1-3")
+    slurm.run("scontrol", "update", f"jobid={array}_2", "comment=c")
+
+    def left() -> dict[str, str]:
+        lines = slurm.run("squeue", "-h", "-r", "-j", array, "-o", "%K %A").stdout.splitlines()
+        return dict(sorted(line.split(maxsplit=1) for line in lines))
+
+    own = left()["2"]
+    assert own != array
+    problem = [] if slurm.at_least("24.11") else [f"scancel: error: Kill job error on job id {own}: {_UNKNOWN}"]
+    assert verbose(slurm, own) == (0, [f"scancel: Terminating job {own}", *problem])
+    assert list(left()) == (["1", "3"] if slurm.at_least("24.11") else ["1", "2", "3"])
+    slurm.run("scontrol", "update", f"jobid={array}_3", "comment=c")
+    assert verbose(slurm, "-t", "PD", left()["1"])[0] == 0
+    slurm.run("scancel", array)
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["waits", "runs"])
+@pytest.mark.parametrize("indices", ["{}_[2,2]", "{0}_2,{0}_2"])
+def test_an_element_that_is_named_twice(slurm: SlurmUnderTest, indices: str, runs: bool) -> None:
+    """With a filter 24.11 ends it twice; 22.05 ends all that wait, once."""
+    array = slurm.sbatch("sleep 100", "-a", "2-4%3", *([] if runs else ["--hold"]))
+    if runs:
+        slurm.wait(f"{array}_2", ["RUNNING"])
+    code, lines = verbose(slurm, "-t", "R" if runs else "PD", indices.format(array))
+    said = [f"scancel: Terminating job {array}_2"]
+    if slurm.at_least("24.11"):
+        problem = _OVER if runs else _UNKNOWN
+        said += [*said, f"scancel: error: Kill job error on job id {array}_2: {problem}"]
+    elif not runs:
+        said = [f"scancel: Terminating job {array}_[2-4%3]"]
+    assert (code, lines) == (0, said)
+    slurm.run("scancel", array)
+
+
+def test_elements_that_wait_are_told_of_as_one(slurm: SlurmUnderTest) -> None:
+    array = slurm.sbatch("true", "--hold", "-a", "1-4%2")
+    assert verbose(slurm, "-s", "KILL", array) == (0, [f"scancel: Signal 9 to job {array}_[1-4%2]"])

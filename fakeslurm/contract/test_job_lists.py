@@ -99,6 +99,40 @@ def test_hold(slurm: SlurmUnderTest) -> None:
     assert answer(slurm, "hold", f"{array}_[3-2]") == backwards
 
 
+@pytest.mark.parametrize("verb", ["hold", "uhold", "release"])
+def test_jobs_of_a_name(slurm: SlurmUnderTest, verb: str) -> None:
+    """Elements that run are passed over. Any other job that does not wait has it fail, though that is done, too."""
+    slurm.wait_idle()
+    later = ("-n1", "--begin=2035-01-01")
+    mark = slurm.sbatch("true", "-n1")  # who else has had these names, Slurm may still know
+
+    def called(name: str, body: str, *options: str) -> str:
+        return slurm.sbatch(body, "-J", f"{name}{mark}", *options)
+
+    array, runs = called("array", "sleep 100", "-n1", "-a", "1-3%1"), called("runs", "sleep 100", "-n1")
+    beside, over = called("mixed", "sleep 100", "-n1"), called("over", "true", "-n1")
+    called("mixed", "true", "-a", "1-2", *later)
+    record, split = called("record", "true", "-a", "1-2", *later), called("split", "true", "-a", "1-3", *later)
+    slurm.run("scontrol", "update", f"jobid={split}_2", "comment=c")
+    slurm.run("scancel", record)
+    for job_id in (f"{array}_1", runs, beside):
+        slurm.wait(job_id, ["RUNNING"])
+    slurm.wait(over)
+    no_error, finished = "slurm_suspend error: No error\n", "Job has already finished"
+    for name, said in (
+        ("array", ""),
+        ("runs", no_error),
+        ("mixed", no_error),
+        ("split", ""),
+        ("over", f"{finished} for job {over}\nslurm_suspend error: {finished}\n"),
+        ("record", f"{record}_1-2: {finished}\n{no_error}"),
+        ("nobody", ""),
+    ):
+        assert answer(slurm, verb, f"name={name}{mark}") == said, name
+    reasons = slurm.run("squeue", "-h", "-r", "-j", f"{array},{split}", "-t", "PD", "-o", "%r").stdout.splitlines()
+    assert [reason.startswith("JobHeld") for reason in reasons] == [verb != "release"] * 5
+
+
 def test_a_record_that_is_over(slurm: SlurmUnderTest) -> None:
     """It answers for each of its elements, and runs again as a whole."""
     array = slurm.sbatch("true", "--hold", "-a", "1-4")

@@ -73,6 +73,33 @@ def test_squeue_of_a_job_that_has_failed(slurm: SlurmUnderTest) -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("options", "cpus"),
+    [
+        ("-n3 -c2 --ntasks-per-node=2", 8),
+        ("-n5 --ntasks-per-node=4", 8),
+        ("-n1 --ntasks-per-node=2", 2),
+        ("-N2 -n2 --ntasks-per-node=3", 6),
+        ("-N1-4 --ntasks-per-node=2", 8),
+        ("-n3 --ntasks-per-node=2 --exclusive", 4),
+        ("-n3 --ntasks-per-node=2 -O", 2),
+        ("-n1 --mincpus=3", 3),
+        ("-N2-3 -n5 --ntasks-per-node=2", 6),
+        ("-N1-3", 3),
+        ("-N2-3 -n5", 5),
+        ("-n3 --exclusive", 3),
+        ("-n3 -c2", 6),
+    ],
+)
+def test_cpus_for_tasks(slurm: SlurmUnderTest, options: str, cpus: int) -> None:
+    """24.11 tells how many all nodes would need for --ntasks-per-node, whatever the job has got."""
+    slurm.wait_idle()
+    job_id = slurm.sbatch("sleep 100", *options.split())
+    slurm.wait(job_id, ["RUNNING"])
+    held = jobs(slurm, "squeue", "--json", "-j", job_id)[job_id]["job_resources"]
+    assert held.get("cpus") == (cpus if slurm.at_least("24.11") else None)
+
+
 def test_sacct(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch("srun true\nsrun sh -c 'exit 4'\nexit 0", "-N2", "-n2", "-J", "steps")
     slurm.wait(job_id)

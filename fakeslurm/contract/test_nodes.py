@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -227,6 +228,9 @@ def test_a_job_that_may_not_be_requeued_fails_with_its_node(slurm: SlurmUnderTes
     fields = slurm.wait(job_id)
     assert (fields["JobState"], fields["Reason"], fields["Restarts"]) == ("NODE_FAIL", "NodeDown", "0")
     assert fields["NodeList"] == "n[1-2]"
+    assert fields.get("FailedNode") == ("n1" if slurm.at_least("24.11") else None)
+    told = json.loads(slurm.run("squeue", "-t", "all", "-j", job_id, "--json").stdout)["jobs"][0]
+    assert told.get("failed_node") == fields.get("FailedNode")
     # The exit code is 0:15 when the real one hears of its script before the other node has reported, else 0:0.
     assert without_times(slurm.output(f"slurm-{job_id}.out")) == (
         f"slurmstepd-n1: error: *** JOB {job_id} ON n1 CANCELLED AT TIME "

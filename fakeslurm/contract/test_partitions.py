@@ -132,3 +132,21 @@ def test_a_partition_that_is_closed_to_an_array_at_its_limit(
     shows("1|None", "2-4%1|JobArrayTaskLimit")
     slurm.run("scancel", f"{array}_1")
     shows(f"2-4%1|{reason}")
+
+
+def test_the_reasons_of_nodes_in_several_partitions(slurm: SlurmUnderTest) -> None:
+    """sinfo -R has each node once, in the first row that is empty or has nodes like it, be its partition another."""
+
+    def rows(*argv: str) -> list[str]:
+        return [" ".join(line.split()) for line in slurm.run("sinfo", "-h", *argv).stdout.splitlines()]
+
+    slurm.run("scontrol", "update", "nodename=n[1-2]", "state=drain", "reason=foo")
+    slurm.run("scontrol", "update", "nodename=n3", "state=drain", "reason=bar")
+    try:
+        assert rows("-Rs") == ["debug* up infinite 0/0/3/3 n[1-3]", "p up infinite 0/0/0/0"]
+        assert rows("-Rs", "-p", "p") == ["p up infinite 0/0/2/2 n[1-2]"]
+        assert rows("-R", "-o", "%E %N %P %D") == ["foo n[1-2] debug* 2", "bar n3 p 1"]
+        assert sorted(rows("-R", "-o", "%E %N %a")) == ["bar n3 up", "foo n[1-2] up"]
+        assert rows("-RN", "-o", "%N %P") == ["n1 debug*", "n1 p", "n2 debug*", "n2 p", "n3 debug*"]
+    finally:
+        slurm.run("scontrol", "update", "nodename=n[1-3]", "state=resume")

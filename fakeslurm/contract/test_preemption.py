@@ -353,6 +353,22 @@ def test_end_in_the_grace_time(slurm: SlurmUnderTest, partition: str, code: int)
         rows(slurm, job_id, [f"{job_id}|PREEMPTED|0:0", batch, f"{job_id}|PENDING|0:0"], "-D")
 
 
+@pytest.mark.parametrize("partition", ["gracious", "patient"])
+def test_requeued_in_the_grace_time(slurm: SlurmUnderTest, partition: str) -> None:
+    """24.11 takes the end of the next run for one in the grace time, too, however long that run is."""
+    body = f"[ $SLURM_RESTART_COUNT ] && exit 4\n{LONG}"
+    job_id = running(slurm, "-p", partition, "-w", "n1", "-n4", "-t", "5", body=body)
+    slurm.sbatch("true", "-p", "high", "-w", "n1")
+    given_notice(slurm, job_id)
+    assert slurm.run("scontrol", "requeue", job_id).returncode == 0
+    ends, restarts = ["FAILED|4:0"], "1"
+    if slurm.at_least("24.11"):
+        ends, restarts = (["PREEMPTED|0:0"], "1") if partition == "gracious" else (["PREEMPTED|0:0", *ends], "2")
+    rows(slurm, job_id, [f"{job_id}|{end}" for end in ("REQUEUED|0:0", *ends)], "-D", "-X")
+    fields = slurm.show(job_id) or {}
+    assert (fields["JobState"], fields["Restarts"]) == (ends[-1].split("|")[0], restarts)
+
+
 def test_allocations_are_revoked(slurm: SlurmUnderTest) -> None:
     """What is no batch job is not requeued."""
     with ThreadPoolExecutor(2) as pool:

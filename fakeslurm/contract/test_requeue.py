@@ -291,6 +291,34 @@ def test_cancelled_while_it_goes_back(slurm: SlurmUnderTest) -> None:
     )
 
 
+@pytest.mark.parametrize("verb", ["requeue", "requeuehold"])
+def test_cancelled_and_not_gone(slurm: SlurmUnderTest, verb: str) -> None:
+    """It can be requeued, as often as it is cancelled: its processes have nothing to do with that, and the run is one that was requeued."""
+    job_id = slurm.sbatch(STUBBORN, "-o", "o.txt", "-n3")
+    runs(slurm)
+    reason = "None" if verb == "requeue" else "job_requeued_in_held_state"
+    for restarts in ("1", "2"):
+        slurm.run("scancel", job_id)
+        assert slurm.run("scontrol", verb, job_id).returncode == 0
+        fields = slurm.show(job_id) or {}
+        assert (fields["JobState"], fields["Reason"], fields["Restarts"]) == ("COMPLETING", reason, restarts)
+        assert (fields["NumNodes"], fields["NumCPUs"], fields["ExitCode"]) == ("1", "3", "0:0")
+    assert refused(slurm, verb, job_id) == f"Job is pending execution for job {job_id}\n"
+    waiting = slurm.wait(job_id, {"PENDING"})
+    assert (waiting["Restarts"], waiting["ExitCode"], waiting["NodeList"]) == ("2", "0:0", "")
+    text = re.sub(r"slurmstepd.* CANCELLED AT .*", "CANCELLED", slurm.output("o.txt"))
+    assert text == "x\nCANCELLED\n"
+    slurm.run("scancel", job_id)
+    attempts = [("REQUEUED", "0:0"), ("CANCELLED", "0:0")]
+
+    def rows() -> list[tuple[str, ...]]:
+        return [
+            (row["State"].split()[0], row["ExitCode"]) for row in slurm.accounted(job_id, "State,ExitCode", "-X", "-D")
+        ]
+
+    until(lambda: rows() == attempts, what=f"sacct shows {attempts}")
+
+
 def test_dependents_wait_for_the_next_run(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch(LONG, "-o", "o.txt")
     runs(slurm)

@@ -122,6 +122,8 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     if not profile.nodelist_offers_nodes:
         min_nodes = max(len(set(names)), min_nodes)
     max_nodes = d.max_nodes or None
+    if not min_nodes and max_nodes is not None:  # it runs, with CPUs and TRES like no other job
+        raise unsupported(f"--nodes=0-{max_nodes}")
     if d.ntasks is not None and d.ntasks < min_nodes:
         # "can't run 1 processes on 2 nodes, setting nnodes to 1"
         min_nodes = max_nodes = d.ntasks

@@ -57,7 +57,7 @@ class Nodes:
         record.down, record.why = True, why
         self._state.resources.availability_changed(record)
         for job in jobs:
-            self._fail(job, told=not lost or job.nodes[0] != record.node.name)
+            self._fail(job, record.node.name, told=not lost or job.nodes[0] != record.node.name)
         for job_id in sorted({*record.jobs, *record.aside}):  # nobody waits for what is stuck there
             job = self._state.jobs[job_id]
             if job.completing and all(self._state.resources.nodes[name].down for name in job.nodes):
@@ -77,13 +77,14 @@ class Nodes:
                 raise unsupported(f"state=DOWN of a node of job {job.job_id}, which has --no-kill")
         return jobs
 
-    def _fail(self, job: Job, *, told: bool) -> None:
+    def _fail(self, job: Job, node: str, *, told: bool) -> None:
         text = messages.DUE_TO_NODE_FAILURE if told else ""
         if job.batch is not None and not told:
             job.batch.lost = True
         if self._running.may_run_again(job):
             self._running.requeue(job, self._running.reason_to_wait(job), text, JobState.NODE_FAIL)
         else:
+            job.failed_node = node
             self._running.terminate(job, JobState.NODE_FAIL, Reason.NODE_DOWN, text)
             if not told:  # nobody says how the script has ended (measured)
                 job.wait_status = self._state.settings.profile.node_fail_exit_code

@@ -34,7 +34,7 @@ class Requests:
         if task is not None and job.array is not None and not waits:
             job = self._state.known(job.array.elements.get(task, 0))  # it has been split off at this very moment
         if job.finished:
-            raise SlurmError(messages.ALREADY_DONE if signal is None else messages.INVALID_JOB_ID)
+            raise SlurmError(messages.ALREADY_DONE if signal in (None, SIGKILL) else messages.INVALID_JOB_ID)
         if job.het is not None and not job.leads and job.state is JobState.PENDING:
             raise SlurmError(messages.NOT_WHOLE_HET_JOB)
         if job.het is not None and not job.leads and scope == "batch":
@@ -161,15 +161,16 @@ class Requests:
             raise SlurmError(messages.DISABLED)
         if job.state is JobState.PENDING:
             raise SlurmError(messages.JOB_PENDING)
-        if job.completing:
-            raise SlurmError(messages.ALREADY_DONE)
         if hold:
             for one in self._components(job):
                 one.priority = 0
-        if job.finished:
+        if job.finished and job.completing:
+            self._running.requeue_ended(job, Reason.REQUEUED_HELD if hold else Reason.NONE)
+        elif job.finished:
             self._waiting.requeue_finished(job, hold=hold)
         else:
             reason = self._running.reason_to_wait(job)
+            job.preempted_next = job.grace_end is not None or job.preempted_next
             self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
 
     def release_allocation(self, job_id: int, wait_status: int) -> None:

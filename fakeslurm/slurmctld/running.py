@@ -255,6 +255,20 @@ class Running:
         stopped = self.is_stopped(job)
         suspended = job.state is JobState.SUSPENDED
         end = self._state.now if job.suspend_time is None or not suspended else job.suspend_time
+        self._goes_back(job, reason, end, accounted)
+        if stopped and text and job.batch is not None and job.batch.running:  # steps do so seldom (measured)
+            self._say(job, job.batch, text)
+        self._wind_down(job, text, kill=stopped or not text)
+        for other in self._led_by(job):
+            self.requeue(other, reason, text, accounted)
+
+    def requeue_ended(self, job: Job, reason: str) -> None:
+        """A job that is over has to start again, though something of it still runs: it is told no more than it has been (measured)."""
+        self._goes_back(job, reason, self._state.now, JobState.REQUEUED)
+        job.end_time = None
+        self._state.changed(job)
+
+    def _goes_back(self, job: Job, reason: str, end: float, accounted: JobState) -> None:
         self._state.accounting.requeued(job, end, accounted)
         job.state = JobState.PENDING
         job.reason = reason
@@ -262,11 +276,6 @@ class Running:
         job.restart_count += 1
         if job.array is not None:
             job.array.again(job.job_id)
-        if stopped and text and job.batch is not None and job.batch.running:  # steps do so seldom (measured)
-            self._say(job, job.batch, text)
-        self._wind_down(job, text, kill=stopped or not text)
-        for other in self._led_by(job):
-            self.requeue(other, reason, text, accounted)
 
     def is_stopped(self, job: Job) -> bool:
         """Whether it stands still, or does so until slurmstepd has stopped it, though it was resumed meanwhile (measured)."""
@@ -355,7 +364,9 @@ class Running:
 
     def end_by_status(self, job: Job, wait_status: int) -> None:
         """A running job's script, or srun, has ended by itself. After the limit that is a TIMEOUT, even with 0 (measured)."""
-        if job.grace_end is not None and self._state.settings.profile.grace_time_ends_in_preemption:
+        in_grace_time = job.grace_end is not None or job.preempted_next
+        if in_grace_time and self._state.settings.profile.grace_time_ends_in_preemption:
+            job.preempted_next = False
             self.preempt(job)
             return
         job.wait_status = wait_status
