@@ -238,6 +238,8 @@ class Step:
 
     lost: bool = False
     """Whether its node has not told how it ended."""
+    nodes_done: tuple[str, ...] = ()
+    """Those on which all of its tasks have ended, while it runs on others."""
 
     @property
     def ntasks(self) -> int:
@@ -326,6 +328,8 @@ class Job:
     """When it ended; while it runs, None (start and limit give the latest end)."""
     nodes: tuple[str, ...] = ()
     """In the order of the cluster's nodes; stays after the job has ended."""
+    nodes_left: tuple[str, ...] = ()
+    """Those that it has not given back, while it is completing."""
     cpus_per_node: tuple[int, ...] = ()
     cpu_ids: tuple[tuple[int, ...], ...] = ()
     """Which CPUs of each node it has: the numbers that ``scontrol show job -d`` prints."""
@@ -466,6 +470,22 @@ class Job:
         return JobState.COMPLETING if self.completing else self.state
 
     @property
+    def shown_nodes(self) -> tuple[str, ...]:
+        """While it is completing those where something of it may still run."""
+        return self.nodes_left if self.completing else self.nodes
+
+    @property
+    def shown_node_count(self) -> int:
+        return len(self.nodes_left) if self.completing else self.num_nodes
+
+    @property
+    def shown_cpus(self) -> int:
+        """Only of one that is requeued those of the nodes that it has given back are gone (measured)."""
+        if not self.requeued:
+            return self.num_cpus
+        return sum(cpus for name, cpus in zip(self.nodes, self.cpus_per_node, strict=True) if name in self.nodes_left)
+
+    @property
     def finished(self) -> bool:
         """It has a terminal state; it may still be completing."""
         return self.state not in (JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED)
@@ -532,8 +552,8 @@ class NodeRecord:
     """Which CPUs each of the jobs holds that hold some, those completing among them: bit masks."""
     aside: set[int] = field(factory=set)
     """The jobs on it whose CPUs do not count: suspended ones, and ones that were resumed when others had their CPUs."""
-    completing: int = 0
-    """How many of all these jobs are completing."""
+    completing: set[int] = field(factory=set)
+    """Those of all these jobs that are completing: nobody else may start on it."""
     down: bool = False
     drain: bool = False
     fail: bool = False

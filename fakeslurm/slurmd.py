@@ -21,6 +21,7 @@ from fakeslurm.home import Home
 from fakeslurm.jobtime import JobTime
 from fakeslurm.memorywatch import ConstrainedStep, MemoryWatch
 from fakeslurm.model import BATCH, Abandon, Effect, EndJob, Job, JobError, SignalStep, StartBatch, StepId
+from fakeslurm.nodesofsteps import watched
 from fakeslurm.processes import remove_tree
 from fakeslurm.reports import Report, Reports
 from fakeslurm.simulatedrun import Put, SimulatedRun, within_memory
@@ -100,6 +101,7 @@ class Slurmd:
 
     def launch(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> RunningStep:
         """Start the tasks of a step. Whoever listens calls `forget` when it has ended."""
+        listener = watched(spec, listener, partial(self._tasks_ended, job_id, step_id))
         listener = self.time.watched(spec.name, len(spec.tasks), listener)
         constrained = None
         if self._controller.settings.memory_is_constrained:
@@ -110,6 +112,9 @@ class Slurmd:
             constrained.launched(step)
         self._running.setdefault(job_id, {})[step_id] = step
         return step
+
+    def _tasks_ended(self, job_id: int, step_id: StepId, place: int) -> None:
+        self._report(lambda now: self._controller.tasks_ended(job_id, step_id, place, now))
 
     def _constrained(self, job_id: int, step_id: StepId, spec: StepSpec, listener: StepListener) -> ConstrainedStep:
         settings = self._controller.settings

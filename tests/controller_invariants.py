@@ -62,8 +62,9 @@ class Invariants(Machine):
             if (job.state is JobState.RUNNING or job.completing or stands_still) and not aside:
                 assert job.nodes
                 for name, cpus in zip(job.nodes, job.cpus_per_node, strict=True):
-                    held[name][job.job_id] = cpus
                     assert cpus > 0
+                    if name in job.shown_nodes:
+                        held[name][job.job_id] = cpus
         for name, record in self.controller.nodes.items():
             jobs = held[name]
             assert {one: cpus.bit_count() for one, cpus in record.jobs.items()} == jobs, name
@@ -75,14 +76,15 @@ class Invariants(Machine):
             assert record.cpus_in_use == record.in_use_without(()), name
             assert record.allocated_cpus == record.cpus_in_use.bit_count() <= record.node.cpus, name
             assert 0 <= record.allocated_memory <= record.node.real_memory, name
-            assert record.completing == sum(self.controller.jobs[one].completing for one in {*jobs, *record.aside}), (
-                name
-            )
+            there = {*jobs, *record.aside}
+            assert record.completing == {one for one in there if self.controller.jobs[one].completing}, name
             for one in jobs:
                 if self.controller.jobs[one].description.exclusive and not gang:
                     assert len(jobs) == 1, name
         assert self.controller._state.resources.free_cpus == sum(
-            record.node.cpus - record.allocated_cpus for record in self.controller.nodes.values()
+            record.node.cpus - record.allocated_cpus
+            for record in self.controller.nodes.values()
+            if not record.completing
         )
 
     @invariant()
@@ -97,7 +99,7 @@ class Invariants(Machine):
                 licenses[name] += count
             for name, units in zip(job.nodes, job.gres, strict=True):
                 assert not held[name] & units, name
-                held[name] |= units
+                held[name] |= units if name in job.shown_nodes else 0
                 assert units.bit_count() >= sum(one.count for one in demand.gres)
                 assert units.bit_count() == sum(one.count for one in demand.gres) or demand.whole_nodes
                 in_steps = 0

@@ -234,6 +234,7 @@ def jobs() -> dict[int, Job]:
         time_limit=3,
         state=cancelled,
         completing=True,
+        nodes_left=("n1",),
         end_time=90,
         cancelled_by=0,
         **one,
@@ -324,7 +325,7 @@ def nodes() -> dict[str, NodeRecord]:
     for name, cpus, held in (("n1", 3, {1: 0b011, 12: 0b100}), ("n2", 1, {1: 0b1}), ("n4", 2, {16: 0b11})):
         found[name].allocated_cpus = cpus
         found[name].jobs = held
-    found["n1"].completing = 1
+    found["n1"].completing = {12}
     return found
 
 

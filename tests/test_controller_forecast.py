@@ -45,7 +45,8 @@ def test_what_is_being_ended_counts_as_ended() -> None:
     controller = cluster()
     job = submit(controller, "-N4 --exclusive -t 10")
     controller.cancel(job.job_id, NOW + 5, uid=0)
-    assert foreseen(controller, "-N2", NOW + 6) == ("n[1-2]", 0, ())
+    assert foreseen(controller, "-N4", NOW + 6) == ("n[1-4]", 0, ())
+    assert foreseen(controller, "-N2", NOW + 6) == ("n[2-3]", 0, ())
 
 
 def test_a_job_without_a_limit_ends_in_a_year() -> None:

@@ -109,7 +109,7 @@ def test_a_job_on_a_node_that_goes_down_is_requeued() -> None:
 @pytest.mark.parametrize(("version", "failed"), [("22.05", 0), ("24.11", 1)])
 @pytest.mark.parametrize("lost", ["n1", "n2", None])
 def test_a_job_that_may_not_be_requeued_fails(version: str, failed: int, lost: str | None) -> None:
-    """Of a first node that is lost nobody says how the script has ended, and nobody has told the script."""
+    """Of a first node that is down nobody says how the script has ended, and of one that is lost nobody has told the script."""
     controller = cluster(version=version)
     job = submit(controller, "-N2 -w n[1-2]", requeue=False)
     controller.take_effects()
@@ -119,13 +119,13 @@ def test_a_job_that_may_not_be_requeued_fails(version: str, failed: int, lost: s
         controller.lose_node(lost, WHY, NOW + 1)
     assert (job.shown_state, job.state, job.reason) == ("COMPLETING", "NODE_FAIL", "NodeDown")
     assert job.batch is not None
-    assert job.batch.lost == (lost == "n1")
+    assert job.batch.lost == (lost != "n2")
     told = [one for one in controller.take_effects() if isinstance(one, JobError)]
     assert len(told) == (lost != "n1")
     controller.batch_ended(1, 15, NOW + 2)
     controller.processes_gone(1, NOW + 2)
-    assert (job.shown_state, job.wait_status) == ("NODE_FAIL", failed if lost == "n1" else 15)
-    assert job.batch.wait_status == (0 if lost == "n1" else 15)
+    assert (job.shown_state, job.wait_status) == ("NODE_FAIL", {"n1": failed, "n2": 15, None: 0}[lost])
+    assert job.batch.wait_status == (15 if lost == "n2" else 0)
     assert job.batch.state == "CANCELLED"
 
 

@@ -83,7 +83,7 @@ def _several(*arguments: str) -> str:
     settings = Settings(partitions=_PARTITIONS)
     some = nodes()
     for name, cpus in (("n1", 4), ("n2", 1), ("n3", 0), ("n4", 0)):
-        some[name].allocated_cpus, some[name].completing = cpus, 0
+        some[name].allocated_cpus, some[name].completing = cpus, set()
     code, out, err = sinfo(*arguments, settings=settings, nodes=some)
     assert (code, err) == (0, "")
     return out
@@ -149,8 +149,8 @@ def test_states(states: str, shown: str) -> None:
 def test_a_completing_job_holds_nodes_but_no_cpus() -> None:
     """Measured: a node with nothing but a completing job is IDLE+COMPLETING, counts as allocated and has all CPUs idle."""
     some, table = nodes(), jobs()
-    some["n3"].jobs, some["n3"].allocated_cpus, some["n3"].completing = {13: 0b1111}, 4, 1
-    table[13].completing = True
+    some["n3"].jobs, some["n3"].allocated_cpus, some["n3"].completing = {13: 0b1111}, 4, {13}
+    table[13].completing, table[13].nodes_left = True, ("n3",)
     formats = ["-h", "-n", "n3", "-o", "%t %T %C %A %F"]
     assert sinfo(*formats, nodes=some, jobs=table) == (0, "comp completing 0/4/0/4 1/0 1/0/0/1\n", "")
     report = run(["scontrol", "show", "node", "n3"], controller(nodes=some, jobs=table)).stdout

@@ -194,13 +194,13 @@ class JobColumns:
         return f"{job.description.nice}"
 
     def nodelist(self, job: Job) -> str:
-        return jobtexts.nodelist(job.nodes)
+        return jobtexts.nodelist(job.shown_nodes)
 
     def num_cpus(self, job: Job) -> str:
-        return f"{job.num_cpus}"
+        return f"{job.shown_cpus}"
 
     def num_nodes(self, job: Job) -> str:
-        return f"{job.num_nodes}"
+        return f"{job.shown_node_count}"
 
     def num_tasks(self, job: Job) -> str:
         number = tasks(job)
@@ -239,7 +239,7 @@ class JobColumns:
         waits = job.state is JobState.PENDING and not job.requeued
         if waits or jobtexts.failed_in_the_end(job):
             return f"({job.reason})"
-        return jobtexts.nodelist(job.nodes)
+        return jobtexts.nodelist(job.shown_nodes)
 
     def required_nodes(self, job: Job) -> str:
         return _in_order(jobtexts.required_nodes(job.description))

@@ -147,9 +147,9 @@ class Reporter:
             f"Partition={job.partition} AllocNode:Sid={asked.submit_host}:0",
             f"ReqNodeList={jobtexts.required_nodes(asked) if asked.nodelist else NULL} "
             f"ExcNodeList={jobtexts.excluded_nodes(asked) if asked.exclude else NULL}",
-            f"NodeList={jobtexts.nodelist(job.nodes)}",
+            f"NodeList={jobtexts.nodelist(job.shown_nodes)}",
             *([f"BatchHost={job.nodes[0]}"] if job.nodes else []),
-            f"NumNodes={self._node_range(job)} NumCPUs={job.num_cpus} NumTasks={'N/A' if number is None else number} "
+            f"NumNodes={self._node_range(job)} NumCPUs={job.shown_cpus} NumTasks={'N/A' if number is None else number} "
             f"CPUs/Task={asked.cpus_per_task or 1} "
             f"ReqB:S:C:T=0:0:{_star(asked.cores_per_socket)}:{_star(asked.threads_per_core)}",
             *self._tres(job),
@@ -183,7 +183,7 @@ class Reporter:
         # A job that was requeued has its range no more in 22.05 (measured).
         again = job.requeued or (job.restart_count > 0 and not self._new)
         if job.state is not JobState.PENDING or not most or again:
-            return f"{job.num_nodes}"
+            return f"{job.shown_node_count}"
         return f"{min(job.num_nodes, most)}-{most}"
 
     def _tres(self, job: Job) -> list[str]:

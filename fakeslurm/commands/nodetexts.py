@@ -149,9 +149,8 @@ def shown_node(record: NodeRecord, jobs: Mapping[int, Job], settings: Settings) 
     """The node without what its completing jobs hold."""
     cpus, memory, gres = record.allocated_cpus, record.allocated_memory, record.gres_in_use
     if record.completing:
-        over = [jobs[job_id] for job_id in (*record.jobs, *record.aside) if jobs[job_id].completing]
-        cpus = record.in_use_without([job.job_id for job in over]).bit_count()
-        for job in over:
+        cpus = record.in_use_without(record.completing).bit_count()
+        for job in [jobs[job_id] for job_id in record.completing]:
             memory -= memory_on_node(job, job.nodes.index(record.node.name), settings)
             gres &= ~job.gres_on(record.node.name)
     crowded = any(jobs[job_id].state is JobState.RUNNING for job_id in record.aside)

@@ -198,7 +198,7 @@ def predicates(values: Mapping[str, str], controller: Controller, *, steps: bool
         tests.append(lambda _job: False)  # no job has any
     if "nodelist" in values:
         nodes = node_names(values["nodelist"], controller)
-        tests.append(lambda job: job.shown_state is not JobState.PENDING and not nodes.isdisjoint(job.nodes))
+        tests.append(lambda job: job.shown_state is not JobState.PENDING and not nodes.isdisjoint(job.shown_nodes))
     return tests
 
 

@@ -12,7 +12,7 @@ __all__ = ["matches", "shown"]
 
 def _on_nodes(job: Job, text: str) -> bool:
     try:
-        return not set(expand(text)).isdisjoint(job.nodes)
+        return not set(expand(text)).isdisjoint(job.shown_nodes)
     except HostlistError:
         return False
 

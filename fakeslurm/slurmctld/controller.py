@@ -317,6 +317,15 @@ class Controller:
         self._running.end_step(self._state.known(job_id), step, task_statuses)
         self._schedule()
 
+    def tasks_ended(self, job_id: int, step_id: StepId, place: int, now: float) -> None:
+        """All tasks of a step on one of its nodes (by its place among them) have ended; `step_ended`, or the like, follows for all of it."""
+        self._advance(now)
+        job = self._state.known(job_id)
+        step = job.step(step_id)
+        if step is not None:
+            self._running.tasks_ended(job, step, place)
+        self._schedule()
+
     def processes_gone(self, job_id: int, now: float) -> None:
         """Answer to `EndJob`: nothing of the job runs any more. COMPLETING ends, its nodes are free."""
         self._advance(now)

@@ -60,7 +60,7 @@ class Nodes:
             self._fail(job, record.node.name, told=not lost or job.nodes[0] != record.node.name)
         for job_id in sorted({*record.jobs, *record.aside}):  # nobody waits for what is stuck there
             job = self._state.jobs[job_id]
-            if job.completing and all(self._state.resources.nodes[name].down for name in job.nodes):
+            if job.completing and all(self._state.resources.nodes[name].down for name in job.nodes_left):
                 if job.batch is not None and job.batch.running:
                     job.batch.lost = True
                 self._state.effects.append(Abandon(job_id))

@@ -16,6 +16,8 @@ class Released:
         self._resources = resources
         self._jobs: set[int] = set()
         """Those whose CPUs are free."""
+        self._over: set[int] = set()
+        """Those that have ended."""
         self._touched: set[int] = set()
         """The nodes of these."""
         self._memory: dict[int, int] = {}
@@ -29,6 +31,7 @@ class Released:
     def add(self, job_id: int) -> None:
         """The job has ended."""
         self.add_cpus(job_id)
+        self._over.add(job_id)
         for share, memory, _, gres in self._resources.held_by(job_id).by_node():
             self._memory[share.index] = self._memory.get(share.index, 0) + memory
             self._gres[share.index] = self._gres.get(share.index, 0) | gres
@@ -37,7 +40,7 @@ class Released:
         mask &= ~demand.excluded
         found = []
         for record in self._resources.by_index:
-            if not mask >> record.index & 1:
+            if not mask >> record.index & 1 or not record.completing <= self._over:
                 continue
             touched = record.index in self._touched
             used_cpus = record.in_use_without(self._jobs).bit_count() if touched else record.allocated_cpus

@@ -40,6 +40,12 @@ class Holding:
     """Which units of each node's gres: bit masks."""
     licenses: tuple[tuple[str, int], ...]
 
+    def of(self, mask: int) -> Holding:
+        """What it is on these nodes, with all of the licenses."""
+        parts = [part for part in self.by_node() if mask >> part[0].index & 1]
+        shares, memory, cpus, gres = zip(*parts, strict=True)
+        return Holding(shares, memory, cpus, gres, self.licenses)
+
     def by_node(self) -> Iterable[tuple[Share, int, int, int]]:
         """Share, memory, CPUs and gres of each node."""
         return zip(self.shares, self.memory, self.cpus, self.gres, strict=True)
@@ -82,9 +88,12 @@ class Resources:
         """Nodes of which nothing is allocated."""
         self.available = self.all
         """Nodes on which a job may start: not down, drained or failing."""
+        self.closed = 0
+        """Nodes on which no job may start yet, as others are completing there."""
         self.touched: dict[str, NodeRecord] = {}
         """Nodes whose state was changed by hand, for the history."""
         self.free_cpus = sum(node.cpus for node in settings.nodes)
+        """Without those of the nodes that are closed."""
         self.version = 0
         """Counts up whenever something is released."""
         self.licenses = Licenses(settings.licenses)
@@ -127,7 +136,7 @@ class Resources:
         record = self.by_index[index]
         if empty:
             cpus = self.usable_cpus(demand, record, record.node.cpus, 0, 0)
-        elif (self.available & (self.idle if demand.whole_nodes else self.free)) >> index & 1:
+        elif (self.available & ~self.closed & (self.idle if demand.whole_nodes else self.free)) >> index & 1:
             free = record.node.cpus - record.allocated_cpus
             cpus = self.usable_cpus(demand, record, free, record.allocated_memory, record.gres_in_use)
         else:
@@ -221,24 +230,40 @@ class Resources:
                 self.free &= ~(1 << share.index)
 
     def completing(self, job_id: int) -> None:
+        """A job has ended: its nodes take no others, whatever it leaves of them, until they are given back (measured)."""
         for share in self._holdings[job_id].shares:
-            self.by_index[share.index].completing += 1
+            record = self.by_index[share.index]
+            if not record.completing:
+                self.free_cpus -= record.node.cpus - record.allocated_cpus
+            record.completing.add(job_id)
+            self.closed |= 1 << share.index
+            self._changed(share.index)
 
-    def release(self, job_id: int) -> None:
-        """Give back what a completing job holds."""
+    def release(self, job_id: int, nodes: Collection[str] | None = None) -> None:
+        """Give back what a completing job holds: all of it, or these nodes alone, and no licenses."""
         holding = self._holdings.pop(job_id)
+        aside = job_id in self._aside
+        if nodes is None:
+            self.licenses.give_back(holding.licenses)
+            self._aside.discard(job_id)
+        else:
+            mask = sum(1 << self.nodes[name].index for name in nodes)
+            self._holdings[job_id] = holding.of(self.all & ~mask)
+            holding = holding.of(mask)
         self.version += 1
-        self.licenses.give_back(holding.licenses)
-        if job_id not in self._aside:
+        if not aside:
             self._vacate(job_id, holding)
-        self._aside.discard(job_id)
         for share, memory, _, gres in holding.by_node():
             record = self.by_index[share.index]
-            record.completing -= 1
-            record.aside.discard(job_id)
+            record.completing.discard(job_id)
+            if not record.completing:
+                self.closed &= ~(1 << share.index)
+                self.free_cpus += record.node.cpus - record.allocated_cpus
             record.gres_in_use &= ~gres
             record.allocated_memory -= memory
-            self._changed(share.index)
+            if aside:
+                record.aside.discard(job_id)
+                self._changed(share.index)
 
     def _vacate(self, job_id: int, holding: Holding) -> None:
         self.version += 1
@@ -256,7 +281,8 @@ class Resources:
         """These CPUs of a node are in use now. Jobs may have the same ones, where one of them stands still."""
         before = record.allocated_cpus
         record.cpus_in_use, record.allocated_cpus = cpus, cpus.bit_count()
-        self.free_cpus += before - record.allocated_cpus
+        if not record.completing:
+            self.free_cpus += before - record.allocated_cpus
 
     def availability_changed(self, record: NodeRecord) -> None:
         """A node's state was changed by hand."""

@@ -322,7 +322,7 @@ class Running:
 
     def _wind_down(self, job: Job, text: str, *, kill: bool = False) -> None:
         job_id = job.job_id
-        job.completing = True
+        job.nodes_left, job.completing = job.nodes, True
         self._state.resources.completing(job_id)
         if job.array is not None or self._state.singletons:
             self._state.timers.set("freed", job_id, self._state.now + NEXT_PASS)
@@ -342,7 +342,23 @@ class Running:
             self._state.timers.set("kill", job_id, self._state.now + wait)
         if job.batch is None or not job.batch.running:
             self._state.effects.append(EndJob(job_id))
+        if len(job.nodes_left) > 1:
+            self._leave_nodes(job)
         self._state.changed(job)
+
+    def _leave_nodes(self, job: Job) -> None:
+        """Of a completing job each node is free as soon as nothing of it runs there; the last ones when it is `gone`."""
+        busy = {name for step in self.alive(job) for name in step.nodes if name not in step.nodes_done}
+        left = tuple([name for name in job.nodes_left if name in busy])
+        if left and left != job.nodes_left:
+            self._state.resources.release(job.job_id, set(job.nodes_left) - set(left))
+            job.nodes_left = left
+
+    def tasks_ended(self, job: Job, step: Step, place: int) -> None:
+        """All tasks that a step has on this one of its nodes have ended, those on others may run."""
+        step.nodes_done += (step.nodes[place],)
+        if len(job.nodes_left) > 1:
+            self._leave_nodes(job)
 
     def alive(self, job: Job) -> list[Step]:
         """What still runs, the batch script last: an srun in it should hear of its step's end first."""
@@ -427,6 +443,8 @@ class Running:
             step.state = JobState.FAILED if step.wait_status else JobState.COMPLETED
         if step.step_id != BATCH:
             job.derived_wait_status = max(job.derived_wait_status, step.wait_status)
+        if len(job.nodes_left) > 1:
+            self._leave_nodes(job)
         self._state.changed(job)
 
     def free_place(self, job: Job) -> None:
@@ -443,7 +461,7 @@ class Running:
         """Nothing of a completing job runs any more: its nodes are free."""
         for step in job.steps.values():
             self.end_step(job, step, ())
-        job.completing = False
+        job.nodes_left, job.completing = (), False
         if job.array is not None and job.finished:
             job.array.over(job.job_id, succeeded=job.state is JobState.COMPLETED)
         self.free_place(job)
