@@ -179,7 +179,7 @@ class Preempting(Machine):
         found = []
         for record in resources.by_index:
             cpus = record.node.cpus - record.in_use_without(lower).bit_count()
-            if not (mask & resources.available & ~demand.excluded) >> record.index & 1:
+            if record.completing or not (mask & resources.available & ~demand.excluded) >> record.index & 1:
                 continue
             if demand.whole_nodes and cpus < record.node.cpus:
                 continue
