@@ -12,10 +12,12 @@ from fakeslurm.jobarray import NO_TASK, Believed, JobArray, TaskSet
 from fakeslurm.model import BATCH, NO_LIMIT, Job, Settings, Step, StepId
 from slurmkit.slurm.states import JobState
 
-__all__ = ["Accounting", "JobRecord", "StepRecord", "record_of"]
+__all__ = ["TOLD_AFTER", "Accounting", "JobRecord", "StepRecord", "record_of"]
 
 _NAMELESS = "allocation"
 """What slurmdbd calls a job without a name."""
+TOLD_AFTER = 5.0
+"""How soon accounting hears of new jobs, at the latest, where it is not told at once."""
 _REFUSED = 1 << 8
 """Exit code 1: of a job that was refused after it had its id."""
 
@@ -305,7 +307,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         derived_wait_status=job.derived_wait_status if job.accounted_derived is None else job.accounted_derived,
         submit=job.submit_time,
         eligible=job.eligible_time if job.accounted_eligible is None else job.accounted_eligible or None,
-        start=job.start_time if ran or job.state is JobState.FAILED else None,
+        start=job.start_time if ran or job.state is JobState.FAILED or _is_over_unheard_of(job, settings) else None,
         end=job.end_time,
         suspended=job.suspended,
         suspended_since=job.suspend_time if job.state is JobState.SUSPENDED else None,
@@ -333,6 +335,13 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         source=job,
         told=told,
     )
+
+
+def _is_over_unheard_of(job: Job, settings: Settings) -> bool:
+    """Whether its deadline has come before accounting has heard of it: it takes that for its start (measured)."""
+    if job.state is not JobState.DEADLINE or job.end_time is None or settings.profile.accounts_at_submission:
+        return False
+    return job.end_time - job.submit_time <= TOLD_AFTER
 
 
 def _waiting_tasks(job: Job, believed: Believed | None) -> TaskSet | None:

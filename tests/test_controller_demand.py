@@ -38,6 +38,13 @@ def allocated(version: str, text: str, **more: Any) -> str:
         ("-N1-2 -c2 --mincpus=3", f"{NO}--mincpus=3 with --cpus-per-task=2 on several nodes", "as before"),
         ("-c2 --mincpus=2 -N2", "n[1-2] 4 2", "n[1-2] 4 2"),
         ("-O --mincpus=1", "n1 1 1", "n1 1 1"),
+        (
+            "-O --sockets-per-node=2 -c1",
+            "n1 1 1",
+            f"{NO}--overcommit with more --sockets-per-node than --cpus-per-task",
+        ),
+        ("-O --sockets-per-node=2 -c2", "n1 2 1", "n1 2 1"),
+        ("-O --sockets-per-node=2", "n1 1 1", "n1 1 1"),
         ("-N0-2", f"{NO}--nodes=0-2", "as before"),
         ("-N0-2 -H", f"{NO}--nodes=0-2", "as before"),
         ("-N0-2 -w n1", "n[1-2] 2 1", f"{NO}--nodes=0-2"),

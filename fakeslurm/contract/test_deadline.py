@@ -24,8 +24,11 @@ def test_deadline_that_cannot_be_kept(slurm: SlurmUnderTest) -> None:
     assert fields["SubmitTime"] <= fields["EligibleTime"] <= fields["EndTime"]
     rows = slurm.accounted(job_id, "JobID,State,ExitCode")
     assert rows == [{"JobID": job_id, "State": "DEADLINE", "ExitCode": "1:0"}]
-    eligible = [{"Eligible": fields["EligibleTime"]}]  # of which accounting hears some seconds later
-    until(lambda: slurm.accounted(job_id, "Eligible") == eligible, what="accounting knows when it was eligible")
+    times = {
+        "Eligible": fields["EligibleTime"],
+        "Start": fields["EndTime"],
+    }  # of the first accounting hears some seconds later
+    until(lambda: slurm.accounted(job_id, "Eligible,Start") == [times], what="accounting knows when it was eligible")
 
 
 def test_deadline_that_a_job_cannot_keep_that_begins_later(slurm: SlurmUnderTest) -> None:
@@ -66,10 +69,11 @@ def test_deadline_that_comes_while_a_job_waits(slurm: SlurmUnderTest) -> None:
     """A job without a limit needs a minute."""
     gate = slurm.sbatch("until [ -e go ]; do sleep 0.05; done", "--exclusive", "-N4", "-t", "30")
     slurm.wait(gate, ["RUNNING"])
-    job_id = slurm.sbatch("true", "--deadline=now+64seconds")
+    job_id = slurm.sbatch("true", "--deadline=now+70seconds")
     assert slurm.wait(job_id, ["PENDING"])["TimeMin"] == "00:01:00"
     assert slurm.run("squeue", "-h", "-j", job_id, "-O", "mintime:6").stdout == "1:00  \n"
     assert slurm.wait(job_id)["JobState"] == "DEADLINE"
+    assert slurm.accounted(job_id, "State,Start") == [{"State": "DEADLINE", "Start": "None"}]
     (slurm.workdir / "go").touch()
     slurm.wait(gate)
 

@@ -10,12 +10,20 @@ OLD, NEW = "22.05", "24.11"
 SEVERAL = "--mincpus=3 with --cpus-per-task=2 on several nodes"
 GAPS = "--contiguous with a --nodelist of nodes that do not follow one another"
 SOCKETS = "--overcommit with --ntasks-per-node and --sockets-per-node"
+MORE_SOCKETS = "--overcommit with more --sockets-per-node than --cpus-per-task"
 
 SUBMISSIONS = [
     ("--contiguous -w n[1,3]", GAPS, {NEW: "R 2 2 2 n[1-2]"}),
     ("-O --ntasks-per-node=1 --sockets-per-node=2", SOCKETS, {OLD: "R 1 1 1 n1", NEW: "R 2 2 1 n[1-2]"}),
+    ("-O --sockets-per-node=2 -c1", MORE_SOCKETS, {NEW: "R 1 2 1 n1"}),
+    ("-O --sockets-per-node=2 -c1 -N2", MORE_SOCKETS, {NEW: "R 2 4 4 n[1-2]"}),
+    ("-O --sockets-per-node=2 -c1 -n3", MORE_SOCKETS, {NEW: "PD 1 1 3 -"}),
     ("-H --nodelist=", "a held job with an empty --nodelist", {OLD: "PD 0 0 0 -", NEW: "PD 0 0 0 -"}),
     ("--mincpus=3 -c2 -N2", SEVERAL, {OLD: "R 2 5 2 n[1-2]", NEW: "PD 2-2 4 2 -"}),
+    ("-N0-2", "--nodes=0-2", {OLD: "R 2 2 2 n[1-2]", NEW: "R 2 2 2 n[1-2]"}),
+    ("-N0-2 --begin=now+1hour", "--nodes=0-2", {OLD: "PD 2-2 0 0 -", NEW: "PD 2-2 0 0 -"}),
+    ("-N0-2 -O -c2", "--nodes=0-2", {OLD: "R 2 4 2 n[1-2]", NEW: "R 2 4 2 n[1-2]"}),
+    ("-N0-1 -w n1 --ntasks-per-node=1", "--nodes=0-1", {NEW: "R 1 1 1 n1"}),
     ("-O --mincpus=3", "--overcommit with --mincpus=3", {NEW: "R 1 1 1 n1"}),
 ]
 """Options of sbatch, what the fake says that it does not support, and what becomes of such a job by release: its state, NumNodes, NumCPUs,

@@ -15,15 +15,13 @@ from fakeslurm.model import Effect, Job, JobDescription, Partition, Settings, St
 from fakeslurm.slurmctld.demand import Demand
 from fakeslurm.slurmctld.resources import Resources
 from fakeslurm.slurmctld.timers import Timers, next_scan
-from fakeslurm.slurmdbd import Accounting
+from fakeslurm.slurmdbd import TOLD_AFTER, Accounting
 from fakeslurm.timelimits import NO_VAL
 
 __all__ = ["State"]
 
 _FIRST_PRIORITY = 4294901759
 """Of the first job with priority/basic; every further one gets one less (measured)."""
-_TOLD_AFTER = 5.0
-"""How soon accounting hears of new jobs, at the latest."""
 _PURGE_PERIOD = 60.0
 _SHORTEST_PURGE_PERIOD = 10.0
 
@@ -142,7 +140,7 @@ class State:
         """Why a job waits, if it is not for its turn: sacct keeps that."""
         job.waited_for = reason
         told_late = not self.settings.profile.accounts_at_submission
-        if told_late and job.told_reason == Reason.NONE and self.now - job.submit_time <= _TOLD_AFTER:
+        if told_late and job.told_reason == Reason.NONE and self.now - job.submit_time <= TOLD_AFTER:
             job.told_reason = reason
 
     def known(self, job_id: int) -> Job:
