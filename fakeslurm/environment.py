@@ -174,6 +174,7 @@ def step_environment(
     export: str | None = None,
     *,
     umask: int = 0o022,
+    niceness: int = 0,
     debug: int = 3,
     variables: Mapping[str, str] | None = None,
     preserve: bool = False,
@@ -211,6 +212,7 @@ def step_environment(
         environment["SLURMD_DEBUG"] = "2"
     environment |= {
         **_of_allocation(job, settings),
+        "SLURM_PRIO_PROCESS": str(niceness),
         "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1",
         "SLURM_NNODES": str(len(step.nodes)),
         "SLURM_NPROCS": str(step.ntasks),
@@ -303,7 +305,7 @@ def _of_allocation(job: Job, settings: Settings) -> dict[str, str]:
         "SLURM_JOB_UID": str(description.uid),
         "SLURM_JOB_USER": description.user,
         "SLURM_NODELIST": nodes,
-        "SLURM_PRIO_PROCESS": "0",
+        "SLURM_PRIO_PROCESS": str(description.niceness),
         "SLURM_TOPOLOGY_ADDR_PATTERN": "node",
     }
     if settings.conf is not None:

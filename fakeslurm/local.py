@@ -39,6 +39,10 @@ class LocalCaller:
     def umask(self) -> int:
         return _umask()
 
+    @property
+    def niceness(self) -> int:
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
     def __enter__(self) -> Self:
         if self.argv[0] in CONVERSATIONS:
             self._files = [self._stdin(), self._output(), self._output()]

@@ -157,6 +157,8 @@ class JobDescription:
     distribution: str | None = None
     no_kill: bool = False
     umask: int = 0o022
+    niceness: int = 0
+    """The nice value of the process that submitted it, not the job's."""
     submit_host: str = "localhost"
     submit_line: str = ""
     """The submitting command as it was typed (sacct's SubmitLine)."""
@@ -200,6 +202,12 @@ class StepRequest:
     uid: int = 0
     submit_line: str = ""
 
+    @property
+    def counts_cpus(self) -> bool:
+        """Whether it has as many tasks as CPUs allow."""
+        given = self.ntasks is not None or self.ntasks_per_node is not None or self.hosts
+        return self.cpus_per_task is not None and not given
+
 
 # What became of it
 
@@ -235,7 +243,8 @@ class Step:
     """Whether slurmstepd has said on its stderr why it is ended; it says so once."""
     exclusive: bool = True
     """Whether its CPUs are no other step's while it runs (not so for --overlap and the batch step)."""
-
+    counted: bool = True
+    """Whether it is said to have CPUs, and keeps them from other steps (not so for --exact with --overcommit)."""
     lost: bool = False
     """Whether its node has not told how it ended."""
     nodes_done: tuple[str, ...] = ()
@@ -244,6 +253,10 @@ class Step:
     @property
     def ntasks(self) -> int:
         return sum(map(len, self.tasks))
+
+    @property
+    def num_cpus(self) -> int:
+        return sum(self.cpus_per_node) if self.counted else 0
 
     @property
     def tasks_per_node(self) -> tuple[int, ...]:

@@ -47,6 +47,8 @@ class Profile:
     """A submission that is refused for its features uses up no job id."""
     counted_tasks_in_blocks: bool
     """The tasks of a step that has as many as CPUs allow (``srun -c``) are in blocks, however few they are."""
+    counts_tasks_of_own_nodes: bool
+    """How many these are is counted on the step's own nodes; before that on all of its job."""
     names_kept_nodes: bool
     """The reason ReqNodeNotAvail of a job names the nodes that jobs ahead keep for themselves."""
     steps_go_round: bool
@@ -134,6 +136,7 @@ PROFILES: Mapping[str, Profile] = {
         nodelist_offers_nodes=False,
         tasks_fit_nodes=False,
         counted_tasks_in_blocks=False,
+        counts_tasks_of_own_nodes=False,
         names_kept_nodes=True,
         steps_go_round=False,
         features_need_no_id=False,
@@ -185,6 +188,7 @@ PROFILES: Mapping[str, Profile] = {
         nodelist_offers_nodes=True,
         tasks_fit_nodes=True,
         counted_tasks_in_blocks=True,
+        counts_tasks_of_own_nodes=True,
         names_kept_nodes=False,
         steps_go_round=True,
         features_need_no_id=True,

@@ -41,6 +41,9 @@ class Caller(Protocol):
     @property
     def umask(self) -> int: ...
 
+    @property
+    def niceness(self) -> int: ...
+
     def read(self, path: str | None) -> bytes:
         """A file as the caller sees it, None for its standard input. Raises OSError."""
 
@@ -83,6 +86,10 @@ class Relayed:
     def umask(self) -> int:
         return self._caller.umask
 
+    @property
+    def niceness(self) -> int:
+        return self._caller.niceness
+
     def read(self, path: str | None) -> bytes:
         return self._caller.read(path)
 
@@ -117,6 +124,7 @@ class RemoteCaller:
         self.cwd: str = request["cwd"]
         self.environ: Mapping[str, str] = request["environ"]
         self.umask: int = request["umask"]
+        self.niceness: int = request["niceness"]
         self.fds = (fds[0], fds[1], fds[2])
         self._listener: threading.Thread | None = None
         self._over = False

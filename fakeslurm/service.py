@@ -75,6 +75,7 @@ class Service:
             cwd=caller.cwd,
             environ=caller.environ,
             umask=0 if _is_query(call) else caller.umask,  # a query creates no file, and to ask takes time
+            niceness=caller.niceness,
         )
         if call.command in CONVERSATIONS:
             converse = srun.run if call.command == "srun" else salloc.run

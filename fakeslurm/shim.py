@@ -49,6 +49,7 @@ def main() -> None:
         "cwd": _cwd(),
         "environ": {os.fsdecode(k): os.fsdecode(v) for k, v in os.environb.items()},
         "umask": umask,
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
     }
     send(channel, request, (0, 1, 2))
     forwarded = FORWARDED.get(name, ())

@@ -388,7 +388,7 @@ def _step_record(step: Step, job: Job) -> StepRecord:
         end=end,
         nodes=step.nodes,
         ntasks=step.ntasks,
-        num_cpus=sum(step.cpus_per_node),
+        num_cpus=step.num_cpus,
         distribution="" if step.step_id == BATCH else step.distribution,
         submit_line=step.request.submit_line if step.request is not None else "",
     )

@@ -58,6 +58,8 @@ class Invocation:
     group: str = "root"
     gid: int = 0
     umask: int = 0o022
+    niceness: int = 0
+    """The nice value of the command's process."""
     host: str = "localhost"
     """Short name of the host that the command runs on."""
     version: str = "22.05"

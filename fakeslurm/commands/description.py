@@ -101,6 +101,7 @@ def describe(
         distribution=wishes.distribution,
         no_kill=wishes.no_kill,
         umask=invocation.umask,
+        niceness=invocation.niceness,
         submit_host=invocation.host,
     )
 

@@ -272,7 +272,7 @@ class _Values:
     def _used(self, index: int) -> int:
         """CPUs of a node that steps of srun have."""
         name = self.job.nodes[index]
-        steps = [step for step in self.job.steps.values() if step.running and name in step.nodes]
+        steps = [step for step in self.job.steps.values() if step.running and step.counted and name in step.nodes]
         return sum(step.cpus_per_node[step.nodes.index(name)] for step in steps)
 
     def _old_allocation(self) -> Mapping[str, Any]:

@@ -227,7 +227,7 @@ class Reporter:
         job, step = shown.job, shown.step
         batch = step.step_id == BATCH
         limit = step.request.time_limit if step.request else None
-        cpus = sum(step.cpus_per_node)
+        cpus = step.num_cpus
         gres = sorted(held_gres_tres(zip(step.nodes, step.gres, strict=False), self.settings))
         tres = NULL if batch else ",".join([f"cpu={cpus}", *gres, "mem=0", f"node={len(step.nodes)}"])
         distribution = "" if batch else f" Dist={jobtexts.distribution_name(step.distribution)}"

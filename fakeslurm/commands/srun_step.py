@@ -143,6 +143,7 @@ class StepRun:
             self.invocation.environ,
             self.wishes.export,
             umask=self.invocation.umask,
+            niceness=self.invocation.niceness,
             debug=_DEBUG + self.wishes.verbose - self.wishes.quiet,
             variables=self.wishes.variables,
             preserve=self.wishes.preserve_env,

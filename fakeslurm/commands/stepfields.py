@@ -84,7 +84,7 @@ class StepColumns:
         return row.tres_per_task(self.settings) or NULL
 
     def num_cpus(self, row: ShownStep) -> str:
-        return "0" if row.step.step_id == BATCH else f"{sum(row.step.cpus_per_node)}"
+        return "0" if row.step.step_id == BATCH else f"{row.step.num_cpus}"
 
     def num_tasks(self, row: ShownStep) -> str:
         return f"{row.step.ntasks}"

@@ -284,3 +284,16 @@ def test_more_threads_than_the_job_has(slurm: SlurmUnderTest) -> None:
     slurm.wait(job_id)
     text = "Cannot request more threads per core than the job allocation"
     assert slurm.output("o.txt") == f"srun: error: Unable to create step for job {job_id}: {text}\n"
+
+
+def test_nice_values_of_who_asks(slurm: SlurmUnderTest) -> None:
+    """That of sbatch and srun is told, which is not that of the job."""
+    show = "echo $SLURM_PRIO_PROCESS"
+    inner = f"nice -n3 sbatch -Q -W -o inner --wrap='{show}'; until [ -s inner ]; do sleep 0.05; done; cat inner"
+    slurm.wait(
+        slurm.sbatch(f"nice -n3 nice; nice -n3 srun sh -c '{show}'; {inner}; nice; srun sh -c '{show}'", "-o", "o")
+    )
+    raised, *found, lower, step = map(int, slurm.output_of_steps("o").split())
+    assert found == [raised, raised]
+    assert lower < raised
+    assert step == lower

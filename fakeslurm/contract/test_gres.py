@@ -220,3 +220,45 @@ def test_types_and_none_together(slurm: SlurmUnderTest, command: str) -> None:
     done = slurm.run(program, "--gres=gpu:1,gpu:a100:1", *options, "true")
     problem = "Invalid GRES specification (with and without type identification)"
     assert (done.returncode, done.stderr) == (1, f"{program}: error: {problem}\n")
+
+
+def cpu_ids(slurm: SlurmUnderTest, options: str) -> list[str]:
+    slurm.wait(slurm.sbatch("scontrol -d show job $SLURM_JOB_ID", *options.split(), "-o", "o"))
+    return re.findall(r" CPU_IDs=(\S+)", slurm.output("o"))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("-w n1 --gres=gpu:1 -n1", "3"),
+        ("-w n1 --gres=gpu:2 -n1", "3"),
+        ("-w n1 --gres=fpga:1 -n1", "3"),
+        ("-w n1 --gpus-per-node=1 -n1", "3"),
+        ("-w n1 --gpus=1 -n1 -N1", "3"),
+        ("-w n1 --gres=gpu:1 -n1 -c2", "2-3"),
+        ("-w n1 --gres=gpu:1 -n1 -c3", "1-3"),
+        ("-w n1 --gres=gpu:1 --ntasks-per-node=1", "3"),
+        ("-w n1 --gres=gpu:1 -n1 -O", "3"),
+        ("-w n[1-2] --gres=gpu:1 -N2 -n2", "3"),
+        ("-w n1 --gres=gpu:1", "0"),
+        ("-w n1 --gres=gpu:1 -c2", "0-1"),
+        ("-w n1 --gres=gpu:1 -n2", "0-1"),
+        ("-w n1 --gres=gpu:1 -n3", "0-2"),
+        ("-w n[1-2] --gres=gpu:1 -N2", "0"),
+        ("-w n1 -n1", "0"),
+    ],
+)
+def test_cpus_near_gres(slurm: SlurmUnderTest, options: str, expected: str) -> None:
+    """Of nodes whose gres are near no CPU: the last ones for a task that was asked for, mostly the first for others."""
+    slurm.wait_idle()
+    assert cpu_ids(slurm, options) == [expected]
+
+
+def test_cpus_near_gres_beside_others(slurm: SlurmUnderTest) -> None:
+    slurm.wait_idle()
+    jobs = []
+    for options, expected in (("--gres=gpu:1", " CPU_IDs=3 "), ("--gres=gpu:1", " CPU_IDs=2 "), ("-n1", " CPU_IDs=0 ")):
+        jobs.append(slurm.sbatch("sleep 60", "-n1", "-w", "n1", options))
+        slurm.wait(jobs[-1], ["RUNNING"])
+        assert expected in slurm.run("scontrol", "-d", "show", "job", jobs[-1]).stdout
+    slurm.run("scancel", *jobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -33,3 +34,13 @@ def test_scancel_of_steps_while_jobs_wait_behind_theirs(slurm: SlurmUnderTest) -
     compare_known(slurm, times, real=2, fake=1)
     slurm.run("scancel", waits, job_id)
     slurm.wait(job_id)
+
+
+@pytest.mark.slurm_conf("GresTypes=gpu", "NodeName=n1 Gres=gpu:1")
+@pytest.mark.parametrize("options", ["-c3", "-n3 -N1"])
+def test_cpus_of_gres(slurm: SlurmUnderTest, options: str) -> None:
+    """Which CPUs three of four are: the last ones with gres, though not those of two, nor without -N."""
+    slurm.wait_idle()
+    body = "scontrol -d show job $SLURM_JOB_ID"
+    slurm.wait(slurm.sbatch(body, *options.split(), "--gres=gpu:1", "-w", "n1", "-o", "o"))
+    compare_known(slurm, re.findall(r" CPU_IDs=(\S+)", slurm.output("o")), real=["1-3"], fake=["0-2"])

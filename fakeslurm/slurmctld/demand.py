@@ -57,7 +57,8 @@ class Demand:
     overcommit: bool
     contiguous: bool
     takes_last_cpus: bool
-    """Whether it gets the last of the free CPUs of a node, not the first: with ``--ntasks-per-socket`` (measured)."""
+    """Whether it gets the last of the free CPUs of a node, not the first: with ``--ntasks-per-socket``, and with gres for one task on
+    each node, where so many tasks were asked for (measured)."""
     mem_per_node: int | None
     """MB; None is not asked for, 0 is all of the node."""
     mem_per_cpu: int | None
@@ -190,6 +191,8 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         max_nodes = max(min(max_nodes, num_tasks), min_nodes)
     nodes_at_most = max_nodes or min_nodes
     room = nodes_at_most * max(node.cpus for node in settings.nodes) // cpus_per_task if d.exclusive else nodes_at_most
+    gres = gres_per_node(d, settings)
+    has_one_task_each = num_tasks == min_nodes and (d.ntasks is not None or per_node is not None)
     return Demand(
         min_nodes=min_nodes,
         max_nodes=max_nodes,
@@ -211,11 +214,11 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         whole_nodes=d.exclusive,
         overcommit=d.overcommit,
         contiguous=d.contiguous,
-        takes_last_cpus=d.ntasks_per_socket is not None,
+        takes_last_cpus=d.ntasks_per_socket is not None or (any(one.count for one in gres) and has_one_task_each),
         mem_per_node=d.mem_per_node,
         mem_per_cpu=d.mem_per_cpu,
         tmp_disk=d.tmp_disk or 0,
-        gres=gres_per_node(d, settings),
+        gres=gres,
         licenses=licenses,
         required=required,
         excluded=excluded,

@@ -154,6 +154,7 @@ class Running:
             cpus_per_node=placement.cpus_per_node,
             gres=placement.gres,
             distribution=placement.distribution,
+            counted=placement.counted,
             start_time=self._state.now,
             request=request,
             exclusive=not request.overlap,

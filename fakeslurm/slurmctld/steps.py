@@ -26,6 +26,8 @@ class Placement:
     cpus_per_node: tuple[int, ...]
     gres: tuple[int, ...]
     distribution: str
+    counted: bool
+    """As of `Step`."""
 
 
 @frozen(kw_only=True)
@@ -47,26 +49,36 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     required |= set(request.hosts)
     if not required <= set(job.nodes):
         raise SlurmError(messages.NODE_CONFIGURATION)
-    exact = request.exact or request.cpus_per_task is not None
+    exact = request.exact or (request.cpus_per_task is not None and not request.overcommit)
     cpus_per_task = request.cpus_per_task or 1
+    # The CPUs of a task are looked for on each node only where every node of the job has as many, or nodes are named (measured).
+    is_small = min(job.cpus_per_node) < cpus_per_task
     ntasks, count = _size(job, request, cpus_per_task)
+    by_cpus = request.counts_cpus and settings.profile.counts_tasks_of_own_nodes
     busy = {} if request.overlap else _busy(job)
     candidates = [
         _place(job, name, cpus, busy, settings)
         for name, cpus in list(zip(job.nodes, job.cpus_per_node, strict=True))[request.relative or 0 :]
         if name not in excluded
     ]
-    least = 1 if request.overcommit else cpus_per_task
+    least = 1 if request.overcommit or (is_small and not required) else cpus_per_task
     fitting = [one for one in candidates if one.cpus >= least]
     too_many = messages.MORE_PROCESSORS
     is_chosen = request.hosts or excluded or (request.nodelist and len(required) >= count)
     if is_chosen and len(set(job.cpus_per_node)) > 1:
         too_many = messages.NODE_CONFIGURATION  # measured, for whatever reason
-    if len(fitting) < count:
-        raise SlurmError(messages.NODE_CONFIGURATION if len(candidates) < count else too_many)
+    if len(candidates) < count:
+        raise SlurmError(messages.NODE_CONFIGURATION)
+    offered = _choose(fitting, required, count)
+    if by_cpus:
+        ntasks = _tasks_by_cpus(offered, cpus_per_task)
     needed = count if request.overcommit else ntasks * cpus_per_task
-    if sum(one.cpus for one in _choose(fitting, required, count)) < needed:
+    if len(fitting) < count or sum(one.cpus for one in offered) < needed:
+        if busy and too_many == messages.MORE_PROCESSORS:
+            return None  # it is said when no other step runs any more (measured)
         raise SlurmError(too_many)
+    if by_cpus and ntasks < count:
+        raise SlurmError(messages.TASK_COUNT)
     if settings.profile.release >= "24.11" and not required <= {one.name for one in fitting}:
         raise SlurmError(messages.NODE_CONFIGURATION)  # measured; 22.05 takes those that are large enough
     if settings.memory_is_consumed:
@@ -77,8 +89,7 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
         return None
     room = [one.free if exact else one.cpus for one in chosen]
     asked = min(request.min_nodes or count, count)
-    counted = request.cpus_per_task is not None and request.ntasks is None and request.ntasks_per_node is None
-    in_blocks = ntasks > asked or (counted and settings.profile.counted_tasks_in_blocks)
+    in_blocks = ntasks > asked or (request.counts_cpus and settings.profile.counted_tasks_in_blocks)
     distribution = request.distribution or ("block" if in_blocks else "cyclic")
     if request.hosts:
         tasks = lay_out_arbitrary([one.name for one in chosen], request.hosts)
@@ -91,8 +102,9 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     gres = step_gres(job, request, [one.name for one in chosen], nodes, settings)
     if gres is None:
         return None
-    # 22.05: --cpus-per-task counts only when every node of the job has as many CPUs (measured: SLURM_CPUS_ON_NODE).
-    each = cpus_per_task if min(job.cpus_per_node) >= cpus_per_task else 1
+    new = settings.profile.release >= "24.11"
+    counted = not (request.exact and request.overcommit) or (new and request.cpus_per_task is not None)
+    each = 1 if is_small or not counted else cpus_per_task
     held = [min(cpus, many * each) if exact else cpus for cpus, many in zip(room, map(len, tasks), strict=True)]
     if settings.memory_is_consumed and not request.overlap:
         for one, cpus in zip(chosen, held, strict=True):
@@ -106,6 +118,7 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
         cpus_per_node=tuple(held),
         gres=gres,
         distribution=distribution.partition("=")[0],
+        counted=counted,
     )
 
 
@@ -128,8 +141,12 @@ def _size(job: Job, request: StepRequest, cpus_per_task: int) -> tuple[int, int]
     if request.ntasks_per_node is not None:
         return count * request.ntasks_per_node, count
     if request.cpus_per_task is not None:
-        return max(sum(job.cpus_per_node) // cpus_per_task, 1), count
+        return max(sum(cpus // cpus_per_task for cpus in job.cpus_per_node), count), count
     return count, count
+
+
+def _tasks_by_cpus(places: Sequence[_Place], cpus_per_task: int) -> int:
+    return sum(one.cpus // cpus_per_task for one in places)
 
 
 @frozen
@@ -142,7 +159,7 @@ def _busy(job: Job) -> dict[str, _Busy]:
     """CPUs and memory (MB) by node that running steps keep to themselves."""
     busy: dict[str, _Busy] = {}
     for step in job.steps.values():
-        if step.running and step.exclusive and step.request is not None:
+        if step.running and step.exclusive and step.counted and step.request is not None:
             for name, cpus in zip(step.nodes, step.cpus_per_node, strict=True):
                 before = busy.get(name, _Busy(0, 0))
                 busy[name] = _Busy(before.cpus + cpus, before.memory + step_megabytes(step.request, cpus))
