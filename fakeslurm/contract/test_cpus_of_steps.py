@@ -75,6 +75,21 @@ def test_as_many_tasks_as_cpus_of_a_node_allow(slurm: SlurmUnderTest, job: str, 
     assert ranks(slurm, f"-N2 {job} -w n[1-2]", "-c1 -N1") == expected
 
 
+@pytest.mark.parametrize("options", ["-c1 -N1 -r1", "-c1 -N1 -x n1", "-c1 -w n1"])
+def test_as_many_tasks_as_cpus_of_some_nodes_allow(slurm: SlurmUnderTest, options: str) -> None:
+    """Here 24.11 hangs, and the fake does not."""
+    job_id = slurm.sbatch(f"timeout 3 srun {options} true", "-N2", "-c4", "-w", "n[1-2]", "-o", "o")
+    slurm.wait(job_id)
+    text = slurm.output_of_steps("o")
+    problem = f"srun: error: Unable to create step for job {job_id}: "
+    if not slurm.at_least("24.11"):
+        assert text == ("" if "-w" in options else problem + "More processors requested than permitted\n")
+    elif slurm.is_real:
+        assert text.startswith("srun: Cancelled pending job step with signal 15\n")
+    else:
+        assert text.startswith(problem + "fakeslurm does not support --cpus-per-task without --ntasks")
+
+
 @pytest.mark.parametrize(
     ("options", "on_node", "old", "new"),
     [

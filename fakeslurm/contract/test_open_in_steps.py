@@ -44,3 +44,33 @@ def test_cpus_of_gres(slurm: SlurmUnderTest, options: str) -> None:
     body = "scontrol -d show job $SLURM_JOB_ID"
     slurm.wait(slurm.sbatch(body, *options.split(), "--gres=gpu:1", "-w", "n1", "-o", "o"))
     compare_known(slurm, re.findall(r" CPU_IDs=(\S+)", slurm.output("o")), real=["1-3"], fake=["0-2"])
+
+
+def test_more_tasks_than_cpus_with_exact_and_overcommit(slurm: SlurmUnderTest) -> None:
+    """22.05 says "More processors requested than permitted" on one node, though not of five tasks on two with four."""
+    slurm.wait(slurm.sbatch("srun -n3 -O --exact true; echo $?", "-n2", "-o", "o", "-e", "e"))
+    code = slurm.output("o").strip()
+    if slurm.at_least("24.11"):
+        assert code == "0"
+    else:
+        compare_known(slurm, code, real="1", fake="0")
+
+
+@pytest.mark.parametrize(("word", "kind"), [("v", ""), ("verbose", ",threads")])
+def test_verbose_binding_of_a_job_with_threads(slurm: SlurmUnderTest, word: str, kind: str) -> None:
+    """22.05 knows one of the two words only, and says then twice that it cannot bind."""
+    slurm.wait(
+        slurm.sbatch(f"srun --cpu-bind={word} printenv SLURM_CPU_BIND", "--threads-per-core=1", "-o", "o", "-e", "e")
+    )
+    found = slurm.output("o").strip()
+    if slurm.at_least("24.11"):
+        assert found == "verbose,threads"
+    elif kind:
+        compare_known(
+            slurm,
+            (found, slurm.output("e").count("lacks support")),
+            real=(f"verbose{kind}{word}", 2),
+            fake=("verbose", 1),
+        )
+    else:
+        assert found == "verbose"

@@ -55,6 +55,9 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
     is_small = min(job.cpus_per_node) < cpus_per_task
     ntasks, count = _size(job, request, cpus_per_task)
     by_cpus = request.counts_cpus and settings.profile.counts_tasks_of_own_nodes
+    if by_cpus and (request.relative is not None or excluded or 0 < len(required) < count):
+        # 24.11 waits for ever, mostly (measured).
+        raise messages.unsupported("--cpus-per-task without --ntasks, with --relative, --exclude or some of the nodes")
     busy = {} if request.overlap else _busy(job)
     candidates = [
         _place(job, name, cpus, busy, settings)
