@@ -48,7 +48,6 @@ INVALID_JOB_ID = "Invalid job id specified"  # M 2
 ACCESS_DENIED = "Access/permission denied"  # errno
 MAX_JOB_COUNT = "Resource temporarily unavailable"  # errno
 MORE_PROCESSORS = "More processors requested than permitted"  # M 4
-TASK_COUNT = "Task count specification invalid"  # measured: srun -c2 on more nodes than have 2 CPUs
 MORE_THREADS = "Cannot request more threads per core than the job allocation"  # measured: srun --threads-per-core=2
 STEP_NOT_RUNNING = "Job step not running"  # measured: a signal to a step of a suspended job
 NOT_SUSPENDED = "Job is not suspended"  # errno
