@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fakeslurm.throwaway import ThrowawaySlurm
     from slurmkit.backends.cli import CliBackend
 
-__all__ = ["Result", "SlurmUnderTest", "release", "shown", "until", "wait_for_reason"]
+__all__ = ["Result", "SlurmUnderTest", "lose_state", "release", "shown", "until", "wait_for_reason"]
 
 
 @attrs.frozen
@@ -67,6 +67,20 @@ def shown(slurm: SlurmUnderTest, job_id: str) -> dict[str, str]:
 def wait_for_reason(slurm: SlurmUnderTest, job_id: str, reason: str) -> None:
     """Wait until a job is pending for this reason."""
     until(lambda: slurm.wait(job_id, ["PENDING"])["Reason"] == reason, what=f"the reason {reason}")
+
+
+def lose_state(slurm: SlurmUnderTest) -> None:
+    """slurmctld loses what it has written down, and is started again."""
+    if slurm.fake is not None:
+        with slurm.fake.fault("reused_ids"):
+            pass
+        return
+    assert slurm.real is not None
+    slurm.real.kill("slurmctld")
+    for path in (slurm.real.directory / "state").iterdir():
+        if path.is_file():
+            path.unlink()
+    slurm.real.restart("slurmctld")
 
 
 def _spawn(argv: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: str | None, timeout: float) -> Result:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fakeslurm.contract.harness import Result, SlurmUnderTest, until
+from fakeslurm.contract.harness import Result, SlurmUnderTest, lose_state, shown, until
 
 pytestmark = pytest.mark.slurm_conf("MessageTimeout=2")
 
@@ -224,21 +224,40 @@ def test_a_lost_state(slurm: SlurmUnderTest) -> None:
     first = slurm.sbatch("true", "-J", "old", "-o", "/dev/null")
     rows = [{"JobID": first, "JobName": name, "State": "COMPLETED"} for name in ("old", "new")]
     until(lambda: slurm.accounted(first, "JobID,JobName,State", "-X") == rows[:1], what="all of the job in accounting")
-    if slurm.fake is not None:
-        with slurm.fake.fault("reused_ids"):
-            pass
-    else:
-        assert slurm.real is not None
-        slurm.real.kill("slurmctld")
-        for path in (slurm.real.directory / "state").iterdir():
-            if path.is_file():
-                path.unlink()
-        slurm.real.restart("slurmctld")
-        slurm.wait_idle()
+    lose_state(slurm)
+    slurm.wait_idle()
     assert slurm.sbatch("true", "-J", "new", "-o", "/dev/null") == first == "7"
     slurm.wait(first)
     until(lambda: slurm.accounted(first, "JobID,JobName,State", "-X") == rows[1:], what="the latest job alone")
     assert slurm.accounted(first, "JobID,JobName,State", "-X", "--duplicates") == rows
+
+
+@pytest.mark.slurm_conf("MessageTimeout=2", "FirstJobId=17")  # another one: job ids come again
+def test_what_a_lost_state_ends(slurm: SlurmUnderTest) -> None:
+    """Nobody has cancelled it, and what waited has no start."""
+    runs = slurm.sbatch("sleep 300", "-w", "n1", "-o", "/dev/null")
+    slurm.wait(runs, ["RUNNING"])
+    waits = slurm.sbatch("true", "-n16", "-o", "/dev/null")
+    array = slurm.sbatch("true", "-n16", "-a0-2", "-o", "/dev/null")
+
+    ids = ",".join([runs, waits, array])
+    asked = ("sacct", "-n", "-P", "-X", "-j", ids, "-o", "JobID,State,Start,ExitCode,NodeList")
+
+    def rows() -> list[str]:
+        return slurm.run(*asked).stdout.splitlines()
+
+    start = shown(slurm, runs)["StartTime"]
+    names = [runs, waits, f"{array}_[0-2]"]
+    before = ["RUNNING|{start}|0:0|n1", "PENDING|Unknown|0:0|None assigned", "PENDING|Unknown|0:0|None assigned"]
+    expected = [f"{name}|{row.format(start=start)}" for name, row in zip(names, before, strict=True)]
+    until(lambda: rows() == expected, what="all of them in accounting")
+    lose_state(slurm)
+    assert rows() == [
+        f"{runs}|CANCELLED|{start}|0:0|n1",
+        f"{waits}|CANCELLED|None|0:0|None assigned",
+        f"{array}_[0-2]|CANCELLED|None|0:0|None assigned",
+    ]
+    slurm.wait_idle()
 
 
 @pytest.mark.slurm_conf("AccountingStorageType=accounting_storage/none")

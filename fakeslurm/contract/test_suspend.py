@@ -241,3 +241,26 @@ def test_held_while_suspended(slurm: SlurmUnderTest) -> None:
     running = shown(slurm, job_id)
     assert (running["JobState"], running["Reason"], int(running["Priority"]) > 0) == ("RUNNING", "JobHeldAdmin", True)
     slurm.run("scancel", job_id)
+
+
+@pytest.mark.parametrize("beneath", [True, False], ids=["beneath", "beside"])
+def test_the_next_element_after_one_beside_a_job_that_was_resumed(slurm: SlurmUnderTest, beneath: bool) -> None:
+    """It gets the nodes of the one before, also where that had CPUs of the job that stood still."""
+    options = ("-n4", "-N2", "-w", "n[1-2]") if beneath else ("-n3", "-w", "n2")
+    body = "touch up.$SLURM_ARRAY_TASK_ID; until [ -e go.$SLURM_ARRAY_TASK_ID ]; do sleep 0.05; done"
+    array = ("-n5", "-w", "n1", "-a", "0-1%1", "-o", "/dev/null")
+    if not beneath:
+        elements = slurm.sbatch(body, *array)
+        slurm.wait(f"{elements}_0", ["RUNNING"])
+    job_id = slurm.sbatch("sleep 300", "-o", "/dev/null", *options)
+    slurm.wait(job_id, ["RUNNING"])
+    assert scontrol(slurm, "suspend", job_id) == ""
+    if beneath:
+        elements = slurm.sbatch(body, *array)
+    until((slurm.workdir / "up.0").exists, what="the first element runs")
+    assert slurm.run("squeue", "-h", "-j", f"{elements}_0", "-o", "%N").stdout == "n[1-2]\n"
+    assert scontrol(slurm, "resume", job_id) == ""
+    (slurm.workdir / "go.0").touch()
+    until((slurm.workdir / "up.1").exists, what="the second element runs")
+    assert slurm.run("squeue", "-h", "-j", f"{elements}_1", "-o", "%N").stdout == "n[1-2]\n"
+    assert slurm.wait(job_id, ["RUNNING"])["NumCPUs"] == options[0][2:]
