@@ -343,6 +343,8 @@ class Job:
     """In the order of the cluster's nodes; stays after the job has ended."""
     nodes_left: tuple[str, ...] = ()
     """Those that it has not given back, while it is completing."""
+    goes_back: bool = False
+    """While it is completing: whether it was requeued, be it cancelled since."""
     cpus_per_node: tuple[int, ...] = ()
     cpu_ids: tuple[tuple[int, ...], ...] = ()
     """Which CPUs of each node it has: the numbers that ``scontrol show job -d`` prints."""
@@ -494,7 +496,7 @@ class Job:
     @property
     def shown_cpus(self) -> int:
         """Only of one that is requeued those of the nodes that it has given back are gone (measured)."""
-        if not self.requeued:
+        if not self.goes_back:
             return self.num_cpus
         return sum(cpus for name, cpus in zip(self.nodes, self.cpus_per_node, strict=True) if name in self.nodes_left)
 

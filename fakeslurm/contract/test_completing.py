@@ -54,9 +54,10 @@ def test_the_other_node_is_given_back_at_once(slurm: SlurmUnderTest, how: list[s
     other = slurm.sbatch("true", "-w", "n2", "-n4", "-o", "/dev/null")
     assert slurm.wait(other)["JobState"] == "COMPLETED"
     left(slurm, job_id, "n1")
-    if how == ["scancel"]:
-        fields = slurm.wait(job_id)
-        assert (fields["NodeList"], fields["NumNodes"], fields["NumCPUs"]) == ("n[1-2]", "2", "8")
+    slurm.run("scancel", job_id)
+    assert slurm.run("squeue", "-h", "-j", job_id, "-o", "%T|%N|%C").stdout == f"COMPLETING|n1|{cpus}\n"
+    fields = slurm.wait(job_id)
+    assert (fields["NodeList"], fields["NumNodes"], fields["NumCPUs"]) == ("n[1-2]", "2", "8")
 
 
 @pytest.mark.parametrize("node", [0, 1])

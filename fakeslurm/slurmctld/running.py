@@ -275,6 +275,7 @@ class Running:
         job.reason = reason
         job.accounted_derived = None
         job.restart_count += 1
+        job.goes_back = True
         if job.array is not None:
             job.array.again(job.job_id)
 
@@ -462,7 +463,7 @@ class Running:
         """Nothing of a completing job runs any more: its nodes are free."""
         for step in job.steps.values():
             self.end_step(job, step, ())
-        job.nodes_left, job.completing = (), False
+        job.nodes_left, job.goes_back, job.completing = (), False, False
         if job.array is not None and job.finished:
             job.array.over(job.job_id, succeeded=job.state is JobState.COMPLETED)
         self.free_place(job)
