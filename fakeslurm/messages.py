@@ -64,6 +64,7 @@ NO_ERROR = "No error"  # measured: scontrol hold of the elements of an array
 NOT_YOURS = "Invalid user id"  # measured: scontrol hold and update of somebody else's job
 JOB_PENDING = "Job is pending execution"  # errno
 ALREADY_DONE = "Job/step already completing or completed"  # errno
+TIMED_OUT = "Connection timed out"  # errno
 NODES_BUSY = "Requested nodes are busy"  # errno
 DISABLED = "Requested operation is presently disabled"  # measured: scontrol requeue of a job with --no-requeue
 NOT_WHOLE_HET_JOB = (

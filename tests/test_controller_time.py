@@ -182,12 +182,14 @@ def test_an_allocation_that_is_given_up_while_it_waits() -> None:
 
 
 def test_an_allocation_that_does_not_come_in_time() -> None:
-    """salloc --immediate: the job has failed (measured)."""
+    """salloc --immediate: the job has failed, as what fits nowhere (measured)."""
     controller = cluster()
     submit(controller, "--exclusive -N4")
     job = controller.jobs[controller.allocate(describe(script=None), NOW)]
-    controller.release_allocation(2, 1 << 8, NOW + 1)
-    assert (job.state, job.wait_status, job.cancelled_by) == ("FAILED", 1 << 8, None)
+    controller.refuse_allocation(2, NOW + 1)
+    assert (job.state, job.reason, job.wait_status, job.cancelled_by) == ("FAILED", "BadConstraints", 1, None)
+    controller.refuse_allocation(1, NOW + 1)
+    assert controller.jobs[1].state == "RUNNING"
 
 
 def test_an_allocation_that_is_cancelled() -> None:

@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from fakeslurm.commands.base import Given, Invocation, Option, Refused, UsageError, loud_enough, parse_options
 from fakeslurm.commands.description import describe
 from fakeslurm.commands.job_options import Wishes
+from fakeslurm.commands.sbatch import unknown_cluster
 from fakeslurm.messages import ALREADY_DONE, FOUND_BY_CLIENT, INVALID_JOB_ID, Reason, SlurmError
 from fakeslurm.model import PROFILES
 from fakeslurm.server import Relayed
@@ -134,16 +135,26 @@ class Conversation:
             message = f"{what}: {message}"
         return self.fail(*details, message)
 
-    def ask(self, name: str) -> int:
-        """Ask for an allocation, with `name` when it was given none: its id. Raises SlurmError."""
+    def check_cluster(self) -> None:
+        """Raises `Over` when it is to be another cluster than this one."""
+        name = self.wishes.clusters
+        if name not in (None, self.engine.controller.settings.cluster_name):
+            self.caller.print(2, unknown_cluster(self.wishes.program, name).stderr)
+            raise Over(1)
+
+    def ask(self, name: str, argv: tuple[str, ...] = ()) -> int:
+        """Ask for an allocation, with `name` when it was given none; `argv` is what is shown as its command. Its id. Raises SlurmError."""
         controller = self.engine.controller
-        asked = describe(self.wishes, self.invocation, name=name)
-        asked = evolve(asked, submit_line=" ".join(self.caller.argv))
+        asked = describe(self.wishes, self.invocation, name=name, argv=argv, submit_line=" ".join(self.caller.argv))
         return self.engine.change(lambda now: controller.allocate(asked, now))
 
     def give_up(self, job_id: int) -> None:
         """Cancel the allocation."""
         self._quietly(lambda now: self.engine.controller.cancel(job_id, now, uid=self.invocation.uid))
+
+    def refuse(self, job_id: int) -> None:
+        """The allocation was to be there at once, and is not."""
+        self._quietly(lambda now: self.engine.controller.refuse_allocation(job_id, now))
 
     def release(self, job_id: int, wait_status: int) -> None:
         """The allocation is not needed any more."""

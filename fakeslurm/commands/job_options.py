@@ -297,6 +297,19 @@ class Wishes:
             raise self.wrong(f"Numeric argument ({text}) too large for --{name}.", 1)
         return number & LARGEST
 
+    def immediate_seconds(self, text: str | None) -> float | None:
+        """How long ``--immediate`` waits: a second is not at all, as is no number; 0 is None, for ever (measured)."""
+        if not text:
+            return 0.0
+        match = _INTEGER.fullmatch(text)
+        number = int(match[1]) if match else -1
+        if number < 0:
+            raise self.wrong(f'Invalid numeric value "{text}" for immediate.', 1)
+        if number > LARGEST and self.is_new:
+            raise self.wrong(f"Numeric argument ({text}) too large for immediate.", 1)
+        seconds = number & LARGEST
+        return None if seconds == 0 else 0.0 if seconds == 1 else float(seconds)
+
     def hosts(self, text: str) -> list[str]:
         """The nodes of a list; none for what is no list, which the controller refuses."""
         try:

@@ -17,8 +17,8 @@ from fakeslurm import environment
 from fakeslurm.commands.base import Given, Invocation
 from fakeslurm.commands.conversation import IMPOSSIBLE, PARTITION_CONFIGURATION, Conversation, Over, Quieter, converse
 from fakeslurm.commands.option_tables import environment_options, salloc_options
-from fakeslurm.commands.salloc_options import AllocationWishes
-from fakeslurm.messages import ALREADY_DONE, NODES_BUSY, SlurmError
+from fakeslurm.commands.salloc_options import VARIABLES, AllocationWishes
+from fakeslurm.messages import ALREADY_DONE, NODES_BUSY, TIMED_OUT, SlurmError
 from fakeslurm.model import Job
 from slurmkit.slurm.hostlist import compress
 from slurmkit.slurm.states import JobState
@@ -41,6 +41,9 @@ def run(caller: Caller, engine: Engine, invocation: Invocation) -> int:
     def take(given: Sequence[Given]) -> None:
         for name, value in environment_options(invocation.environ, "SALLOC"):
             wishes.apply_variable(name, value)
+        for variable, name in VARIABLES.items():
+            if variable in invocation.environ:
+                wishes.apply_variable(name, invocation.environ[variable])
         for name, value in given:
             wishes.apply(name, value)
 
@@ -67,12 +70,14 @@ class _Salloc(Conversation):
     """Whether the allocation was over before the command."""
 
     def run(self) -> int:
+        self.check_cluster()
         directory = self.wishes.chdir
         if directory is not None:
             try:
                 self.caller.chdir(directory)
             except OSError as error:
                 raise self.fail(f"chdir({directory}): {error.strerror}") from None
+            self.wishes.chdir = None  # that of the job is where salloc was called (measured)
         self.caller.listen(self.on_signal, lambda: None)
         job_id = self._allocate()
         job = self.engine.controller.jobs[job_id]
@@ -87,7 +92,7 @@ class _Salloc(Conversation):
         """Ask for it, and wait until it is there; the job's id."""
         name = self.wishes.job_name or ("no-shell" if self.wishes.no_shell else "interactive")
         try:
-            job_id = self.ask(name)
+            job_id = self.ask(name, argv=self._argv_of_job())
         except SlurmError as error:
             raise self._refused(error.message, *error.details) from None
         state = self._look(job_id)
@@ -103,6 +108,14 @@ class _Salloc(Conversation):
         self.say("Job has been cancelled")
         raise self._refused(ALREADY_DONE)
 
+    def _argv_of_job(self) -> tuple[str, ...]:
+        """What scontrol shows as its command (measured)."""
+        told = self.invocation.version >= "24.11" and not self.wishes.no_shell
+        return self._argv()[:1] if told else ()
+
+    def _argv(self) -> tuple[str, ...]:
+        return self.command or (_shell(self.invocation.uid),)
+
     def _look(self, job_id: int) -> JobState | None:
         """The state of the job, None while it waits for resources."""
         job = self.engine.controller.jobs.get(job_id)
@@ -114,8 +127,9 @@ class _Salloc(Conversation):
         """The state that the job gets to; PENDING when salloc was sent a signal meanwhile."""
         job = self.engine.controller.jobs[job_id]
         impossible = job.reason in IMPOSSIBLE
-        if self.wishes.immediate is not None:
-            self.release(job_id, 1 << 8)
+        immediate = self.wishes.immediate
+        if immediate == 0:
+            self.refuse(job_id)
             self.say(f"Job allocation {job_id} has been revoked.")
             if impossible:
                 raise self._refused(PARTITION_CONFIGURATION)
@@ -126,9 +140,12 @@ class _Salloc(Conversation):
             self.say(PARTITION_CONFIGURATION)
         self.say(f"Pending job allocation {job_id}")
         self.say(f"job {job_id} queued and waiting for resources")
-        state = self.engine.wait(lambda _now: JobState.PENDING if self.signals else self._look(job_id))
+        state = self.engine.wait(lambda _now: JobState.PENDING if self.signals else self._look(job_id), immediate)
         if state == JobState.RUNNING:
             self.say(f"job {job_id} has been allocated resources")
+        elif state is None and not self.engine.closed:
+            self.give_up(job_id)
+            raise self.fail(f"Unable to allocate resources: {TIMED_OUT}")
         return JobState.CANCELLED if state is None else state
 
     def _refused(self, message: str, *details: str) -> Over:
@@ -138,7 +155,7 @@ class _Salloc(Conversation):
 
     def _run_command(self, job: Job) -> int:
         variables = environment.allocation_environment(job, self.engine.controller.settings, self.invocation.environ)
-        argv = self.command or (_shell(self.invocation.uid),)
+        argv = self._argv()
         self.caller.run(argv, self.engine.slurmd.environment_with_commands(variables), self._on_end)
         self._follow(job)
         if self.engine.closed:

@@ -11,7 +11,7 @@ from fakeslurm.commands.job_options import Wishes
 from fakeslurm.commands.option_values import HANDLERS, Handler
 from fakeslurm.commands.signals import parse_signal
 
-__all__ = ["AllocationWishes"]
+__all__ = ["VARIABLES", "AllocationWishes"]
 
 
 @define
@@ -19,7 +19,7 @@ class AllocationWishes(Wishes):
     """The options of an allocation."""
 
     immediate: float | None = None
-    """Seconds to wait for resources; 0 for not at all."""
+    """Seconds to wait for resources; 0 for not at all, None for ever."""
     kill_command: int | None = None
     """The signal for the command when its allocation is over; None for none."""
     no_shell: bool = False
@@ -29,15 +29,11 @@ class AllocationWishes(Wishes):
 
 
 def _immediate(wishes: AllocationWishes, name: str, value: str | None) -> None:
-    """A second is none at all (measured)."""
-    seconds = 0 if value is None else wishes.count(name, value)
-    if seconds > 1:
-        raise wishes.unsupported(name, value)
-    wishes.immediate = 0.0
+    wishes.immediate = wishes.immediate_seconds(value)
 
 
 def _kill_command(wishes: AllocationWishes, name: str, value: str | None) -> None:
-    number = SIGTERM if value is None else parse_signal(value)
+    number = parse_signal(value) if value else SIGTERM
     if number is None:
         raise wishes.specification(name)
     wishes.kill_command = int(number)
@@ -60,6 +56,14 @@ def _signal(wishes: AllocationWishes, name: str, value: str | None) -> None:
         raise wishes.specification(name)
     HANDLERS[name](wishes, name, value)
 
+
+VARIABLES = {
+    "SALLOC_BELL": "bell",
+    "SALLOC_IMMEDIATE": "immediate",
+    "SALLOC_KILL_CMD": "kill-command",
+    "SALLOC_NO_BELL": "no-bell",
+}
+"""The variables that are options of salloc alone."""
 
 _HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(["bell", "no-bell"], _bell),

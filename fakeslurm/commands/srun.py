@@ -90,10 +90,7 @@ class _Srun(Conversation):
         if self.wishes.multi_prog:
             self._read_programs()
         self.caller.quiet = self.wishes.quiet
-        cluster = self.engine.controller.settings.cluster_name
-        if self.wishes.clusters is not None and self.wishes.clusters != cluster:
-            self.caller.print(2, sbatch.unknown_cluster("srun", self.wishes.clusters).stderr)
-            return 1
+        self.check_cluster()
         if self.wishes.test_only:
             return self._test_only()
         self.caller.listen(self.on_signal, self._on_gone)
@@ -329,7 +326,7 @@ class _Srun(Conversation):
             self._sizes()
             self.wishes.check_nodelist()
         try:
-            job_id = self.ask(posixpath.basename(self.command[0]))
+            job_id = self.ask(posixpath.basename(self.command[0]), argv=self.command[:1])
         except SlurmError as error:
             raise self._no_resources(error.message, *error.details) from None
         highest = 1 << 8
@@ -365,7 +362,7 @@ class _Srun(Conversation):
                 self.say(f"job {job_id} has been allocated resources")
         if now_state == JobState.RUNNING:
             return
-        self.give_up(job_id)
+        (self.refuse if immediate == 0 else self.give_up)(job_id)
         if now_state is None:
             raise self._no_resources(PARTITION_CONFIGURATION if impossible else NODES_BUSY)
         if now_state == JobState.PENDING:

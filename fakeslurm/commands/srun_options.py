@@ -116,7 +116,7 @@ def _distribution(wishes: StepWishes, name: str, value: str | None) -> None:
 
 
 def _immediate(wishes: StepWishes, name: str, value: str | None) -> None:
-    wishes.immediate = 0.0 if value is None else float(wishes.count(name, value))
+    wishes.immediate = wishes.immediate_seconds(value)
 
 
 def _kill_on_bad_exit(wishes: StepWishes, name: str, value: str | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["CASES", "DIFFERENT", "QUERIES", "STEPS", "SUBMISSIONS"]
+__all__ = ["ALLOCATIONS", "CASES", "DIFFERENT", "QUERIES", "STEPS", "SUBMISSIONS"]
 
 _SHOW = "scontrol show job J1"
 
@@ -133,6 +133,108 @@ SUBMISSIONS: Mapping[str, Sequence[str]] = {
     "sbatch --quiet": ("sbatch --quiet --job-name=quiet job.sh", "scancel --name=quiet"),
     "sbatch --test-only": ("sbatch --test-only -N9 job.sh",),
 }
+
+_OPTIONS_OF_SALLOC = """
+    --account physics
+    --bell
+    --chdir /
+    --clusters nowhere
+    --comment 'a comment'
+    --constraint fast
+    --contiguous
+    --cores-per-socket 2
+    --cpus-per-task 2
+    --dependency afterok:4000000
+    --distribution cyclic
+    --exclude n1
+    --exclusive
+    --extra-node-info 1:2
+    --gpus 1
+    --gpus-per-node 1
+    --gpus-per-socket 1
+    --gpus-per-task 1
+    --gres none
+    --immediate 5
+    --job-name named
+    --kill-command USR1
+    --licenses matlab
+    --mail-type NONE
+    --mail-user somebody
+    --mem 100
+    --mem-per-cpu 50
+    --mincpus 2
+    --nice 5
+    --no-bell
+    --no-kill
+    --nodelist n2
+    --nodes 2
+    --ntasks 5
+    --ntasks-per-core 1
+    --ntasks-per-node 2
+    --ntasks-per-socket 1
+    --overcommit
+    --oversubscribe
+    --partition debug
+    --priority 7
+    --qos normal
+    --reservation nope
+    --signal USR1@60
+    --sockets-per-node 1
+    --spread-job
+    --threads-per-core 1
+    --time 10
+    --tmp 0
+    --use-min-nodes
+    --wait-all-nodes 1
+    --wckey key
+"""
+
+_VARIABLES_OF_SALLOC = """
+    SALLOC_ACCOUNT physics
+    SALLOC_BELL 1
+    SALLOC_IMMEDIATE 5
+    SALLOC_KILL_CMD USR1
+    SALLOC_NO_BELL 1
+    SALLOC_CLUSTERS nowhere
+    SLURM_CLUSTERS nowhere
+    SALLOC_CONSTRAINT fast
+    SALLOC_EXCLUSIVE exclusive
+    SALLOC_GPUS 1
+    SALLOC_GPUS_PER_NODE 1
+    SALLOC_GPUS_PER_TASK 1
+    SALLOC_GRES none
+    SALLOC_MEM_PER_CPU 50
+    SALLOC_MEM_PER_NODE 100
+    SALLOC_NO_KILL off
+    SALLOC_OVERCOMMIT 1
+    SALLOC_PARTITION debug
+    SALLOC_QOS normal
+    SALLOC_RESERVATION nope
+    SALLOC_SIGNAL USR1@60
+    SALLOC_SPREAD_JOB 1
+    SALLOC_THREADS_PER_CORE 1
+    SALLOC_TIMELIMIT 10
+    SALLOC_USE_MIN_NODES 1
+    SALLOC_WAIT_ALL_NODES 1
+    SALLOC_WCKEY key
+"""
+
+_IN_ALLOCATIONS = ("sh -c 'scontrol show job $SLURM_JOB_ID'", "/usr/bin/env -0")
+
+ALLOCATIONS: Mapping[str, Sequence[str]] = {
+    **{
+        f"salloc {name}": tuple(f"salloc {_option(name, value)} {command}" for command in _IN_ALLOCATIONS)
+        for name, value in _table(_OPTIONS_OF_SALLOC)
+    },
+    **{
+        f"salloc {name}": tuple(f"{name}={value} salloc {command}" for command in _IN_ALLOCATIONS)
+        for name, value in _table(_VARIABLES_OF_SALLOC)
+    },
+    "salloc --no-shell": ("salloc --no-shell", _SHOW, "scancel J1"),
+    "salloc --quiet": ("salloc --quiet echo quiet",),
+    "salloc --version": ("salloc --version",),
+}
+"""Of salloc: its job, and what a command in it has in its environment."""
 
 _OPTIONS_OF_SRUN = """
     --account physics
@@ -469,4 +571,4 @@ DIFFERENT: Mapping[str, tuple[str, str]] = {
 }
 """Where the fake does not say what Slurm says: in which releases, and how it differs."""
 
-CASES: Mapping[str, Sequence[str]] = {**SUBMISSIONS, **STEPS, **QUERIES}
+CASES: Mapping[str, Sequence[str]] = {**SUBMISSIONS, **ALLOCATIONS, **STEPS, **QUERIES}

@@ -21,16 +21,19 @@ import pytest
 
 from fakeslurm.contract import environments
 from fakeslurm.contract.harness import Result, until
-from fakeslurm.contract.optioncases import CASES, DIFFERENT, QUERIES, STEPS, SUBMISSIONS
+from fakeslurm.contract.optioncases import ALLOCATIONS, CASES, DIFFERENT, QUERIES, STEPS, SUBMISSIONS
+from fakeslurm.contract.texts import without_chance
 
 if TYPE_CHECKING:
     from fakeslurm.contract.harness import SlurmUnderTest
 
-__all__ = ["CASES", "DIFFERENT", "QUERIES", "STEPS", "SUBMISSIONS", "check", "play", "recorded"]
+__all__ = ["ALLOCATIONS", "CASES", "DIFFERENT", "QUERIES", "STEPS", "SUBMISSIONS", "check", "play", "recorded"]
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?")
 _DATE = re.compile(r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4}$", re.MULTILINE)
 _PRIORITY = re.compile(r"\b429490\d{4}\b")
+_GRANTED = re.compile(r"(?<=Granted job allocation )\d+")
+_RUN_TIME = re.compile(r"(RunTime=)\S+")
 _SESSION = re.compile(r"(AllocNode:Sid=)\S+")
 
 
@@ -45,15 +48,24 @@ def play(slurm: SlurmUnderTest, case: str) -> list[str]:
             variables, argv = _words(line, ids)
             if argv[0] == "sacct":
                 _recorded_by_slurmdbd(slurm, ids)
+            if argv[0] == "salloc":
+                slurm.wait_idle()  # so that it gets the first nodes
             of_file = argv[0] == "cat"
             done = Result(0, slurm.output(argv[1]), "") if of_file else slurm.run(*argv, only_env=variables, timeout=20)
-            if argv[0] == "sbatch" and (found := re.search(r"\d+", done.stdout)):
+            if found := _submitted(argv[0], done):
                 ids.append(found[0])
             said.append(_text(line, done, slurm, ids))
     finally:
         if ids:
             slurm.run("scancel", *ids)
     return said
+
+
+def _submitted(command: str, done: Result) -> re.Match[str] | None:
+    """The id of the job that a command has submitted."""
+    if command == "sbatch":
+        return re.search(r"\d+", done.stdout)
+    return _GRANTED.search(done.stderr) if command == "salloc" else None
 
 
 def _recorded_by_slurmdbd(slurm: SlurmUnderTest, ids: Sequence[str]) -> None:
@@ -80,14 +92,18 @@ def _text(line: str, done: Result, slurm: SlurmUnderTest, ids: Sequence[str]) ->
         out = [f"{name}={value}" for name, value in found.items()]
     else:
         out = done.stdout.splitlines()
-    err = [f"! {text}" for text in done.stderr.splitlines()]
+    err = [f"! {text}" for text in without_chance(done.stderr).splitlines()]
     text = "\n".join([f"$ {line}", *out, *err, f"rc {done.returncode}"])
     text = _DATE.sub("<date>", _TIME.sub("<time>", text))
     for number, job_id in [*enumerate(ids, start=1)] * 2:  # JobID, then JobIDRaw in the next column
         text = re.sub(
-            rf"((?m:^ *)|(?m:^ *J\d +)|JobId=|[Jj]ob |slurm-|err\.|out\.){job_id}(?![0-9:])", rf"\1J{number}", text
+            rf"((?m:^ *)|(?m:^ *J\d +)|JobId=|[Jj]ob |allocation |slurm-|err\.|out\.){job_id}(?![0-9:])",
+            rf"\1J{number}",
+            text,
         )
     text = text.replace(str(slurm.workdir), "/w")
+    if "JobState=RUNNING" in text:
+        text = _RUN_TIME.sub(r"\1<time>", text)
     text = _SESSION.sub(r"\1<session>", _PRIORITY.sub("<priority>", text))
     return re.sub(r" +", " ", text)
 

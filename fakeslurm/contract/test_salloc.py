@@ -7,13 +7,12 @@ import re
 import pytest
 
 from fakeslurm.contract.harness import Result, SlurmUnderTest
+from fakeslurm.contract.texts import without_chance
 
 
 def _said(done: Result) -> list[str]:
-    """What salloc says besides the allocation's id; that it has been revoked comes or not, by timing, after the end."""
-    lines = re.sub(r"\b(allocation|job) \d+", r"\1 J", done.stderr).splitlines()
-    ready = re.compile(r"salloc: Nodes .* are ready for job")
-    return [line for line in lines if line != "salloc: Job allocation J has been revoked." and not ready.match(line)]
+    """What salloc says besides the allocation's id and what is timing."""
+    return re.sub(r"\b(allocation|job) \d+", r"\1 J", without_chance(done.stderr)).splitlines()
 
 
 GRANTED, RELINQUISHING = "salloc: Granted job allocation J", "salloc: Relinquishing job allocation J"
@@ -127,9 +126,19 @@ def test_cancelled_allocation_leaves_the_command_alone(slurm: SlurmUnderTest) ->
     assert f"salloc: Job allocation {_job(done)} has been revoked.\n" in done.stderr
 
 
-@pytest.mark.parametrize(("option", "code"), [("-K", 1), ("-KINT", 0), ("--kill-command=KILL", 0)])
-def test_kill_command(slurm: SlurmUnderTest, option: str, code: int) -> None:
-    done = slurm.run("salloc", "-n1", option, "sh", "-c", "scancel $SLURM_JOB_ID; exec sleep 30", timeout=25)
+@pytest.mark.parametrize(
+    ("options", "variables", "code"),
+    [
+        (["-K"], {}, 1),
+        (["-KINT"], {}, 0),
+        (["--kill-command=KILL"], {}, 0),
+        ([], {"SALLOC_KILL_CMD": ""}, 1),
+        ([], {"SALLOC_KILL_CMD": "INT"}, 0),
+    ],
+)
+def test_kill_command(slurm: SlurmUnderTest, options: list[str], variables: dict[str, str], code: int) -> None:
+    command = ["sh", "-c", "scancel $SLURM_JOB_ID; exec sleep 30"]
+    done = slurm.run("salloc", "-n1", *options, *command, env=variables, timeout=25)
     assert (done.returncode, _said(done)) == (code, [GRANTED])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["job_report", "node_report", "step_report", "without_times"]
+__all__ = ["job_report", "node_report", "step_report", "without_chance", "without_times"]
 
 _JOB = (
     (re.compile(r"AllocNode:Sid=\S+"), "AllocNode:Sid=*"),
@@ -24,6 +24,9 @@ _NODE = (
     (re.compile(r"\+PLANNED"), ""),
 )
 _STEP = ((re.compile(r"SrunHost:Pid=\S+"), "SrunHost:Pid=*"),)
+_BY_TIMING = re.compile(
+    r"^salloc: (?:Nodes .* are ready for job|Job allocation \S+ has been revoked\.)$\n?", re.MULTILINE
+)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
@@ -51,3 +54,8 @@ def step_report(text: str) -> str:
 def without_times(text: str) -> str:
     """The text with every time stamp replaced by ``TIME``."""
     return _TIME.sub("TIME", text)
+
+
+def without_chance(text: str) -> str:
+    """What salloc says but that its nodes are ready, and that the allocation has been revoked: both come or not, by timing."""
+    return _BY_TIMING.sub("", text)

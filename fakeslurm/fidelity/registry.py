@@ -99,6 +99,7 @@ def lines(command: str) -> list[Line]:
 
 _TESTS: Mapping[str, Mapping[str, object]] = {
     "test_options_sbatch.py::test_submission": optioncases.SUBMISSIONS,
+    "test_options_salloc.py::test_allocation": optioncases.ALLOCATIONS,
     "test_options_srun.py::test_step": optioncases.STEPS,
     "test_options_query.py::test_query": optioncases.QUERIES,
 }

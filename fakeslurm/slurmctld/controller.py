@@ -273,11 +273,15 @@ class Controller:
     def release_allocation(self, job_id: int, wait_status: int, now: float) -> None:
         """srun outside a job has ended, with this highest status of its tasks: the allocation is over.
 
-        An allocation that is still pending is given up: CANCELLED, or FAILED with a status. Nothing happens to one that has
-        ended by itself.
+        An allocation that is still pending is given up: CANCELLED. Nothing happens to one that has ended by itself.
         """
         with self._event(now):
             self._requests.release_allocation(job_id, wait_status)
+
+    def refuse_allocation(self, job_id: int, now: float) -> None:
+        """An allocation that was to be there at once is still pending: FAILED, as what fits nowhere."""
+        with self._event(now):
+            self._requests.refuse_allocation(job_id)
 
     # What the nodes report.
 

@@ -173,12 +173,14 @@ class Requests:
             job.preempted_next = job.grace_end is not None or job.preempted_next
             self._running.requeue(job, Reason.REQUEUED_HELD if hold else reason, messages.DUE_TO_REQUEUE)
 
+    def refuse_allocation(self, job_id: int) -> None:
+        job = self._state.known(job_id)
+        if job.state is JobState.PENDING:
+            self._waiting.refuse(job)
+
     def release_allocation(self, job_id: int, wait_status: int) -> None:
         job = self._state.known(job_id)
-        if job.state is JobState.PENDING and wait_status:
-            job.wait_status = wait_status
-            self._waiting.end(job, JobState.FAILED)
-        elif job.state is JobState.PENDING:
+        if job.state is JobState.PENDING:
             job.cancelled_by = job.description.uid
             self._waiting.end(job, JobState.CANCELLED)
         elif job.state in (JobState.RUNNING, JobState.SUSPENDED):

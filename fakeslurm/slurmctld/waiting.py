@@ -91,19 +91,24 @@ class Waiting:
             self._obstacles.look(job, demand, [one.name for one in partitions])
         state.add(job)
         if problem is not None:
-            job.reason = Reason.BAD_CONSTRAINTS
-            job.wait_status = _REFUSED
             if job.eligible_time is None and not description.array and dependencies is None:  # measured
                 job.eligible_time = state.now
-            self.end(job, JobState.FAILED)
-            if not state.settings.profile.accounting_hears_of_eligible_misfits:
-                job.accounted_eligible = 0.0
-                state.accounting.changed(job, state.now)
+            self.refuse(job)
             raise problem
         state.demands[job_id] = demand
         if dependencies is not None:
             self._dependents.add(job_id, dependencies)
         return job
+
+    def refuse(self, job: Job) -> None:
+        """It is over before it could wait."""
+        state = self._state
+        job.reason = Reason.BAD_CONSTRAINTS
+        job.wait_status = _REFUSED
+        self.end(job, JobState.FAILED)
+        if not state.settings.profile.accounting_hears_of_eligible_misfits:
+            job.accounted_eligible = 0.0
+            state.accounting.changed(job, state.now)
 
     def _look_at_once(self, job: Job) -> None:
         """A new array that may start stays one record: no element is split off for what it corresponds to (measured)."""
