@@ -45,7 +45,7 @@ class Invariants(Machine):
                 assert after in (PENDING, (JobState.CANCELLED, True), (JobState.DEADLINE, False)), (before, after)
             elif job.restart_count > restarts and state is JobState.DEADLINE:
                 pass  # requeued when it was too late
-            elif after == PENDING:
+            elif after == PENDING or (after == REQUEUED and before[1]):
                 assert job.restart_count > restarts, "only a requeue brings a job back"
             else:
                 assert before[1], (before, after)

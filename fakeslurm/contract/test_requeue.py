@@ -319,6 +319,21 @@ def test_cancelled_and_not_gone(slurm: SlurmUnderTest, verb: str) -> None:
     until(lambda: rows() == attempts, what=f"sacct shows {attempts}")
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_over_and_not_gone(slurm: SlurmUnderTest, code: int) -> None:
+    """The same goes for a job whose script has ended, while a step of it has not."""
+    step = "trap '' TERM; touch up.0; while :; do sleep 0.1; done"
+    job_id = slurm.sbatch(f'srun -n1 sh -c "{step}" &\nuntil [ -e up.0 ]; do sleep 0.05; done; exit {code}')
+    slurm.wait(job_id, {"COMPLETING"})
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+    fields = slurm.show(job_id) or {}
+    assert (fields["JobState"], fields["Restarts"]) == ("COMPLETING", "1")
+    waiting = slurm.wait(job_id, {"PENDING"})
+    assert (waiting["Reason"], waiting["Restarts"], waiting["NodeList"]) == ("job_requeued_in_held_state", "1", "")
+    slurm.run("scancel", job_id)
+    assert slurm.accounted(job_id, "State,ExitCode", "-X", "-D")[0] == {"State": "REQUEUED", "ExitCode": f"{code}:0"}
+
+
 def test_dependents_wait_for_the_next_run(slurm: SlurmUnderTest) -> None:
     job_id = slurm.sbatch(LONG, "-o", "o.txt")
     runs(slurm)
