@@ -279,35 +279,63 @@ _VARIABLES: Mapping[str, str] = {
     "SLURM_WCKEY": "wckey",
     "SRUN_CONTAINER": "container",
     "SLURM_ACCOUNT": "account",
+    "SLURM_CLUSTERS": "clusters",
+    "SLURM_CONSTRAINT": "constraint",
     "SLURM_CPU_BIND": "cpu-bind",
     "SRUN_CPUS_PER_TASK": "cpus-per-task",
+    "SLURM_DEPENDENCY": "dependency",
     "SLURM_DISTRIBUTION": "distribution",
+    "SLURM_EXCLUSIVE": "exclusive",
     "SLURM_EXPORT_ENV": "export",
+    "SLURM_GRES": "gres",
     "SLURM_IMMEDIATE": "immediate",
     "SLURM_JOB_NUM_NODES": "nodes",
     "SLURM_MEM_BIND": "mem-bind",
     "SLURM_MEM_PER_CPU": "mem-per-cpu",
     "SLURM_MEM_PER_NODE": "mem",
     "SLURM_MPI_TYPE": "mpi",
+    "SLURM_NO_KILL": "no-kill",
     "SLURM_NPROCS": "ntasks",
     "SLURM_NTASKS": "ntasks",
     "SLURM_NTASKS_PER_NODE": "ntasks-per-node",
     "SLURM_OPEN_MODE": "open-mode",
     "SLURM_PARTITION": "partition",
+    "SLURM_QOS": "qos",
+    "SLURM_REMOTE_CWD": "chdir",
+    "SLURM_RESERVATION": "reservation",
+    "SLURM_SIGNAL": "signal",
     "SLURM_STDERRMODE": "error",
     "SLURM_STDINMODE": "input",
     "SLURM_STDOUTMODE": "output",
+    "SLURM_THREADS": "threads",
     "SLURM_THREADS_PER_CORE": "threads-per-core",
     "SLURM_TIMELIMIT": "time",
     "SLURM_WAIT": "wait",
     "SLURM_WORKING_DIR": "chdir",
+    "SRUN_EXPORT_ENV": "export",
 }
+_NEW_VARIABLES: Mapping[str, str] = {
+    "SLURM_NTASKS_PER_CORE": "ntasks-per-core",
+    "SRUN_ERROR": "error",
+    "SRUN_INPUT": "input",
+    "SRUN_OUTPUT": "output",
+}
+"""Since 24.11."""
+_OUTSIDE: Mapping[str, str] = {
+    "SLURM_GPUS": "gpus",
+    "SLURM_GPUS_PER_NODE": "gpus-per-node",
+    "SLURM_GPUS_PER_TASK": "gpus-per-task",
+    "SLURM_JOB_NAME": "job-name",
+}
+"""Outside of a job: in it the name is its own, and a step has its GPUs anyway."""
 _NOTHING_IF_EMPTY = frozenset(
     {
-        "SLURM_ACCTG_FREQ", "SLURM_BCAST", "SLURM_BCAST_EXCLUDE", "SLURM_BURST_BUFFER", "SLURM_COMPRESS", "SLURM_EPILOG",
-        "SLURM_IMMEDIATE", "SLURM_NETWORK", "SLURM_PROLOG", "SLURM_RESV_PORTS", "SLURM_SEND_LIBS", "SLURM_STDERRMODE",
-        "SLURM_STDOUTMODE", "SLURM_TASK_EPILOG", "SLURM_TASK_PROLOG", "SLURM_TRES_BIND", "SLURM_WAIT", "SLURM_WAIT4SWITCH",
-        "SRUN_CONTAINER",
+        "SLURM_ACCTG_FREQ", "SLURM_BCAST", "SLURM_BCAST_EXCLUDE", "SLURM_BURST_BUFFER", "SLURM_COMPRESS", "SLURM_CONSTRAINT",
+        "SLURM_DEPENDENCY", "SLURM_EPILOG", "SLURM_EXCLUSIVE", "SLURM_GPUS", "SLURM_GPUS_PER_NODE", "SLURM_GPUS_PER_TASK",
+        "SLURM_IMMEDIATE", "SLURM_JOB_NAME", "SLURM_NETWORK", "SLURM_PROLOG", "SLURM_QOS", "SLURM_REMOTE_CWD",
+        "SLURM_RESERVATION", "SLURM_RESV_PORTS", "SLURM_SEND_LIBS", "SLURM_STDERRMODE", "SLURM_STDOUTMODE",
+        "SLURM_TASK_EPILOG", "SLURM_TASK_PROLOG", "SLURM_TRES_BIND", "SLURM_WAIT", "SLURM_WAIT4SWITCH", "SRUN_CONTAINER",
+        "SRUN_ERROR", "SRUN_INPUT", "SRUN_OUTPUT",
     }
 )  # fmt: skip
 """Of the others an empty value is a value, which few options may have (measured on both releases)."""
@@ -318,7 +346,9 @@ _FLAGS: Mapping[str, str] = {
     "SLURM_LABELIO": "label",
     "SLURM_OVERCOMMIT": "overcommit",
     "SLURM_OVERLAP": "overlap",
+    "SLURM_SPREAD_JOB": "spread-job",
     "SLURM_UNBUFFEREDIO": "unbuffered",
+    "SLURM_USE_MIN_NODES": "use-min-nodes",
     "SLURM_WHOLE": "whole",
 }
 
@@ -331,9 +361,10 @@ def _environment_options(environ: Mapping[str, str], release: str, given: Set[st
     """
     variables = dict(_VARIABLES)
     if release >= "24.11":
-        variables = {"SLURM_CPUS_PER_TASK": "cpus-per-task", **variables}
+        variables = {"SLURM_CPUS_PER_TASK": "cpus-per-task", **variables, **_NEW_VARIABLES}
         del variables["SRUN_CPUS_PER_TASK"]
-        variables["SLURM_NTASKS_PER_CORE"] = "ntasks-per-core"
+    if "SLURM_JOB_ID" not in environ:
+        variables |= _OUTSIDE
     replaced = (("mem", "SLURM_MEM_PER_CPU"), ("mem-per-cpu", "SLURM_MEM_PER_NODE"), ("cpu-bind", "SLURM_CPU_BIND"))
     for asked, other in replaced:
         if asked in given:

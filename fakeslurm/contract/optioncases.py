@@ -306,19 +306,29 @@ _OPTIONS_OF_SRUN = """
 
 _VARIABLES_OF_SRUN = """
     SLURM_ACCOUNT physics
+    SLURM_CLUSTERS nowhere
+    SLURM_CONSTRAINT fast
     SLURM_CPU_BIND cores
+    SLURM_DEPENDENCY afterok:4000000
     SLURM_DISABLE_STATUS 1
     SLURM_DISTRIBUTION cyclic
     SLURM_EXACT 1
+    SLURM_EXCLUSIVE exclusive
     SLURM_EXPORT_ENV NONE
+    SLURM_GPUS 1
+    SLURM_GPUS_PER_NODE 1
+    SLURM_GPUS_PER_TASK 1
+    SLURM_GRES none
     SLURM_IMMEDIATE 5
     SLURM_JOB_ID 4000000
+    SLURM_JOB_NAME named
     SLURM_KILL_BAD_EXIT 1
     SLURM_MEM_BIND local
     SLURM_MEM_PER_CPU 50
     SLURM_MEM_PER_NODE 100
     SLURM_MPI_TYPE none
     SLURM_NPROCS 1
+    SLURM_NO_KILL off
     SLURM_NTASKS 1
     SLURM_NTASKS_PER_NODE 1
     SLURM_NNODES 1
@@ -326,11 +336,18 @@ _VARIABLES_OF_SRUN = """
     SLURM_OVERCOMMIT 1
     SLURM_OVERLAP 1
     SLURM_PARTITION debug
+    SLURM_QOS normal
+    SLURM_RESERVATION nope
+    SLURM_SIGNAL USR1@60
+    SLURM_SPREAD_JOB 1
+    SLURM_THREADS 4
     SLURM_TIMELIMIT 10
     SLURM_UNBUFFEREDIO 1
+    SLURM_USE_MIN_NODES 1
     SLURM_WAIT 5
     SLURM_WHOLE 1
     SLURM_WORKING_DIR /
+    SRUN_EXPORT_ENV NONE
 """
 
 STEPS: Mapping[str, Sequence[str]] = {
@@ -344,6 +361,12 @@ STEPS: Mapping[str, Sequence[str]] = {
     "srun --test-only": ("srun --test-only -N9 true",),
     "srun --version": ("srun --version",),
     "srun SLURM_LABELIO": ("SLURM_LABELIO=1 srun echo one",),
+    "srun SLURM_REMOTE_CWD": ("SLURM_REMOTE_CWD=/ srun pwd",),
+    "srun SRUN_ERROR": ("SRUN_ERROR=err.txt srun sh -c 'echo said >&2'",),
+    "srun SRUN_INPUT": ("SRUN_INPUT=input srun cat",),
+    "srun SRUN_OUTPUT": ("SRUN_OUTPUT=out.txt srun echo one",),
+    "srun SLURM_STDERRMODE": ("SLURM_STDERRMODE=err.txt srun sh -c 'echo failed >&2; exit 1'", "cat err.txt"),
+    "srun SLURM_STDINMODE": ("SLURM_STDINMODE=input srun cat",),
     "srun SLURM_STDOUTMODE": ("SLURM_STDOUTMODE=out.txt srun echo one", "cat out.txt"),
 }
 """Of srun outside a job, on one node: what a task has in its environment."""
@@ -565,6 +588,8 @@ QUERIES: Mapping[str, Sequence[str]] = {
 DIFFERENT: Mapping[str, tuple[str, str]] = {
     "srun --exclusive": ("22.05 24.11", "SLURM_CPUS_ON_NODE counts the step's CPUs, not the node's"),
     "srun --extra-node-info": ("22.05 24.11", "nothing is bound: SLURM_CPU_BIND* are not set"),
+    "srun SLURM_DEPENDENCY": ("22.05", "SLURM_JOB_DEPENDENCY is not set"),
+    "srun SLURM_EXCLUSIVE": ("22.05 24.11", "SLURM_CPUS_ON_NODE counts the step's CPUs, not the node's"),
     "srun SLURM_MPI_TYPE": ("22.05 24.11", "it stays in the environment of the tasks"),
     "scancel SCANCEL_BATCH": ("22.05 24.11", "it is not read"),
     "scancel SCANCEL_FULL": ("22.05 24.11", "it is not read"),
