@@ -19,6 +19,7 @@ from slurmkit.slurm.hostlist import HostlistError, compress_sorted, expand
 
 __all__ = ["Wishes"]
 
+_LOUD_AND_QUIET = "don't specify both --verbose (-v) and --quiet (-Q)"
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
 
 
@@ -147,7 +148,8 @@ class Wishes:
         too_many = self._take_nodes_of_list()
         if self._is_plane_too_large():
             raise self.wrong("Too few processes for the requested {plane,node} distribution", 1)
-        errors = [self.wrong(too_many, 1).stderr] if too_many else []
+        errors = [self.wrong(_LOUD_AND_QUIET, 1).stderr] if self.verbose and self.quiet else []
+        errors += [self.wrong(too_many, 1).stderr] if too_many else []
         if self.program != "srun":
             self._count_sockets()
         if self.begin is not None and self.deadline is not None and self.begin > self.deadline:

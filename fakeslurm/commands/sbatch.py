@@ -148,7 +148,7 @@ def run(argv: Sequence[str], invocation: Invocation, controller: Controller) -> 
     silent: Sequence[str] = ()
     try:
         line = _read_line(argv, invocation)
-        silent = _SEVERITIES[: max(line.wishes.quiet - 1, 0)]
+        silent = _SEVERITIES[: max(line.wishes.quiet - line.wishes.verbose - 1, 0)]
         reply = _run(argv, line, invocation, controller)
     except UsageError as error:
         reply = error.reply(_BAD_OPTION)

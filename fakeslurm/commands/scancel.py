@@ -264,10 +264,12 @@ def _check_range(item: str, text: str) -> None:
 
 def _job_id(text: str) -> JobId:
     """``5``, ``5_3``, ``5_[1-3]``, ``5+1``, ``5.0``, which is ``5.`` as well; the batch step is not one that scancel knows (measured)."""
+    if re.fullmatch(r"[0-9]+_", text, re.ASCII):  # of which Slurm makes all, one element or nothing
+        raise _error(f"fakeslurm does not support the job id {text}")
     for item in indices[1].split(",") if (indices := _INDICES.fullmatch(text)) else ():
         _check_range(item, text)
     try:
-        parsed = JobId.parse(f"{text}0" if text.endswith(".") else text.removesuffix("_"))
+        parsed = JobId.parse(f"{text}0" if text.endswith(".") else text)
     except JobIdError:
         raise _error(f"Invalid job id {text}") from None
     if parsed.job_id == 0 or parsed.cluster:

@@ -72,6 +72,8 @@ def test_said_twice_quiet_leaves_no_errors(slurm: SlurmUnderTest, words: str) ->
             "salloc --mem=1 --mem-per-cpu=1 true",
             "salloc: fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.\n",
         ),
+        ("sbatch -v --wrap=true", "sbatch: error: don't specify both --verbose (-v) and --quiet (-Q)\n"),
+        ("srun -v true", "srun: error: don't specify both --verbose (-v) and --quiet (-Q)\n"),
         ("salloc --bogus", _BOGUS.format(program="salloc")),
     ],
 )

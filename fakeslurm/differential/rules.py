@@ -91,6 +91,8 @@ class CommonRules(Session):
         states = self.states(target)
         if self.job_of(target).has_steps and ("-f" in options or "USR1" in options):
             return  # what srun says depends on how many of the tasks have ended when it looks
+        if {"PENDING", "RUNNING"} <= states and "Dependency" in self.listed("PD", "%r"):
+            return  # who waits for them starts before their nodes are cleared, and elsewhere, or after
         # To pending ones scancel tries for minutes.
         if "-s" not in options or "KILL" in options or states == {"RUNNING"}:
             if "PENDING" in states:

@@ -59,13 +59,9 @@ class LifecycleRules(Session):
 
     def _leaves_nodes_to_others(self, job: Submitted) -> bool:
         """Whether elements of an array run on several nodes and somebody waits: who gets which node is chance (measured)."""
-        nodes = self._listed("R,S,CG", "%N", "-j", f"{job.job_id}")
-        waits = bool(self.in_states("PD") & job.labels) or {"Resources", "Priority"} & self._listed("PD", "%r")
+        nodes = self.listed("R,S,CG", "%N", "-j", f"{job.job_id}")
+        waits = bool(self.in_states("PD") & job.labels) or {"Resources", "Priority"} & self.listed("PD", "%r")
         return len(nodes) > 1 and bool(waits)
-
-    def _listed(self, states: str, form: str, *options: str) -> set[str]:
-        argv = ["squeue", "-h", "-t", states, *options, "-o", form]
-        return set(self.arena.left.run(argv, {}, None).stdout.split())
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), verb=st.sampled_from(["suspend", "suspend", "resume"]), other=st.sampled_from(_OTHERS))

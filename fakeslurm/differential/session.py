@@ -375,12 +375,16 @@ class Session(RuleBasedStateMachine):
 
     def in_states(self, states: str) -> set[str]:
         """The ids of all jobs and elements of these states (as of squeue)."""
-        return set(self.arena.left.run(["squeue", "-h", "-r", "-t", states, "-o", "%i"], {}, None).stdout.split())
+        return self.listed(states, "%i", "-r")
+
+    def listed(self, states: str, form: str, *options: str) -> set[str]:
+        """What squeue says, in this format, of the jobs of these states."""
+        argv = ["squeue", "-h", "-t", states, *options, "-o", form]
+        return set(self.arena.left.run(argv, {}, None).stdout.splitlines())
 
     def reasons(self, job: Submitted) -> set[str]:
         """Why it waits."""
-        argv = ["squeue", "-h", "-t", "PD", "-j", f"{job.job_id}", "-o", "%r"]
-        return set(self.arena.left.run(argv, {}, None).stdout.splitlines())
+        return self.listed("PD", "%r", "-j", f"{job.job_id}")
 
     def busy(self) -> bool:
         """Whether some job of the example runs: a further one would be placed by chance."""
