@@ -47,6 +47,7 @@ PATHNAME_TOO_LONG = "Pathname of a file, directory or other parameter too long" 
 INVALID_JOB_ID = "Invalid job id specified"  # M 2
 ACCESS_DENIED = "Access/permission denied"  # errno
 MAX_JOB_COUNT = "Resource temporarily unavailable"  # errno
+TASK_COUNT = "Task count specification invalid"  # measured: srun -c2 on more nodes than have 2 CPUs
 MORE_PROCESSORS = "More processors requested than permitted"  # M 4
 MORE_THREADS = "Cannot request more threads per core than the job allocation"  # measured: srun --threads-per-core=2
 STEP_NOT_RUNNING = "Job step not running"  # measured: a signal to a step of a suspended job

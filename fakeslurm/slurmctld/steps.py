@@ -16,8 +16,6 @@ from fakeslurm.slurmctld.stepgres import step_gres
 
 __all__ = ["Placement", "place_step"]
 
-_TASK_COUNT = "Task count specification invalid"  # measured: srun -c2 on more nodes than have 2 CPUs
-
 
 @frozen(kw_only=True)
 class Placement:
@@ -83,7 +81,7 @@ def place_step(job: Job, request: StepRequest, nodes: Mapping[str, NodeRecord], 
             return None  # it is said when no other step runs any more (measured)
         raise SlurmError(too_many)
     if by_cpus and ntasks < count:
-        raise SlurmError(_TASK_COUNT)
+        raise SlurmError(messages.TASK_COUNT)
     if settings.profile.release >= "24.11" and not required <= {one.name for one in fitting}:
         raise SlurmError(messages.NODE_CONFIGURATION)  # measured; 22.05 takes those that are large enough
     if settings.memory_is_consumed:
