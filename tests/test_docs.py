@@ -61,3 +61,14 @@ def test_every_fault_is_in_the_tables() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "fakeslurm/contract").glob("test_*.py"))
     for name in re.findall(r"`(test_\w+)`", tables[1]):
         assert f"def {name}(" in tests, name
+
+
+def test_every_open_disagreement_has_its_test() -> None:
+    """The rows of docs/open.md and the tests of known differences are the same ones."""
+    rows = re.findall(r"^\| (?:both|2\d\.\d\d) \|.*\| (\S+) \|$", (ROOT / "docs/open.md").read_text(), re.MULTILINE)
+    tests = {
+        f"`{path.name}::{name}`"
+        for path in (ROOT / "fakeslurm/contract").glob("test_open_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert tests == set(rows)

@@ -202,7 +202,9 @@ def _bind(wishes: StepWishes, name: str, value: str | None) -> None:
                 for variable in _bound(name, "", "", "", ""):
                     wishes.variables.pop(variable, None)
             return
-        whole, kind, listed = "verbose", "", "" if wishes.is_new else text
+        kind = wishes.variables.get("SLURM_MEM_BIND_TYPE", "") if name == "mem-bind" else ""  # which stays (measured)
+        whole = f"verbose,{kind}" if kind else "verbose"
+        listed = "" if wishes.is_new or name == "mem-bind" else text
     elif colon and kind in ("map_cpu", "mask_cpu", "map_mem", "mask_mem"):
         kind += ":"
         whole = f"{loud},{rest}"

@@ -253,6 +253,25 @@ def test_quiet_binding_is_none(slurm: SlurmUnderTest, options: str, job: list[st
 
 
 @pytest.mark.parametrize(
+    ("variable", "option", "expected"),
+    [
+        ("", "v", ["verbose", "", "", "verbose"]),
+        ("local", "verbose", ["verbose,local", "", "local", "verbose"]),
+        ("none", "v", ["verbose,none", "", "none", "verbose"]),
+        ("local", "q", ["quiet,local", "", "local", "quiet"]),
+        ("local", "none", ["quiet,none", "", "none", "quiet"]),
+    ],
+)
+def test_verbose_binding_of_memory(slurm: SlurmUnderTest, variable: str, option: str, expected: list[str]) -> None:
+    """To be verbose leaves what the variable says."""
+    names = ["SLURM_MEM_BIND", "SLURM_MEM_BIND_LIST", "SLURM_MEM_BIND_TYPE", "SLURM_MEM_BIND_VERBOSE"]
+    variables = {"SLURM_MEM_BIND": variable} if variable else {}
+    done = slurm.run("srun", f"--mem-bind={option}", "/usr/bin/env", only_env=variables)
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert [found[name] for name in names] == expected
+
+
+@pytest.mark.parametrize(
     ("variables", "options", "cpus"),
     [
         ("SLURM_CPUS_PER_TASK=2", "", None),
