@@ -229,10 +229,13 @@ class Accounting:
             self._told.add(job.job_id)
             self._jobs[job.job_id].clear()
             return
+        attempts = self._jobs[job.job_id]
+        if attempts[-1] is not job:  # which was requeued before it had gone, and has no record until then (measured)
+            return
         attempt = copy(job)
         attempt.state = state
         attempt.end_time = now if job.end_time is None else job.end_time
-        self._jobs[job.job_id][-1] = attempt
+        attempts[-1] = attempt
         if self._lag:
             self._coming.append((now + self._lag, record_of(attempt, self._settings)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1
 from typing import Any
@@ -59,6 +60,8 @@ class Machine(RuleBasedStateMachine):
         self.over: set[int] = set()
         """Jobs of which EndJob has spoken."""
         self.fates = Fates()
+        self.never_began: Counter[int] = Counter()
+        """By job: how often it was requeued once more before the run before had gone. Accounting knows of no such attempt."""
         self.terminated: dict[tuple[int, Any], float] = {}
         """When a step was asked to end."""
 
@@ -181,12 +184,13 @@ class Machine(RuleBasedStateMachine):
     def requeue(self, number: int, hold: bool) -> None:
         job = self.pick(self.controller.jobs.values(), number)
         if job is not None:
-            restarts, refused = job.restart_count, False
+            restarts, refused, again = job.restart_count, False, job.goes_back
             try:
                 self.controller.requeue(job.job_id, self.now, uid=0, hold=hold)
             except SlurmError:
                 refused = True
             assert job.restart_count == restarts + (not refused)
+            self.never_began[job.job_id] += again and not refused
             if not refused:
                 assert job.state is JobState.PENDING or not job.completing
         self.carry_out()

@@ -159,7 +159,8 @@ class Preempting(Machine):
         records = self.controller.accounting.records(self.now)
         for job_id, job in self.controller.jobs.items():
             mine = [record for record in records if record.job_id == job_id]
-            assert job.restart_count <= len(mine) <= job.restart_count + 1, job
+            begun = job.restart_count - self.never_began[job_id]
+            assert begun <= len(mine) <= begun + 1, job
             if job.state is JobState.PREEMPTED:
                 assert max(mine, key=lambda record: record.restart_count).state == JobState.PREEMPTED
 

@@ -37,6 +37,8 @@ real = pytest.mark.skipif(unavailable_reason() is not None, reason=f"the differe
         ("squeue", "4:1:1", "4:1:2", False),
         ("squeue", "2026-11-24T23:59:590:24x9", "2026-11-25T00:00:010:22x9", True),
         ("squeue", "2026-11-24T23:59:590:24x9", "2026-11-24T23:59:590:44x9", False),
+        ("squeue", "R 0:000:220:22", "R 0:000:210:21", True),
+        ("squeue", "R 0:000:220:22", "R 0:000:290:29", False),
         ("sacct", "7ab00:00:05ab", "7ab00:00:07ab", True),
         ("scontrol", "StartTime=2026-11-24T23:59:59 X", "StartTime=2026-11-25T00:00:01 X", True),
         ("scontrol", "StartTime=2026-11-24T23:59:59", "StartTime=Unknown", False),

@@ -317,6 +317,8 @@ def test_cancelled_and_not_gone(slurm: SlurmUnderTest, verb: str) -> None:
         ]
 
     until(lambda: rows() == attempts, what=f"sacct shows {attempts}")
+    if slurm.at_least("24.11"):
+        assert [row["Restarts"] for row in slurm.accounted(job_id, "Restarts", "-X", "-D")] == ["0", "2"]
 
 
 @pytest.mark.parametrize("code", [0, 3])

@@ -38,7 +38,7 @@ def _pieces(duration: str) -> re.Pattern[str]:
 
 # sacct and scontrol write durations with hours; two numbers with one colon are an exit code there.
 _MOMENTS = {
-    "squeue": _pieces(rf"(?:(?<![\d.-])|(?<={_STAMP}))(?<!\d:){_SHORT}(?!:)"),
+    "squeue": _pieces(rf"(?:(?<![\d.-])|(?<={_STAMP})|(?<=:\d\d))(?<!\d:){_SHORT}(?!:)"),
     "sinfo": _pieces(rf"(?<![\d.-])(?<!\d:){_SHORT}(?!:)"),
 }
 """A column may begin or end where another one, whose digits are the same on both sides, ends or begins."""
