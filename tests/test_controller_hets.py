@@ -290,6 +290,7 @@ def test_a_step_in_several_components_has_one_number() -> None:
     controller.step_ended(leader, 1, [0], NOW)
     steps = controller.create_steps([(leader, one)], NOW)
     assert [step.step_id for step in steps or ()] == [2], "in none of them when one has to wait"
+    controller.step_ended(leader + 1, 1, [0], NOW)
     with pytest.raises(SlurmError) as refused:
         controller.create_steps(
             [(leader, StepRequest(name="x", ntasks=1, overlap=True)), (leader + 1, StepRequest(name="x", ntasks=9))],
