@@ -41,9 +41,9 @@ def allocated(version: str, text: str, **more: Any) -> str:
         (
             "-O --sockets-per-node=2 -c1",
             "n1 1 1",
-            f"{NO}--overcommit with --cpus-per-task and as many --sockets-per-node",
+            f"{NO}--overcommit with more --sockets-per-node than --cpus-per-task",
         ),
-        ("-O --sockets-per-node=2 -c3", "n1 3 1", "n1 3 1"),
+        ("-O --sockets-per-node=2 -c2", "n1 2 1", "n1 2 1"),
         ("-O --sockets-per-node=2", "n1 1 1", "n1 1 1"),
         ("-N0-2", f"{NO}--nodes=0-2", "as before"),
         ("-N0-2 -H", f"{NO}--nodes=0-2", "as before"),

@@ -105,3 +105,28 @@ def test_reasons_behind_the_first_stay_when_a_node_is_drained(slurm: SlurmUnderT
     compare_known(slurm, queued(slurm, four, "%r"), real="Priority", fake=TOO_FEW)
     compare_known(slurm, queued(slurm, one, "%r"), real="Priority", fake="ReqNodeNotAvail, UnavailableNodes:n1")
     assert [queued(slurm, job_id, "%r") for job_id in (first, two)] == ["Resources", "Priority"]
+
+
+def test_who_waits_for_an_array_that_is_killed(slurm: SlurmUnderTest) -> None:
+    """In Slurm it starts once all of the array has been told, and keeps off n1 as long as that is being cleared."""
+    slurm.wait_idle()
+    array = slurm.sbatch("sleep 300", "-w", "n1", "--array=1-7:2%2", "-o", "/dev/null")
+    until(lambda: queued(slurm, array, "%t").count("R") == 2, what="two elements run")
+    waits = slurm.sbatch("sleep 300", "-n2", "--array=0-7", "-d", f"after:{array}", "-o", "/dev/null")
+    slurm.run("scancel", "-s", "KILL", array)
+    until(lambda: slurm.run("squeue", "-h", "-t", "R", "-j", waits).stdout.count("\n") == 8, what="all of it runs")
+    places = slurm.run("squeue", "-h", "-t", "R", "-j", waits, "-o", "%K %N").stdout.splitlines()
+    compare_known(slurm, "0 n1" in places, real=False, fake=True)
+
+
+def test_cpus_of_what_overcommits_several_sockets_and_waits(slurm: SlurmUnderTest) -> None:
+    options = ["-O", "--sockets-per-node=2", "-c2", "-n3"]
+    job_id = slurm.sbatch("sleep 300", *options, "-o", "/dev/null")
+    if slurm.at_least("24.11"):
+        cpus = "2" if slurm.is_real else "1"
+        until(lambda: shown(slurm, job_id)["NumCPUs"] == cpus, what=f"{cpus} CPUs")
+        fields = shown(slurm, job_id)
+        assert fields["JobState"] == "PENDING"
+        compare_known(slurm, fields["NumCPUs"], real="2", fake="1")
+    else:
+        assert slurm.wait(job_id, ["RUNNING"])["NumCPUs"] == "2"

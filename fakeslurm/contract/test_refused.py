@@ -10,7 +10,7 @@ OLD, NEW = "22.05", "24.11"
 SEVERAL = "--mincpus=3 with --cpus-per-task=2 on several nodes"
 GAPS = "--contiguous with a --nodelist of nodes that do not follow one another"
 SOCKETS = "--overcommit with --ntasks-per-node and --sockets-per-node"
-MORE_SOCKETS = "--overcommit with --cpus-per-task and as many --sockets-per-node"
+MORE_SOCKETS = "--overcommit with more --sockets-per-node than --cpus-per-task"
 
 SUBMISSIONS = [
     ("--contiguous -w n[1,3]", GAPS, {NEW: "R 2 2 2 n[1-2]"}),
@@ -18,7 +18,6 @@ SUBMISSIONS = [
     ("-O --sockets-per-node=2 -c1", MORE_SOCKETS, {NEW: "R 1 2 1 n1"}),
     ("-O --sockets-per-node=2 -c1 -N2", MORE_SOCKETS, {NEW: "R 2 4 4 n[1-2]"}),
     ("-O --sockets-per-node=2 -c1 -n3", MORE_SOCKETS, {NEW: "PD 1 1 3 -"}),
-    ("-O --sockets-per-node=2 -c2 -n3", MORE_SOCKETS, {NEW: "PD 1 2 3 -"}),
     ("-H --nodelist=", "a held job with an empty --nodelist", {OLD: "PD 0 0 0 -", NEW: "PD 0 0 0 -"}),
     ("--mincpus=3 -c2 -N2", SEVERAL, {OLD: "R 2 5 2 n[1-2]", NEW: "PD 2-2 4 2 -"}),
     ("-N0-2", "--nodes=0-2", {OLD: "R 2 2 2 n[1-2]", NEW: "R 2 2 2 n[1-2]"}),

@@ -92,7 +92,7 @@ class CommonRules(Session):
         if self.job_of(target).has_steps and ("-f" in options or "USR1" in options):
             return  # what srun says depends on how many of the tasks have ended when it looks
         if {"PENDING", "RUNNING"} <= states and "Dependency" in self.listed("PD", "%r"):
-            return  # who waits for them starts before their nodes are cleared, and elsewhere, or after
+            return  # where it starts is open (docs/open.md)
         # To pending ones scancel tries for minutes.
         if "-s" not in options or "KILL" in options or states == {"RUNNING"}:
             if "PENDING" in states:

@@ -144,8 +144,8 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     if d.overcommit and d.ntasks_per_node is not None and sockets > 1:
         raise unsupported("--overcommit with --ntasks-per-node and --sockets-per-node")
     # With which 24.11 overcommits nothing, or the job waits for ever.
-    if profile.tasks_fit_nodes and d.overcommit and d.cpus_per_task and sockets > 1 and sockets >= d.cpus_per_task:
-        raise unsupported("--overcommit with --cpus-per-task and as many --sockets-per-node")
+    if profile.tasks_fit_nodes and d.overcommit and d.cpus_per_task and sockets > d.cpus_per_task:
+        raise unsupported("--overcommit with more --sockets-per-node than --cpus-per-task")
     if required & excluded:
         raise SlurmError(messages.INVALID_NODE_NAME)
     for record in nodes.values() if d.constraint else ():
