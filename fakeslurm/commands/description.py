@@ -15,6 +15,8 @@ __all__ = ["check_lengths", "describe", "work_dir"]
 
 _LONGEST_TEXT = 1024
 """Bytes of a job's name, comment and the like (MAX_STR_LEN in job_mgr.c; measured: 1024 pass, 1025 do not)."""
+_LARGEST_16 = 0xFFFF
+_NO_VAL_16 = 0xFFFE
 _LONGEST_SCRIPT = 4 << 20
 """SchedulerParameters=max_script_size, by default 4 MB."""
 
@@ -51,7 +53,7 @@ def describe(
         ntasks_per_core=wishes.ntasks_per_core,
         ntasks_per_socket=wishes.ntasks_per_socket,
         cpus_per_task=wishes.cpus_per_task,
-        mincpus=wishes.mincpus,
+        mincpus=_sixteen_bits(wishes.mincpus),
         sockets_per_node=wishes.sockets_per_node,
         cores_per_socket=wishes.cores_per_socket,
         threads_per_core=wishes.threads_per_core,
@@ -110,6 +112,12 @@ def describe(
 def _environment(variables: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     """One mapping for all jobs that are submitted in the same environment: else it would be most of what is kept of a job."""
     return dict(variables)
+
+
+def _sixteen_bits(number: int | None) -> int | None:
+    """slurmctld keeps so many of ``--mincpus`` (measured): of what is none of them, or NO_VAL16, nothing is asked for."""
+    kept = None if number is None else number & _LARGEST_16
+    return None if kept in (0, _NO_VAL_16) else kept
 
 
 def work_dir(cwd: str, chdir: str | None) -> str:

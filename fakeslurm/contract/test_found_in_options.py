@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest
+from fakeslurm.contract.harness import SlurmUnderTest, shown
 
 NO_LIST = "fatal: Invalid node list specified\n"
 INVALID = "error: Batch job submission failed: Invalid node name specified\n"
@@ -272,3 +272,16 @@ def test_planes_without_tasks(slurm: SlurmUnderTest, options: str, is_taken: boo
     else:
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"sbatch: {refused}")
         assert slurm.run("salloc", *options.split(), "true").stderr == f"salloc: {refused}"
+
+
+@pytest.mark.parametrize(
+    ("number", "least"), [("65534", "1"), ("65535", "65535"), ("65536", "1"), ("131074", "2"), ("99999999999", "59391")]
+)
+def test_mincpus_has_sixteen_bits(slurm: SlurmUnderTest, number: str, least: str) -> None:
+    done = slurm.run("sbatch", "--parsable", "-H", f"--mincpus={number}", slurm.script("true"))
+    if slurm.at_least("24.11") and len(number) > 10:
+        assert done.stderr == f"sbatch: error: Numeric argument ({number}) too large for --mincpus.\n"
+        return
+    job_id = done.stdout.strip()
+    assert shown(slurm, job_id)["MinCPUsNode"] == least
+    slurm.run("scancel", job_id)
