@@ -278,6 +278,8 @@ class Job:
     eligible_time: float | None
     """When it could have started for all that it waits for; None while it is held, waits for other jobs or for its array's limit."""
     priority: int
+    over_when_submitted: bool = False
+    """Whether what it waits for could not come true any more: it never got a priority but what it asked for."""
     direct_priority: bool = False
     """Whether somebody has set the priority, or 0 to hold the job: then ``Nice`` does not change it."""
     time_limit: int | None

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from fakeslurm.jobarray import NO_TASK, Believed, JobArray, TaskSet
 from fakeslurm.model import BATCH, NO_LIMIT, Job, Settings, Step, StepId
+from fakeslurm.timelimits import NO_VAL
 from slurmkit.slurm.states import JobState
 
 __all__ = ["TOLD_AFTER", "Accounting", "JobRecord", "StepRecord", "record_of"]
@@ -103,7 +104,9 @@ class JobRecord:
     """ReqTRES's, which an update may have counted anew."""
     requested_memory: str
     """ReqMem, as sacct prints it: ``500M``."""
-    priority: int
+    priority: int | None
+    """None if it never got one."""
+    over_when_submitted: bool
     reason: str
     restart_count: int
     constraint: str
@@ -311,7 +314,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         submit=job.submit_time,
         eligible=job.eligible_time if job.accounted_eligible is None else job.accounted_eligible or None,
         start=job.start_time if ran or job.state is JobState.FAILED or _is_over_unheard_of(job, settings) else None,
-        end=job.end_time,
+        end=None if _is_begun_at_its_end(job, settings) else job.end_time,
         suspended=job.suspended,
         suspended_since=job.suspend_time if job.state is JobState.SUSPENDED else None,
         time_limit=job.time_limit,
@@ -326,7 +329,8 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         requested_cpus=job.requested_cpus,
         counted_cpus=job.counted_cpus,
         requested_memory=_requested_memory(job, settings),
-        priority=job.priority,
+        priority=None if job.priority == NO_VAL else job.priority,
+        over_when_submitted=job.over_when_submitted,
         reason=job.waited_for if ran else job.told_reason,
         restart_count=job.restart_count,
         constraint=description.constraint or "",
@@ -341,10 +345,17 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
 
 
 def _is_over_unheard_of(job: Job, settings: Settings) -> bool:
-    """Whether its deadline has come before accounting has heard of it: it takes that for its start (measured)."""
+    """Whether its end has come before accounting has heard of it: it takes that for its start (measured)."""
+    if job.over_when_submitted:
+        return True
     if job.state is not JobState.DEADLINE or job.end_time is None or settings.profile.accounts_at_submission:
         return False
     return job.end_time - job.submit_time <= TOLD_AFTER
+
+
+def _is_begun_at_its_end(job: Job, settings: Settings) -> bool:
+    """Whether accounting hears of its beginning after its end, which it forgets then (measured)."""
+    return job.over_when_submitted and job.state is JobState.CANCELLED and settings.profile.accounts_at_submission
 
 
 def _waiting_tasks(job: Job, believed: Believed | None) -> TaskSet | None:

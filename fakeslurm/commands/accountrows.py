@@ -247,7 +247,7 @@ class AccountTexts:
         return "" if row.step is not None else row.job.partition
 
     def _priority(self, row: Row) -> str:
-        return "" if row.step is not None else f"{row.job.priority}"
+        return "" if row.step is not None else f"{'' if row.job.priority is None else row.job.priority}"
 
     def _qos(self, row: Row) -> str:
         return "" if row.step is not None else row.job.qos or "Unknown"
@@ -339,8 +339,8 @@ class AccountTexts:
         return self.stamps(when)
 
     def _started(self, job: JobRecord) -> float | None:
-        """When it started, in 24.11 not of a job that was refused."""
-        return job.start if job.nodes or not self._new else None
+        """When it started, in 24.11 not of a job that was refused for what it asks for."""
+        return job.start if job.nodes or job.over_when_submitted or not self._new else None
 
     def _state(self, row: Row) -> str:
         shown = row.step or row.job

@@ -16,6 +16,7 @@ from fakeslurm.commands.jobtexts import NEW
 from fakeslurm.commands.jsonshape import NO_LIMIT, shaped
 from fakeslurm.jobarray import index_text
 from fakeslurm.mailtypes import JSON_NAMES
+from fakeslurm.timelimits import NO_VAL
 from slurmkit.slurm.states import JobState
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ class _Values:
             "flags": self._flags(),
             "hold": job.priority == 0,
             "job_state": str(job.shown_state),
-            "priority": job.priority,
+            "priority": None if job.priority == NO_VAL else job.priority,
             "requeue": jobtexts.requeue(job, self.settings),
             "restart_cnt": job.restart_count,
             "shared": self._shared(),

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, wait_for_reason
+from fakeslurm.contract.harness import SlurmUnderTest, shown, until, wait_for_reason
 
 REFUSED = "allocation failure: Requested node configuration is not available"
 
@@ -194,3 +194,26 @@ def test_tasks_that_an_update_counts(slurm: SlurmUnderTest, options: str, is_pos
         slurm.wait(slurm.sbatch("true"), ["COMPLETED"])
         assert slurm.wait(job_id, ["PENDING"])["Reason"] == "Resources"
         slurm.run("scancel", job_id)
+
+
+@pytest.mark.parametrize(
+    ("options", "busy", "fits"),
+    [
+        ("--ntasks-per-core=3", 1, True),
+        ("--ntasks-per-core=3", 2, False),
+        ("--ntasks-per-core=3 --ntasks-per-node=2", 2, True),
+        ("--ntasks-per-core=3 --ntasks-per-node=2", 3, False),
+        ("--ntasks-per-core=2 --ntasks-per-node=3 -n1", 2, False),
+        ("--ntasks-per-core=2 --ntasks-per-node=1 -c2", 2, True),
+        ("--ntasks-per-core=4 --ntasks-per-node=1", 3, True),
+    ],
+)
+def test_room_for_as_many_tasks_as_may_be_on_a_core(slurm: SlurmUnderTest, options: str, busy: int, fits: bool) -> None:
+    """So many have to fit, but if it is said how many there are on a node."""
+    slurm.wait_idle()
+    slurm.sbatch("sleep 60", "-w", "n1", f"-n{busy}")
+    job_id = slurm.sbatch("sleep 60", "-w", "n1", *options.split())
+    if fits:
+        until(lambda: shown(slurm, job_id)["JobState"] == "RUNNING", what="it runs")
+    else:
+        wait_for_reason(slurm, job_id, "Resources")

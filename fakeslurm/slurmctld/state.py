@@ -108,6 +108,7 @@ class State:
 
     def take_back_priority(self, job: Job) -> None:
         """A job that was over when it was submitted has got none but what it asked for: the next one gets it (measured)."""
+        job.over_when_submitted = True
         if job.description.priority is None:
             job.priority = NO_VAL
             self._next_priority += 1

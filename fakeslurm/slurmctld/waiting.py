@@ -15,7 +15,7 @@ from fakeslurm.messages import Reason, SlurmError
 from fakeslurm.model import Job, JobDescription
 from fakeslurm.slurmctld import admission, arrayrecords, hetjob, submission
 from fakeslurm.slurmctld.demand import Demand
-from fakeslurm.slurmctld.dependencies import Verdict
+from fakeslurm.slurmctld.dependencies import Dependencies, Verdict
 from fakeslurm.slurmctld.dependents import Dependents
 from fakeslurm.slurmctld.obstacles import Obstacles
 from fakeslurm.slurmctld.scheduler import Request, Scheduler
@@ -51,7 +51,7 @@ class Waiting:
         job = self._create(description)
         self._look_at_once(job)
         self.consider(job)
-        if job.reason == Reason.DEPENDENCY_NEVER_SATISFIED and job.finished:
+        if job.reason == Reason.DEPENDENCY_NEVER_SATISFIED and job.finished and job.array is None:
             self._state.take_back_priority(job)
         self._state.changed(job)
         return job
@@ -91,22 +91,34 @@ class Waiting:
             self._obstacles.look(job, demand, [one.name for one in partitions])
         state.add(job)
         if problem is not None:
-            if job.eligible_time is None and not description.array and dependencies is None:  # measured
+            waits = dependencies is not None and self._would_wait(job, dependencies)
+            if job.eligible_time is None and not description.array and not waits:  # measured
                 job.eligible_time = state.now
-            self.refuse(job)
+            self.refuse(job, minds_others=dependencies is not None)
             raise problem
         state.demands[job_id] = demand
         if dependencies is not None:
             self._dependents.add(job_id, dependencies)
         return job
 
-    def refuse(self, job: Job) -> None:
-        """It is over before it could wait."""
+    def _would_wait(self, job: Job, dependencies: Dependencies) -> bool:
+        """Whether a job that is refused would have to wait for others; it shows for whom.
+
+        Slurm has looked at these by then, but for those of an array (measured).
+        """
+        verdict = Verdict.WAITING if job.array is not None else dependencies.evaluate(job, self._state.now)
+        job.dependency = str(dependencies)
+        if verdict is Verdict.FAILED and self._kills(job):
+            self._state.take_back_priority(job)
+        return verdict is not Verdict.SATISFIED
+
+    def refuse(self, job: Job, *, minds_others: bool = False) -> None:
+        """It is over before it could wait. `minds_others`: for others, so that accounting knows since when it could have started."""
         state = self._state
         job.reason = Reason.BAD_CONSTRAINTS
         job.wait_status = _REFUSED
         self.end(job, JobState.FAILED)
-        if not state.settings.profile.accounting_hears_of_eligible_misfits:
+        if not (minds_others or state.settings.profile.accounting_hears_of_eligible_misfits):
             job.accounted_eligible = 0.0
             state.accounting.changed(job, state.now)
 
@@ -300,12 +312,16 @@ class Waiting:
 
     def _is_killed(self, job: Job) -> bool:
         """Whether a job is over as what it waits for will never come true."""
-        kill = job.description.kill_on_invalid_dep
-        killed = any(kill) if kill else self._state.settings.kill_invalid_dependency
+        killed = self._kills(job)
         if killed:
             job.reason = Reason.DEPENDENCY_NEVER_SATISFIED  # sacct keeps what it waited for (measured)
             self.end(job, JobState.CANCELLED)
         return killed
+
+    def _kills(self, job: Job) -> bool:
+        """Whether a job is to be over when what it waits for will never come true."""
+        kill = job.description.kill_on_invalid_dep
+        return any(kill) if kill else self._state.settings.kill_invalid_dependency
 
     def _look_later(self, job: Job) -> None:
         """Slurm looks at what a held job waits for only now and then, when it looks for jobs to forget (measured)."""
