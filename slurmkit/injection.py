@@ -15,6 +15,8 @@ __all__ = ["call_with_context", "injected_parameters", "unfilled_parameters"]
 R = TypeVar("R")
 
 _BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_PARSED_AGAIN = 10
+"""How often an annotation is parsed again, at most."""
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -108,10 +110,21 @@ def _text_means_context(text: str, namespace: Mapping[str, Any]) -> bool:
     if text.isidentifier():  # as most are: that takes no parser
         return _name_means_context(text, namespace)
     try:
-        expression = ast.parse(text.strip(), mode="eval").body
+        expression = _parse(text.strip())
     except SyntaxError:
         return False
     return _node_means_context(expression, namespace)
+
+
+def _parse(text: str) -> ast.expr:
+    for _ in range(_PARSED_AGAIN):
+        try:
+            return ast.parse(text, mode="eval").body
+        except (
+            SystemError
+        ):  # what CPython 3.11 counts while it parses is the same for all threads: another one was parsing as well
+            continue
+    return ast.parse(text, mode="eval").body
 
 
 def _name_means_context(name: str, namespace: Mapping[str, Any]) -> bool:

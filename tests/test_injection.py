@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import math
 from typing import Annotated, Any, Optional
@@ -100,3 +101,20 @@ def test_call_with_context() -> None:
     assert call_with_context(f, (1, given), {}) == (1, given, 2)
     assert call_with_context(f, (1,), {"job": None}) == (1, None, 2)
     assert call_with_context(abs, (-1,), {}) == 1
+
+
+def test_another_thread_parses_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython 3.11 mixes up then how deep it is."""
+    parse = ast.parse
+    mixed_up = iter([SystemError("AST constructor recursion depth mismatch (before=54, after=466)")])
+
+    def mixing_up(*args: Any, **kwargs: Any) -> Any:
+        for error in mixed_up:
+            raise error
+        return parse(*args, **kwargs)
+
+    def function(one: JobContext | None, two: int | None) -> None: ...  # fmt: skip
+
+    monkeypatch.setattr(ast, "parse", mixing_up)
+    assert injected_parameters(function) == ("one",)
+    assert not list(mixed_up)

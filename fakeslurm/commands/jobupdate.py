@@ -263,6 +263,8 @@ class _Reader:
             if len(found) > 1:
                 raise self._stop(f"{what} not supported for job arrays")
             return found[0]
+        if found[0].array is None or (self._new and len(found) == 1):
+            return found[0]  # be there such an element or not (measured)
         chosen = targets(self.call.controller, int(match[1]), (int(match[2]),))
         return chosen[0].job if chosen else None
 

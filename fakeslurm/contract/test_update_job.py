@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, shown, until
+from fakeslurm.contract.harness import Result, SlurmUnderTest, shown, until
 
 ABORTED = "Request aborted\n"
 ERROR = "scontrol: error: "
@@ -168,6 +168,27 @@ def test_a_limit_of_no_limit(slurm: SlurmUnderTest) -> None:
     else:
         assert update(slurm, f"jobid={job_id}", "TimeLimit=+5") == ""
         assert shown(slurm, job_id)["TimeLimit"] == "00:04:00"
+
+
+@pytest.mark.parametrize("limit", ["UNLIMITED", "7"])
+def test_a_limit_of_an_element_that_there_is_not(slurm: SlurmUnderTest, limit: str) -> None:
+    """In 24.11 it is that of the array, unless some of that are jobs of their own."""
+    job_id = held(slurm, "--array=1-3", f"--time={limit}")
+    one_more = ("scontrol", "update", f"jobid={job_id}_4", "TimeLimit+=1")
+    said = f"{job_id}_4: Invalid job id specified\n"
+    if limit == "UNLIMITED":
+        said = f"{ERROR}Cannot increment/decrement TimeLimit when set to UNLIMITED.\n"
+    assert slurm.run(*one_more) == Result(1, "", said if slurm.at_least("24.11") else "")
+    assert update(slurm, f"jobid={job_id}_2", "TimeLimit=5") == ""
+    assert slurm.run(*one_more) == Result(1, "", "")
+
+
+def test_a_limit_of_an_element_of_no_array(slurm: SlurmUnderTest) -> None:
+    """It is that of the job, until the job is to be changed."""
+    job_id = held(slurm, "--time=5")
+    too_much = f"{ERROR}TimeLimit decrement larger than current time limit (6 > 5)\n"
+    assert update(slurm, f"jobid={job_id}_1", "TimeLimit-=6") == too_much
+    assert update(slurm, f"jobid={job_id}_1", "TimeLimit-=1") == f"{job_id}_1: Invalid job id specified\n"
 
 
 def test_admin_comments_are_added_to(slurm: SlurmUnderTest) -> None:
