@@ -10,6 +10,9 @@ SYSTEM :=
 PIP := $(SYSTEM) $(BIN)/python -m pip --quiet --disable-pip-version-check
 VENV13 := .venv-24.11
 
+# Every process would compile what it imports, of which a test run starts tens of thousands.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-24.11 lint fidelity bench bench-quick differential properties mutants clean
 .DEFAULT_GOAL := test
 
