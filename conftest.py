@@ -1,5 +1,5 @@
 """For all tests. Property tests: every run has a seed of its own, which is printed, and a failure says how it is replayed. What only asks the
-real Slurm is asked once more when it fails, and that is said.
+real Slurm is asked once more when it fails, and that is said. On demand one case of each test is enough for the fake's commands.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from hypothesis import HealthCheck, settings
 
 T = TypeVar("T")
 
+LEFT_OUT = pytest.StashKey[int]()
+LEFT_OUT_KEY = "left_out_of_commands"
+"""How many tests ``--one-case-of-commands`` leaves out; the key is for what xdist's workers say."""
+
 CHANCES = 5
 """How many tests of a run may fail once on the real Slurm. Its daemons, and srun's messages, race with one another under load; what fails more
 often than that is no chance."""
@@ -24,6 +28,11 @@ MINUTES = ("test_lifecycle.py", "test_deadline.py", "test_clients.py", "test_dif
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--examples", type=int, default=100, help="examples of each property test that does not say how many it needs"
+    )
+    parser.addoption(
+        "--one-case-of-commands",
+        action="store_true",
+        help="of each test with several cases the fake's commands (fake-cli) get one, which follows from the seed",
     )
 
 
@@ -50,20 +59,47 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["hypothesis_seed"] = node.config.option.hypothesis_seed
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """xdist: its workers collect the same tests."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get(LEFT_OUT_KEY, 0)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return _options(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The real Slurm alone gets another chance: a race in a test of the fake or of slurmkit is ours."""
+    if config.option.one_case_of_commands:
+        surplus = more_than_one_case(items, config.option.hypothesis_seed)
+        items[:] = [item for item in items if item not in surplus]
+        config.hook.pytest_deselected(items=list(surplus))
+        config.stash[LEFT_OUT] = getattr(config, "workeroutput", {})[LEFT_OUT_KEY] = len(surplus)
     slow = [item for item in items if item.path.name in MINUTES]
     others = [item for item in items if item.path.name not in MINUTES]
     items[:] = spread(slow, others, getattr(config, "workerinput", {}).get("workercount", 1))
     for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        parameters = _parameters(item)
         on_real = "real" in (parameters.get("slurm_kind"), parameters.get("client_slurm"))
         if on_real and "slurm_cluster" not in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters
+
+
+def more_than_one_case(items: Sequence[pytest.Item], seed: object) -> set[pytest.Item]:
+    """Of each test, all cases but one that go through the fake's commands: the fake in this process and the real Slurm get all of them."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if _parameters(item).get("slurm_kind") == "fake-cli":
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for test, of_test in cases.items():
+        of_test.remove(random.Random(f"{seed} {test}").choice(of_test))
+    return {item for of_test in cases.values() for item in of_test}
 
 
 def spread(slow: Sequence[T], others: Sequence[T], workers: int) -> list[T]:
@@ -82,6 +118,10 @@ def spread(slow: Sequence[T], others: Sequence[T], workers: int) -> list[T]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     terminalreporter.write_line(f"property tests: {_options(config)}")
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"not tried through the fake's commands, as another case of the same test was: {left_out} tests"
+        )
     repeated = _repeated(config)
     for report in repeated:
         terminalreporter.write_sep("_", f"failed, and was run again: {report.nodeid}")

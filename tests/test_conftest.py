@@ -80,6 +80,31 @@ def test_chance_has_a_limit(pytester: pytest.Pytester, tests: int, code: int) ->
     assert (result.ret, result.parseoutcomes()["passed"]) == (code, tests)
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_one_case_of_each_test_goes_through_the_commands(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("case", range(5))
+        @pytest.mark.parametrize("slurm_kind", ["fake", "fake-cli", "real"])
+        def test_of_several(slurm_kind, case): ...
+
+        @pytest.mark.parametrize("slurm_kind", ["fake", "fake-cli", "real"])
+        def test_of_one(slurm_kind): ...
+        """
+    )
+    drawn = set()
+    for seed in range(4):
+        result = run(pytester, "-v", "--one-case-of-commands", f"--hypothesis-seed={seed}", *options)
+        passed = {words[-1 if options else 0] for words in map(str.split, result.outlines) if "PASSED" in words}
+        by_commands = {one for one in passed if "fake-cli" in one}
+        assert (len(passed), len(by_commands)) == (2 * 6 + 2, 2)
+        drawn |= by_commands
+        result.stdout.fnmatch_lines(["not tried through the fake's commands*: 4 tests"])
+    assert len(drawn) > 2
+
+
 @pytest.mark.parametrize(("slow", "workers"), [(0, 3), (4, 1), (5, 3), (20, 8)])
 def test_what_takes_minutes_comes_in_time_everywhere(slow: int, workers: int) -> None:
     order = spread(range(slow), range(100, 340), workers)

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import shlex
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -154,4 +154,10 @@ def main(directory: Path, cases: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    parser = argparse.ArgumentParser(prog="python -m fakeslurm.contract.options", description="Record conversations.")
+    parser.add_argument("directory", type=Path, help="where options-<release>.json is")
+    parser.add_argument("cases", metavar="CASE", nargs="*", help="as 'sbatch --array'; all of them without")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.cases) - CASES.keys():
+        parser.error(f"no such cases: {', '.join(sorted(unknown))}; they are in fakeslurm/contract/optioncases.py")
+    main(chosen.directory, chosen.cases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -19,4 +20,6 @@ def main(page: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(prog="python -m fakeslurm.fidelity", description="Write docs/fidelity.md.")
+    parser.add_argument("page", type=Path, help="the file to write")
+    sys.exit(main(parser.parse_args().page))
