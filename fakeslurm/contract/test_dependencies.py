@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakeslurm.contract.harness import SlurmUnderTest, until
+from fakeslurm.contract.harness import SlurmUnderTest, until, wait_for_reason
 
 PROBLEM = "sbatch: error: Batch job submission failed: Job dependency problem\n"
 
@@ -332,3 +332,18 @@ def test_priority_of_a_job_that_is_over_at_once(slurm: SlurmUnderTest) -> None:
         assert (over["JobState"], over["Priority"]) == ("CANCELLED", expected)
     later = slurm.sbatch("true", "-d", f"afterok:{failed}")
     assert slurm.wait(later, ["PENDING"])["Priority"] == f"{before - 1}"
+
+
+@pytest.mark.parametrize("dependency", ["afterok:{0}", "afternotok:{0}?afterany:{0}"])
+def test_requeued_before_what_it_waits_for_is_over(slurm: SlurmUnderTest, dependency: str) -> None:
+    """A job that was cancelled while it waited waits for the same when it is to run again, and for its time afterwards."""
+    other = slurm.sbatch("true", "--hold")
+    job_id = slurm.sbatch("true", "-d", dependency.format(other))
+    assert slurm.run("scancel", job_id).returncode == 0
+    until(lambda: (slurm.show(job_id) or {})["JobState"] == "CANCELLED", what="it is cancelled")
+    assert slurm.run("scontrol", "requeue", job_id).returncode == 0
+    wait_for_reason(slurm, job_id, "Dependency")
+    assert (slurm.show(job_id) or {})["Dependency"] == dependency.format(other).replace(other, f"{other}(unfulfilled)")
+    assert slurm.run("scontrol", "release", other).returncode == 0
+    wait_for_reason(slurm, job_id, "BeginTime")
+    assert (slurm.show(job_id) or {})["Dependency"] == "(null)"

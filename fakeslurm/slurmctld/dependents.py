@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from fakeslurm import messages
@@ -11,6 +12,8 @@ from fakeslurm.slurmctld.dependencies import Dependencies, Jobs, Key, Term, pars
 from fakeslurm.slurmctld.state import State
 
 __all__ = ["Dependents"]
+
+_VERDICT = re.compile(r"\((?:unfulfilled|failed)\)")
 
 
 class Dependents:
@@ -73,6 +76,11 @@ class Dependents:
             self._state.singletons.add(job_id)
         for other in dependencies.watched:
             self._dependents.setdefault(other, set()).add(job_id)
+
+    def renew(self, job: Job) -> None:
+        """A job that was over before what it waits for, and is to run again, waits for what is left of that (measured)."""
+        if job.dependency and job.job_id not in self:
+            self.add(job.job_id, Dependencies(parse_dependency(_VERDICT.sub("", job.dependency)), self._known))
 
     def drop(self, job_id: int) -> None:
         """A job waits for nobody any more."""

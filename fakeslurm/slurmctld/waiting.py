@@ -539,6 +539,7 @@ class Waiting:
         job.restart_count += 1
         if hold:
             job.reason = Reason.REQUEUED_HELD
+        self._dependents.renew(job)
         self.requeue(job)
 
     def requeue(self, job: Job) -> None:
