@@ -103,6 +103,8 @@ class Profile:
     """sacct's DerivedExitCode is that of all steps; before that not of those that end after the job, which it asks to end."""
     requeue_frees_nodes: bool
     """Of a job that ran and waits to run again no nodes are allocated in accounting; before that those that it had."""
+    accounting_hears_of_requeue_hold: bool
+    """``scontrol requeuehold`` takes the priority of the attempt that is over as well, for sacct."""
     requeue_renews_priority: bool
     """A requeued job gets the next priority; before that it kept its own."""
     memory_makes_mixed: bool
@@ -165,6 +167,7 @@ PROFILES: Mapping[str, Profile] = {
         throttles_arrays_only=False,
         derived_counts_last_steps=False,
         requeue_frees_nodes=False,
+        accounting_hears_of_requeue_hold=True,
         requeue_renews_priority=False,
         memory_makes_mixed=False,
         grace_time_ends_in_preemption=False,
@@ -217,6 +220,7 @@ PROFILES: Mapping[str, Profile] = {
         throttles_arrays_only=True,
         derived_counts_last_steps=True,
         requeue_frees_nodes=True,
+        accounting_hears_of_requeue_hold=False,
         requeue_renews_priority=True,
         memory_makes_mixed=True,
         grace_time_ends_in_preemption=True,

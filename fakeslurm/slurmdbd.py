@@ -329,7 +329,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         requested_cpus=job.requested_cpus,
         counted_cpus=job.counted_cpus,
         requested_memory=_requested_memory(job, settings),
-        priority=None if job.priority == NO_VAL else job.priority,
+        priority=_priority(job),
         over_when_submitted=job.over_when_submitted,
         reason=job.waited_for if ran else job.told_reason,
         restart_count=job.restart_count,
@@ -372,6 +372,11 @@ def _is_limited(record: JobArray | None, believed: Believed | None) -> bool:
     return record is not None and record.last_start > 0.0
 
 
+def _priority(job: Job) -> int | None:
+    priority = job.priority if job.accounted_priority is None else job.accounted_priority
+    return None if priority == NO_VAL else priority
+
+
 def _wait_status(job: Job, settings: Settings) -> int:
     """A job that was ended from outside has no exit code here, and one that was refused has 1 (measured: sacct, scontrol)."""
     ended = (JobState.CANCELLED, JobState.TIMEOUT, JobState.PREEMPTED)
@@ -379,8 +384,10 @@ def _wait_status(job: Job, settings: Settings) -> int:
         return 0
     if job.state is JobState.NODE_FAIL:
         return settings.profile.node_fail_exit_code << 8
-    unrun = job.state in (JobState.FAILED, JobState.DEADLINE) and not job.nodes
-    return _REFUSED if unrun else job.wait_status
+    refused = (
+        job.state in (JobState.FAILED, JobState.DEADLINE) or job.wait_status == 1
+    )  # which it keeps when it is requeued
+    return _REFUSED if refused and not (job.nodes or job.former_nodes) else job.wait_status
 
 
 def _step_record(step: Step, job: Job) -> StepRecord:

@@ -6,6 +6,7 @@ Measured on 22.05.8 and 24.11.5.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -107,3 +108,107 @@ def test_an_array_that_waits_for_what_cannot_come_has_a_priority(slurm: SlurmUnd
     argv = ("squeue", "-h", "-t", "all", "-j", job_id, "-o")
     until(lambda: slurm.run(*argv, "%T").stdout == "CANCELLED\n", what="it is over")
     assert 0 < int(slurm.run(*argv, "%Q").stdout) < NO_VAL
+
+
+def killed(slurm: SlurmUnderTest, *options: str) -> str:
+    """A job that was over when it was submitted, as another one had not failed."""
+    return submit(slurm, "-d", f"afternotok:{ended(slurm)}", "--kill-on-invalid-dep=yes", "--requeue", *options)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(slurm: SlurmUnderTest) -> Iterator[None]:
+    """A job that was refused and has been requeued waits for ever."""
+    yield
+    slurm.run("scancel", "--me")
+
+
+def reaches(slurm: SlurmUnderTest, job_id: str, expected: str) -> None:
+    argv = ("squeue", "-h", "-t", "all", "-j", job_id, "-o", "%T %r")
+    until(lambda: slurm.run(*argv).stdout == f"{expected}\n", what=expected)
+
+
+def requeued_attempts(slurm: SlurmUnderTest, job_id: str) -> list[str]:
+    """What sacct says of the attempt that was requeued, and of the next one."""
+    argv = ("sacct", "-nPXD", "-j", job_id, "-o", "State,Priority,ExitCode")
+
+    def both() -> list[str] | None:
+        lines = slurm.run(*argv).stdout.splitlines()
+        return lines if len(lines) == 2 else None
+
+    rows: list[str] = until(both, what="accounting has both")
+    return rows
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        (),
+        ("release {}",),
+        ("hold {}", "release {}"),
+        ("update jobid={} name=other",),
+        ("update jobid={} timelimit=5",),
+    ],
+    ids=lambda commands: commands[-1].partition(" ")[0] if commands else "nothing",
+)
+def test_requeued_it_waits_for_ever(slurm: SlurmUnderTest, commands: tuple[str, ...]) -> None:
+    """It is not killed for what it waits for already, but when anything of it changes."""
+    job_id = killed(slurm)
+    for _ in range(2):
+        assert slurm.run("scontrol", "requeue", job_id).returncode == 0
+        reaches(slurm, job_id, "PENDING DependencyNeverSatisfied")
+        later = slurm.sbatch("true", "-d", f"afterany:{ended(slurm)}")
+        slurm.wait(later)  # others have been looked at
+        reaches(slurm, job_id, "PENDING DependencyNeverSatisfied")
+        if commands:
+            for command in commands:
+                assert slurm.run("scontrol", *command.format(job_id).split()).returncode == 0
+        else:
+            slurm.run("scancel", job_id)
+        reaches(slurm, job_id, "CANCELLED DependencyNeverSatisfied")
+
+
+def test_killed_later_it_waits_for_ever(slurm: SlurmUnderTest) -> None:
+    other = slurm.sbatch("true", "--hold")
+    job_id = slurm.sbatch("true", "-d", f"afternotok:{other}", "--kill-on-invalid-dep=yes", "--requeue")
+    slurm.run("scontrol", "release", other)
+    reaches(slurm, job_id, "CANCELLED DependencyNeverSatisfied")
+    slurm.run("scontrol", "requeue", job_id)
+    slurm.wait(slurm.sbatch("true", "-d", f"afterany:{ended(slurm)}"))
+    reaches(slurm, job_id, "PENDING DependencyNeverSatisfied")
+
+
+@pytest.mark.parametrize("command", ["requeue", "requeuehold"])
+def test_what_accounting_has_of_one_that_is_requeued(slurm: SlurmUnderTest, command: str) -> None:
+    job_id = killed(slurm)
+    accounted(slurm, job_id, "JobID")
+    slurm.run("scontrol", command, job_id)
+    first, _ = requeued_attempts(slurm, job_id)
+    assert first == "REQUEUED||0:0"
+
+
+def test_one_that_fits_nowhere_is_killed_when_it_is_requeued(slurm: SlurmUnderTest) -> None:
+    """It had not been killed. Its exit code stays."""
+    job_id = killed(slurm, "--tmp=100")
+    accounted(slurm, job_id, "JobID")
+    slurm.run("scontrol", "requeue", job_id)
+    reaches(slurm, job_id, "CANCELLED DependencyNeverSatisfied")
+    first, second = requeued_attempts(slurm, job_id)
+    assert first == "REQUEUED||1:0"
+    assert (second.split("|")[0], second.split("|")[2]) == ("CANCELLED", "1:0")
+    slurm.run("scontrol", "requeue", job_id)
+    reaches(slurm, job_id, "PENDING DependencyNeverSatisfied")
+
+
+@pytest.mark.parametrize("ran", [True, False], ids=["ran", "runs"])
+def test_priority_of_what_is_requeued_and_held(slurm: SlurmUnderTest, ran: bool) -> None:
+    job_id = slurm.sbatch("true" if ran else "sleep 60", "--priority=7", "--requeue")
+    slurm.wait(job_id, ["COMPLETED" if ran else "RUNNING"])
+    until(lambda: slurm.run("sacct", "-nX", "-j", job_id).stdout, what="accounting has it")
+    slurm.run("scontrol", "requeuehold", job_id)
+    reaches(slurm, job_id, "PENDING job requeued in held state")
+    first, second = requeued_attempts(slurm, job_id)
+    priorities = (
+        ["7"] if slurm.at_least("24.11") else ["0", "7"]
+    )  # what accounting has heard by then is a matter of chance
+    assert first in [f"REQUEUED|{priority}|0:0" for priority in priorities]
+    assert second == "PENDING|0|0:0"

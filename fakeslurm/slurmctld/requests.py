@@ -163,6 +163,8 @@ class Requests:
             raise SlurmError(messages.JOB_PENDING)
         if hold:
             for one in self._components(job):
+                if one.over_when_submitted or not self._state.settings.profile.accounting_hears_of_requeue_hold:
+                    one.accounted_priority = one.priority
                 one.priority = 0
         if job.finished and job.completing:
             self._running.requeue_ended(job, Reason.REQUEUED_HELD if hold else Reason.NONE)

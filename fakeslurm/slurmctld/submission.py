@@ -88,7 +88,7 @@ def renew(job: Job, state: State) -> None:
     if job.reason in (Reason.REQUEUED_HELD, Reason.LAUNCH_FAILED_HELD):
         state.waits_for(job, Reason.HELD_BY_USER)
     job.start_time = job.end_time = None
-    job.fits_nowhere = False
+    job.fits_nowhere = job.over_when_submitted = False
     job.former_nodes = len(job.nodes) or job.former_nodes
     job.nodes, job.cpus_per_node, job.cpu_ids, job.gres, job.tasks_per_node = (), (), (), (), ()
     as_it_ran = job.num_nodes
@@ -102,7 +102,7 @@ def renew(job: Job, state: State) -> None:
             next_one = state.priority_of(evolve(job.description, priority=None))
             job.description = evolve(job.description, priority=next_one)
         job.priority = state.priority_of(job.description)
-    job.cancelled_by = job.accounted_derived = None
+    job.cancelled_by = job.accounted_derived = job.accounted_priority = None
     job.batch, job.steps, job.next_step_id, job.next_step_node = None, {}, 0, 0
     if job.array is not None and job.is_unsplit:
         job.array.closed = False

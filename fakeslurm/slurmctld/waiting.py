@@ -230,6 +230,7 @@ class Waiting:
 
     def changed(self, job: Job) -> None:
         """A pending job is another one than before: look at all of it again."""
+        job.reason = Reason.NONE
         self._leave_queue(job)
         for what in ("begin", "depend", "ineligible", "deadline"):
             self._state.timers.clear(what, job.job_id)
@@ -311,8 +312,8 @@ class Waiting:
             job.accounted_eligible = told
 
     def _is_killed(self, job: Job) -> bool:
-        """Whether a job is over as what it waits for will never come true."""
-        killed = self._kills(job)
+        """Whether a job is over as what it waits for will never come true: not if it waits with that reason, as once requeued (measured)."""
+        killed = self._kills(job) and job.reason is not Reason.DEPENDENCY_NEVER_SATISFIED
         if killed:
             job.reason = Reason.DEPENDENCY_NEVER_SATISFIED  # sacct keeps what it waited for (measured)
             self.end(job, JobState.CANCELLED)
@@ -431,6 +432,8 @@ class Waiting:
             if held and job.job_id not in self._dependents:  # it could start since now (measured)
                 self._no_longer_eligible(job)
             self._leave_queue(job)
+            if job.reason is Reason.DEPENDENCY_NEVER_SATISFIED:
+                job.reason = Reason.NONE
             self.consider(job)
         else:
             job.reason = Reason.NONE
