@@ -61,8 +61,9 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """xdist: its workers collect the same tests."""
-    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get(LEFT_OUT_KEY, 0)
+    """xdist: its workers collect the same tests; one that has crashed says nothing."""
+    if hasattr(node, "workeroutput"):
+        node.config.stash[LEFT_OUT] = node.workeroutput.get(LEFT_OUT_KEY, 0)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -118,11 +118,10 @@ def _text_means_context(text: str, namespace: Mapping[str, Any]) -> bool:
 
 def _parse(text: str) -> ast.expr:
     for _ in range(_PARSED_AGAIN):
+        # What CPython 3.11 counts while it parses is the same for all threads: this fails when another one parses as well.
         try:
             return ast.parse(text, mode="eval").body
-        except (
-            SystemError
-        ):  # what CPython 3.11 counts while it parses is the same for all threads: another one was parsing as well
+        except SystemError:
             continue
     return ast.parse(text, mode="eval").body
 

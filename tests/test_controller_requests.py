@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from controllers import NOW, cluster, describe, finish, step_request, submit
 
-from fakeslurm.messages import SlurmError
+from fakeslurm.messages import DISABLED, SlurmError
 from fakeslurm.model import BATCH, EndJob, JobError, NodeReason, SignalStep, StartBatch
 
 DONE = "Job/step already completing or completed"
@@ -191,9 +191,7 @@ def test_a_suspended_job() -> None:
     controller.tick(NOW + 2)
     controller.take_effects()
     no = "fakeslurm does not support"
-    assert (
-        refusal(controller.create_step, 1, step_request("-n1", job), NOW + 3) == f"{no} a new step of a suspended job"
-    )
+    assert refusal(controller.create_step, 1, step_request("-n1", job), NOW + 3) == DISABLED
     assert refusal(controller.cancel, 1, NOW + 3, uid=0, signal=SIGUSR1) == f"{no} a signal to a suspended job"
     assert refusal(controller.notify, 1, "x", NOW + 3, uid=0) == DONE
     controller.cancel(1, NOW + 4, uid=0)

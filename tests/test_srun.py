@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
+from fakeslurm.contract.harness import until
 from fakeslurm.fake import FakeSlurm
 from fakeslurm.model import Step
 from slurmkit.backends.execute import CommandResult
@@ -423,6 +424,24 @@ def test_a_step_waits_for_its_turn(job: Job) -> None:
     ]
     text = job("srun sh -c 'echo > up2; sleep 1' & until [ -s up2 ]; do sleep 0.02; done; srun -I true; echo $?; wait")
     assert text == "srun: error: Unable to create step for job 2: Requested nodes are busy\n1\n"
+
+
+def test_a_step_waits_on_while_its_job_is_suspended(slurm: FakeSlurm, tmp_path: Path) -> None:
+    slurm.execute(["salloc", "--no-shell", "-n1"])
+    wrapped = ["sbatch", "-D", str(tmp_path), "-o", "out.%j", "--wrap"]
+    slurm.execute([*wrapped, "srun --jobid 1 sh -c 'until [ -e go ]; do sleep 0.05; done'"])
+    until(lambda: "1.0" in slurm.execute(["squeue", "-hs"]).stdout, what="the first step runs")
+    slurm.execute([*wrapped, "srun --jobid 1 true; echo $?"])
+    out = tmp_path / "out.3"
+    until(lambda: out.exists() and out.read_text(), what="the second one waits")
+    assert slurm.execute(["scontrol", "suspend", "1"]).returncode == 0
+    (tmp_path / "go").touch()
+    assert slurm.execute(["scontrol", "resume", "1"]).returncode == 0
+    until(lambda: out.read_text().endswith("0\n"), what="the second one has run")
+    waits, runs, _ = out.read_text().splitlines()
+    assert waits == "srun: Job 1 step creation temporarily disabled, retrying (Requested nodes are busy)"
+    assert runs == "srun: Step created for job 1"
+    slurm.execute(["scancel", "1"])
 
 
 # Signals

@@ -10,7 +10,7 @@ import os
 import posixpath
 import signal
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve
@@ -28,7 +28,7 @@ from fakeslurm.commands.srun_sizes import Sizes, sizes_of
 from fakeslurm.commands.srun_step import StepRun
 from fakeslurm.filenames import is_per_task
 from fakeslurm.gres import requested
-from fakeslurm.messages import ALREADY_DONE, INVALID_JOB_ID, MORE_THREADS, NODES_BUSY, SlurmError
+from fakeslurm.messages import ALREADY_DONE, DISABLED, INVALID_JOB_ID, MORE_THREADS, NODES_BUSY, SlurmError
 from fakeslurm.model import Job, StepRequest
 from fakeslurm.stepio import StepIOError
 from slurmkit.slurm.states import JobState
@@ -183,14 +183,26 @@ class _Srun(Conversation):
     def _see_through(self, run: StepRun | HetRun) -> None:
         job_id = run.parts[0].job_id if isinstance(run, HetRun) else run.job_id
         wishes = self.wishes
+        problem = NODES_BUSY
+
+        def create(now: float) -> bool:
+            nonlocal problem
+            try:
+                return run.create(now)
+            except SlurmError as error:
+                if error.message != DISABLED:
+                    raise
+                problem = error.message
+                return False
+
         try:
-            created = self.engine.change(run.create)
+            created = self.engine.change(create)
             if not created and wishes.immediate is not None:
-                created = bool(self.engine.wait(lambda now: run.create(now) or None, wishes.immediate))
+                created = bool(self.engine.wait(lambda now: create(now) or None, wishes.immediate))
                 if not created:
-                    raise SlurmError(NODES_BUSY)
+                    raise SlurmError(problem)
             elif not created:
-                self._wait_for_resources(run, job_id)
+                self._wait_for_resources(create, run, job_id, problem)
         except SlurmError as error:
             details = [f"error: {detail}" for detail in error.details]
             about = job_id if error.job_id is None else error.job_id
@@ -234,17 +246,24 @@ class _Srun(Conversation):
         self._see_through(run)
         return run.returncode
 
-    def _wait_for_resources(self, run: StepRun | HetRun, job_id: int) -> None:
-        self.say(f"Job {job_id} step creation temporarily disabled, retrying ({NODES_BUSY})")
+    def _wait_for_resources(
+        self, create: Callable[[float], bool], run: StepRun | HetRun, job_id: int, problem: str
+    ) -> None:
+        """`problem`: other steps, or that the job is suspended: of that it speaks when it asks again (measured)."""
+        retrying = f"Job {job_id} step creation temporarily disabled, retrying ({problem})"
+        if problem == NODES_BUSY:
+            self.say(retrying)
 
         def attempt(now: float) -> bool | None:
-            return bool(self.signals) or run.create(now) or None
+            return bool(self.signals) or create(now) or None
 
         self.engine.wait(attempt)
         if run.step is None:
             number = self.signals.popleft() if self.signals else int(signal.SIGTERM)
             self.say(f"Cancelled pending job step with signal {number}")
             raise SlurmError(ALREADY_DONE)
+        if problem != NODES_BUSY:
+            self.say(retrying)
         name = f"StepId={job_id}.{run.step.step_id}" if self._later else f"job {job_id}"
         self.say(f"Step created for {name}")
 

@@ -270,6 +270,7 @@ def test_srun_and_salloc_wait_silently(slurm: SlurmUnderTest) -> None:
             return [line.split()[0] for line in lines] if len(lines) == 2 else []
 
         jobs = until(both, what="both run")
+        until(lambda: slurm.run("squeue", "-h", "-s", "-j", jobs[1]).stdout, what="srun has its step")
         assert slurm.run("srun", "-p", "high", "-N4", "-n16", "true").returncode == 0
         reach(slurm, jobs, "R R")
         assert [shown(slurm, job)["SuspendTime"] != "None" for job in jobs] == [True, True]

@@ -264,3 +264,50 @@ def test_the_next_element_after_one_beside_a_job_that_was_resumed(slurm: SlurmUn
     until((slurm.workdir / "up.1").exists, what="the second element runs")
     assert slurm.run("squeue", "-h", "-j", f"{elements}_1", "-o", "%N").stdout == "n[1-2]\n"
     assert slurm.wait(job_id, ["RUNNING"])["NumCPUs"] == options[0][2:]
+
+
+INTERRUPTED = """
+srun: Cancelled pending job step with signal 2
+srun: error: Unable to create step for job {job}: Job/step already completing or completed
+124
+"""
+NOT_NOW = """
+srun: error: Unable to create step for job {job}: Requested operation is presently disabled
+1
+"""
+
+
+def allocation(slurm: SlurmUnderTest) -> str:
+    match = re.search(r"Granted job allocation (\d+)", slurm.run("salloc", "--no-shell", "-n1").stderr)
+    assert match
+    return match[1]
+
+
+def srun(slurm: SlurmUnderTest, job_id: str, *words: str) -> str:
+    """The job that runs srun in another one; what is said goes to the file `err`, and then the exit code."""
+    command = " ".join(word.format(job=job_id) for word in words)
+    return slurm.sbatch(f"{command} true 2> err; echo $? >> err", "-n1", "-w", "n4", "-o", "/dev/null")
+
+
+def said(slurm: SlurmUnderTest, by: str, expected: str, about: str) -> None:
+    slurm.wait(by)
+    assert (slurm.workdir / "err").read_text() == expected.format(job=about).lstrip()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("timeout -s INT 2 srun --jobid {job}",), INTERRUPTED),
+        (("timeout -s INT 2 srun --jobid {job} -n9",), INTERRUPTED),
+        (("srun -I --jobid {job}",), NOT_NOW),
+    ],
+    ids=["waits", "too-many", "at-once"],
+)
+def test_a_step_of_a_suspended_job(slurm: SlurmUnderTest, words: tuple[str, ...], expected: str) -> None:
+    """srun waits without a word, whatever it asks for."""
+    job_id = allocation(slurm)
+    assert scontrol(slurm, "suspend", job_id) == ""
+    said(slurm, srun(slurm, job_id, *words), expected, job_id)
+    assert scontrol(slurm, "resume", job_id) == ""
+    assert slurm.run("srun", "--jobid", job_id, "true").returncode == 0
+    slurm.run("scancel", job_id)

@@ -241,7 +241,7 @@ class Controller:
     def create_steps(self, requests: Sequence[tuple[int, StepRequest]], now: float) -> list[Step] | None:
         """A step of the same number in several components of a heterogeneous job (job id, request), or in none of them.
 
-        The SlurmError has the `job_id` of the one that it is about.
+        The SlurmError has the `job_id` of the one that it is about; DISABLED: it is suspended, ask again when it goes on.
         """
         self._advance(now)
         self._schedule()
@@ -265,7 +265,7 @@ class Controller:
         if job.state is JobState.PENDING:
             raise SlurmError(messages.JOB_PENDING)
         if job.state is JobState.SUSPENDED:
-            raise messages.unsupported("a new step of a suspended job")
+            raise SlurmError(messages.DISABLED)
         if job.state is not JobState.RUNNING:
             raise SlurmError(messages.ALREADY_DONE)
         return place_step(job, request, self.nodes, self.settings)
