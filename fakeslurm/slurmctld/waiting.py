@@ -230,11 +230,16 @@ class Waiting:
 
     def changed(self, job: Job) -> None:
         """A pending job is another one than before: look at all of it again."""
-        job.reason = Reason.NONE
         self._leave_queue(job)
         for what in ("begin", "depend", "ineligible", "deadline"):
             self._state.timers.clear(what, job.job_id)
         self._resize(job)
+        self._consider_anew(job)
+
+    def _consider_anew(self, job: Job) -> None:
+        """As one that may be killed for what it waits for."""
+        if job.reason is Reason.DEPENDENCY_NEVER_SATISFIED:
+            job.reason = Reason.NONE
         self.consider(job)
 
     def _resize(self, job: Job) -> None:
@@ -432,9 +437,7 @@ class Waiting:
             if held and job.job_id not in self._dependents:  # it could start since now (measured)
                 self._no_longer_eligible(job)
             self._leave_queue(job)
-            if job.reason is Reason.DEPENDENCY_NEVER_SATISFIED:
-                job.reason = Reason.NONE
-            self.consider(job)
+            self._consider_anew(job)
         else:
             job.reason = Reason.NONE
         self.check_size(job)
