@@ -384,9 +384,8 @@ def _wait_status(job: Job, settings: Settings) -> int:
         return 0
     if job.state is JobState.NODE_FAIL:
         return settings.profile.node_fail_exit_code << 8
-    refused = (
-        job.state in (JobState.FAILED, JobState.DEADLINE) or job.wait_status == 1
-    )  # which it keeps when it is requeued
+    # It keeps that status when it is requeued.
+    refused = job.state in (JobState.FAILED, JobState.DEADLINE) or job.wait_status == 1
     return _REFUSED if refused and not (job.nodes or job.former_nodes) else job.wait_status
 
 
