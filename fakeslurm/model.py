@@ -290,6 +290,8 @@ class Job:
     """AccrueTime, when it has been held, got another begin or waited for its array's limit since."""
     accounted_eligible: float | None = None
     """Accounting's EligibleTime (0: none), which is not told when the job has none any more for the jobs that it waits for (measured)."""
+    accounted_files: tuple[str | None, str | None, str | None] | None = None
+    """Standard input, output and error as accounting has them, while it waits: an update of these alone it is not told of (measured)."""
     accounted_priority: int | None = None
     """The priority that accounting has, which is not told that the job was held when it was requeued (measured)."""
     admin_comment: str | None = None

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from copy import copy
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from fakeslurm.jobarray import NO_TASK, Believed, JobArray, TaskSet
 from fakeslurm.model import BATCH, NO_LIMIT, Job, Settings, Step, StepId
@@ -189,7 +189,7 @@ class Accounting:
     def told(self, job: Job, waited_for: str) -> None:
         """Something is changed of a job that waits of which it hears at once, and of what the job has waited for before that."""
         job.told_reason = waited_for
-        job.told_together = True
+        job.told_together, job.accounted_files = True, None
         if job.array is not None and job.job_id == job.array.job_id:
             job.array.believed = None
         if job.array_task_id is not None:
@@ -339,7 +339,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         work_dir=description.work_dir,
         submit_line=description.submit_line,
         steps=tuple(_step_record(step, job) for step in steps),
-        source=job,
+        source=_as_told(job),
         told=told,
     )
 
@@ -370,6 +370,16 @@ def _is_limited(record: JobArray | None, believed: Believed | None) -> bool:
     if believed is not None:
         return believed.is_limited
     return record is not None and record.last_start > 0.0
+
+
+def _as_told(job: Job) -> Job:
+    """With the files that accounting knows of."""
+    if job.accounted_files is None or job.nodes:
+        return job
+    known = copy(job)
+    stdin, stdout, stderr = job.accounted_files
+    known.description = evolve(job.description, input=stdin, output=stdout, error=stderr)
+    return known
 
 
 def _priority(job: Job) -> int | None:

@@ -312,6 +312,30 @@ def test_files_that_were_named_stay_where_they_are(slurm: SlurmUnderTest) -> Non
     assert shown(slurm, default)["StdOut"] == f"/tmp/slurm-{default}.out"
 
 
+@pytest.mark.slurm_version(min="24.11")
+@pytest.mark.parametrize("options", [("-e", "e-%j"), ("--array=1",)], ids=["job", "array"])
+def test_accounting_is_not_told_of_files(slurm: SlurmUnderTest, options: tuple[str, ...]) -> None:
+    """But when it hears of something else, and when the job starts."""
+
+    def accounted(job_id: str) -> str:
+        later = held(slurm)
+        until(lambda: slurm.run("sacct", "-nX", "-j", later).stdout, what="accounting has the later one")
+        return slurm.run("sacct", "-nPX", "-j", job_id, "-o", "StdIn,StdErr").stdout.strip()
+
+    job_id, other = held(slurm, *options), held(slurm, *options)
+    before = f"/dev/null|{slurm.workdir}/e-%j" if "-e" in options else "/dev/null|"
+    for words in (["StdErr=/dev/full", "StdIn=/dev/zero"], ["AdminComment=x"]):
+        assert update(slurm, f"jobid={job_id}", *words) == ""
+        assert accounted(job_id) == before
+    assert update(slurm, f"jobid={job_id}", "Name=other") == ""
+    assert accounted(job_id) == "/dev/zero|/dev/full"
+    assert update(slurm, f"jobid={other}", "StdErr=/dev/null") == ""
+    assert accounted(other) == before
+    slurm.run("scontrol", "release", other)
+    slurm.wait(other, ["RUNNING"])
+    assert accounted(other) == "/dev/null|/dev/null"
+
+
 def test_no_circles_of_dependencies(slurm: SlurmUnderTest) -> None:
     first = held(slurm)
     second = held(slurm, "-d", f"afterany:{first}")

@@ -83,6 +83,10 @@ def _booked(job: Job) -> tuple[object, ...]:
     )
 
 
+def _files(asked: JobDescription) -> tuple[str | None, str | None, str | None]:
+    return asked.input, asked.output, asked.error
+
+
 def _is_booked(update: JobUpdate, before: JobDescription, *, held: bool) -> bool:
     """Whether accounting is told of an update though nothing is changed by it; of priorities when the job was not held (measured)."""
     given = (update.begin, update.licenses, update.work_dir, None if held else update.priority)
@@ -141,6 +145,8 @@ class JobUpdates:
         finally:
             if is_booked or _booked(job) != booked:
                 self._state.accounting.told(job, waited_for)
+            elif job.accounted_files is None and _files(job.description) != _files(before):
+                job.accounted_files = _files(before)
             if job.state is JobState.PENDING:
                 self._waiting.changed(job)
             self._state.changed(job)

@@ -102,7 +102,7 @@ def renew(job: Job, state: State) -> None:
             next_one = state.priority_of(evolve(job.description, priority=None))
             job.description = evolve(job.description, priority=next_one)
         job.priority = state.priority_of(job.description)
-    job.cancelled_by = job.accounted_derived = job.accounted_priority = None
+    job.cancelled_by = job.accounted_derived = job.accounted_priority = job.accounted_files = None
     job.batch, job.steps, job.next_step_id, job.next_step_node = None, {}, 0, 0
     if job.array is not None and job.is_unsplit:
         job.array.closed = False
