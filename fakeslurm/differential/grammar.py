@@ -271,7 +271,7 @@ srun sh -c 'env -0 > env.$SLURM_JOB_ID.$SLURM_STEP_ID.$SLURM_PROCID'
 srun -n2 -l echo two
 srun -N1 -n1 hostname > /dev/null
 srun -o step-%j-%s-%t echo file
-srun sh -c 'kill -9 $$'
+srun -n1 sh -c 'kill -9 $$'
 srun --bogus true
 srun -n99 true
 srun -N9 true
