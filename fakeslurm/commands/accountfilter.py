@@ -242,6 +242,9 @@ def selection(values: Mapping[str, str], flags: Set[str], invocation: Invocation
         job_ids = job_ids.union(*(ids for ids in components.values() if ids & job_ids))
     alone = set(states) == {JobState.PENDING}
     nodes = _nodes(values["nodelist"]) if "nodelist" in values else None
+    finds_nodes = "json" in flags and invocation.version < "24.11"
+    if nodes and values.get("clusters") == "all" and not finds_nodes:  # slurmdbd looks for nodes in one cluster only
+        nodes = frozenset()
     return Selection(window, tests, nodes, job_ids, steps, components, jobs_alone=alone, whole_hetjob=whole)
 
 

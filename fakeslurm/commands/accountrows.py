@@ -252,6 +252,10 @@ class AccountTexts:
     def _qos(self, row: Row) -> str:
         return "" if row.step is not None else row.job.qos or "Unknown"
 
+    def _qosreq(self, row: Row) -> str:
+        """Of 24.11: what was asked for, be there one or not."""
+        return "" if row.step is not None else row.job.source.description.qos or ""
+
     def _qosraw(self, row: Row) -> str:
         return "" if row.step is not None else f"{bool(row.job.qos):d}"
 

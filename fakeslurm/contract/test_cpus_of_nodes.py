@@ -206,10 +206,14 @@ def test_tasks_that_an_update_counts(slurm: SlurmUnderTest, options: str, is_pos
         ("--ntasks-per-core=2 --ntasks-per-node=3 -n1", 2, False),
         ("--ntasks-per-core=2 --ntasks-per-node=1 -c2", 2, True),
         ("--ntasks-per-core=4 --ntasks-per-node=1", 3, True),
+        ("--ntasks-per-core=2 -c2", 2, False),
+        ("--ntasks-per-core=2 -c2 --ntasks-per-socket=1", 2, True),
+        ("--ntasks-per-core=2 -c2 --ntasks-per-socket=1", 3, False),
+        ("--ntasks-per-core=3 --ntasks-per-socket=1", 3, True),
     ],
 )
 def test_room_for_as_many_tasks_as_may_be_on_a_core(slurm: SlurmUnderTest, options: str, busy: int, fits: bool) -> None:
-    """So many have to fit, but if it is said how many there are on a node."""
+    """So many have to fit, but if it is said how many there are on a node, or a socket."""
     slurm.wait_idle()
     slurm.sbatch("sleep 60", "-w", "n1", f"-n{busy}")
     job_id = slurm.sbatch("sleep 60", "-w", "n1", *options.split())

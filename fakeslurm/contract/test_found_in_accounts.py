@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -449,3 +450,29 @@ def test_accounting_hears_of_elements_whose_priority_is_changed(slurm: SlurmUnde
     elements = {f"{array}_2" for words, array in arrays.items() if told[words] or not slurm.at_least("24.11")}
     until(lambda: elements <= set(rows()), what="accounting hears of them")
     assert {row for row in rows() if row.endswith("_2")} == elements
+
+
+@pytest.mark.parametrize("clusters", ["-L", "-Mall"])
+def test_nodes_of_all_clusters(slurm: SlurmUnderTest, clusters: str) -> None:
+    """slurmdbd looks for nodes in one cluster only, and finds nothing otherwise, but for 22.05's JSON."""
+    job_id = slurm.sbatch("true", "-w", "n1")
+    slurm.wait(job_id)
+
+    def rows(*argv: str) -> list[str]:
+        return slurm.run("sacct", "-nXP", "-o", "jobid", "-j", job_id, *argv).stdout.split()
+
+    until(lambda: rows("-s", "CD", "-N", "n1"), what="accounting knows the job, and its nodes")
+    assert rows(clusters) == [job_id]
+    assert rows(clusters, "-N", "n1") == rows("-N", "n[1-2]", clusters) == []
+    found = json.loads(slurm.run("sacct", "--json", "-j", job_id, clusters, "-N", "n1").stdout)["jobs"]
+    assert len(found) == (0 if slurm.at_least("24.11") else 1)
+
+
+@pytest.mark.slurm_version(min="24.11")
+@pytest.mark.parametrize(("qos", "asked"), [("--qos=normal", "normal"), ("--qos=nope", "nope"), ("-J x", "")])
+def test_qos_that_was_asked_for(slurm: SlurmUnderTest, qos: str, asked: str) -> None:
+    job_id = slurm.sbatch("true", *qos.split())
+    slurm.wait(job_id)
+    argv = ("sacct", "-nP", "-o", "state,qosreq", "-j", job_id)
+    until(lambda: slurm.run(*argv, "-X").stdout.startswith("COMPLETED"), what="accounting knows of its end")
+    assert slurm.run(*argv).stdout.splitlines() == [f"COMPLETED|{asked}", "COMPLETED|"]

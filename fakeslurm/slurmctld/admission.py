@@ -30,6 +30,7 @@ __all__ = [
     "time_limit_of",
 ]
 
+_LARGEST_SMALL_NUMBER = 0xFFFF
 _LONGEST_COMMENT = 1024
 """MAX_COMMENT_LEN in src/slurmctld/slurmctld.h."""
 
@@ -83,6 +84,15 @@ def check_comment(description: JobDescription) -> None:
     """What is refused before Slurm looks whether there is room for the job. Raises SlurmError."""
     if len(description.comment or "") > _LONGEST_COMMENT:
         raise SlurmError(messages.PATHNAME_TOO_LONG)
+
+
+def check_small_numbers(description: JobDescription) -> None:
+    """Slurm keeps these in 16 bits, but has calculated with all of them before. Others are refused in its words for their size."""
+    for name in ("cpus_per_task", "ntasks_per_node", "ntasks_per_core", "ntasks_per_socket"):
+        if description.hold and (getattr(description, name) or 0) > _LARGEST_SMALL_NUMBER:
+            raise messages.unsupported(
+                f"--{name.replace('_', '-')} of more than {_LARGEST_SMALL_NUMBER} for a job that is held"
+            )
 
 
 def check_features(description: JobDescription, settings: Settings) -> None:

@@ -177,7 +177,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     if profile.tasks_fit_nodes:
         whole_cpus = ceil(min_cpus_per_node / cpus_per_task) * cpus_per_task
     floor = 0 if profile.tasks_fit_nodes else min_cpus_per_node
-    tasks_there = per_node or (0 if d.overcommit else d.ntasks_per_core or 0)
+    tasks_there = per_node or (0 if d.overcommit else min(d.ntasks_per_core or 0, d.ntasks_per_socket or _NEVER_FREE))
     if per_node is not None and d.min_nodes is None and not names and not profile.tasks_per_node_fill_nodes:
         min_nodes = max(min_nodes, ceil(num_tasks / per_node))
     counted = d.ntasks is not None

@@ -29,6 +29,7 @@ def check(description: JobDescription, state: State) -> tuple[tuple[Partition, .
         check_known(description.constraint, state.settings.nodes)
     elements = admission.elements_of(description, state.settings)
     admission.check_comment(description)
+    admission.check_small_numbers(description)
     if state.job_count + elements >= state.settings.max_job_count:  # measured: one less than MaxJobCount says
         raise SlurmError(messages.MAX_JOB_COUNT)
     node_mask(description.nodelist, state.resources.nodes, state.settings)
