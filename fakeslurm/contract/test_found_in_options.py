@@ -13,9 +13,9 @@ INVALID = "error: Batch job submission failed: Invalid node name specified\n"
 @pytest.mark.parametrize("name", ["ntasks", "cpus-per-task", "mincpus", "ntasks-per-node", "sockets-per-node"])
 def test_numbers_that_are_too_large(slurm: SlurmUnderTest, name: str) -> None:
     """24.11 says so; before that they wrapped around."""
-    done = slurm.run("sbatch", "-H", f"--{name}=99999999999", "--wrap=true")
+    done = slurm.run("sbatch", "-H", f"--{name}=4294967298", "--wrap=true")
     if slurm.at_least("24.11"):
-        complaint = f"sbatch: error: Numeric argument (99999999999) too large for --{name}.\n"
+        complaint = f"sbatch: error: Numeric argument (4294967298) too large for --{name}.\n"
         assert (done.returncode, done.stderr) == (1, complaint)
     else:
         assert done.returncode == 0, done
