@@ -1,5 +1,5 @@
 """For all tests. Property tests: every run has a seed of its own, which is printed, and a failure says how it is replayed. What only asks the
-real Slurm is asked once more when it fails, and that is said. On demand one case of each test is enough for the fake's commands.
+real Slurm is asked once more when it fails, and that is said. On demand a sample of the tests is enough for the fake's commands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 LEFT_OUT = pytest.StashKey[int]()
 LEFT_OUT_KEY = "left_out_of_commands"
-"""How many tests ``--one-case-of-commands`` leaves out; the key is for what xdist's workers say."""
+"""How many tests ``--sample-of-commands`` leaves out; the key is for what xdist's workers say."""
+
+ONE_IN = 3
+"""Of how many tests ``--sample-of-commands`` takes one, with one of its cases."""
 
 CHANCES = 5
 """How many tests of a run may fail once on the real Slurm. Its daemons, and srun's messages, race with one another under load; what fails more
@@ -30,9 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--examples", type=int, default=100, help="examples of each property test that does not say how many it needs"
     )
     parser.addoption(
-        "--one-case-of-commands",
+        "--sample-of-commands",
         action="store_true",
-        help="of each test with several cases the fake's commands (fake-cli) get one, which follows from the seed",
+        help=f"the fake's commands (fake-cli) get one in {ONE_IN} tests, with one case of each; which follows from the seed",
     )
 
 
@@ -72,8 +75,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The real Slurm alone gets another chance: a race in a test of the fake or of slurmkit is ours."""
-    if config.option.one_case_of_commands:
-        surplus = more_than_one_case(items, config.option.hypothesis_seed)
+    if config.option.sample_of_commands:
+        surplus = beyond_the_sample(items, config.option.hypothesis_seed)
         items[:] = [item for item in items if item not in surplus]
         config.hook.pytest_deselected(items=list(surplus))
         config.stash[LEFT_OUT] = getattr(config, "workeroutput", {})[LEFT_OUT_KEY] = len(surplus)
@@ -92,14 +95,16 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
     return parameters
 
 
-def more_than_one_case(items: Sequence[pytest.Item], seed: object) -> set[pytest.Item]:
-    """Of each test, all cases but one that go through the fake's commands: the fake in this process and the real Slurm get all of them."""
+def beyond_the_sample(items: Sequence[pytest.Item], seed: object) -> set[pytest.Item]:
+    """What need not go through the fake's commands: the fake in this process and the real Slurm get every case of every test."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
         if _parameters(item).get("slurm_kind") == "fake-cli":
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for test, of_test in cases.items():
-        of_test.remove(random.Random(f"{seed} {test}").choice(of_test))
+        draw = random.Random(f"{seed} {test}")
+        if draw.randrange(ONE_IN) == 0:
+            of_test.remove(draw.choice(of_test))
     return {item for of_test in cases.values() for item in of_test}
 
 
@@ -120,9 +125,7 @@ def spread(slow: Sequence[T], others: Sequence[T], workers: int) -> list[T]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     terminalreporter.write_line(f"property tests: {_options(config)}")
     if left_out := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.write_line(
-            f"not tried through the fake's commands, as another case of the same test was: {left_out} tests"
-        )
+        terminalreporter.write_line(f"not in the sample of what is tried through the fake's commands: {left_out} tests")
     repeated = _repeated(config)
     for report in repeated:
         terminalreporter.write_sep("_", f"failed, and was run again: {report.nodeid}")

@@ -81,28 +81,34 @@ def test_chance_has_a_limit(pytester: pytest.Pytester, tests: int, code: int) ->
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")])
-def test_one_case_of_each_test_goes_through_the_commands(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
-    pytester.makepyfile(
-        """
-        import pytest
+def test_a_sample_of_the_tests_goes_through_the_commands(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    tests, cases = 9, 4
+    for number in range(tests):
+        pytester.makepyfile(
+            **{
+                f"test_{number}": f"""
+                import pytest
 
-        @pytest.mark.parametrize("case", range(5))
-        @pytest.mark.parametrize("slurm_kind", ["fake", "fake-cli", "real"])
-        def test_of_several(slurm_kind, case): ...
-
-        @pytest.mark.parametrize("slurm_kind", ["fake", "fake-cli", "real"])
-        def test_of_one(slurm_kind): ...
-        """
-    )
-    drawn = set()
+                @pytest.mark.parametrize("case", range({cases}))
+                @pytest.mark.parametrize("slurm_kind", ["fake", "fake-cli", "real"])
+                def test_of_slurm(slurm_kind, case): ...
+                """
+            }
+        )
+    samples = []
     for seed in range(4):
-        result = run(pytester, "-v", "--one-case-of-commands", f"--hypothesis-seed={seed}", *options)
+        result = run(pytester, "-v", "--sample-of-commands", f"--hypothesis-seed={seed}", *options)
         passed = {words[-1 if options else 0] for words in map(str.split, result.outlines) if "PASSED" in words}
         by_commands = {one for one in passed if "fake-cli" in one}
-        assert (len(passed), len(by_commands)) == (2 * 6 + 2, 2)
-        drawn |= by_commands
-        result.stdout.fnmatch_lines(["not tried through the fake's commands*: 4 tests"])
-    assert len(drawn) > 2
+        assert len(passed - by_commands) == tests * cases * 2
+        assert len({one.partition("[")[0] for one in by_commands}) == len(by_commands)
+        left_out = tests * cases - len(by_commands)
+        result.stdout.fnmatch_lines(
+            [f"not in the sample of what is tried through the fake's commands: {left_out} tests"]
+        )
+        samples.append(by_commands)
+    assert tests // 4 < sum(map(len, samples)) / len(samples) < tests // 2
+    assert len(set.union(*samples)) > max(map(len, samples))
 
 
 @pytest.mark.parametrize(("slow", "workers"), [(0, 3), (4, 1), (5, 3), (20, 8)])

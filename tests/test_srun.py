@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
+from fakeslurm.commands.taskends import Endings, exit_messages, ranks_text, return_code
 from fakeslurm.contract.harness import until
 from fakeslurm.fake import FakeSlurm
 from fakeslurm.model import Step
@@ -61,6 +65,35 @@ def test_ranks_text() -> None:
     assert ranks_text([0]) == "task 0"
     assert ranks_text([1, 0]) == "tasks 0-1"
     assert ranks_text([5, 0, 1, 2, 7]) == "tasks 0-2,5,7"
+
+
+@given(
+    tasks=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    data=st.data(),
+)
+def test_srun_hears_of_every_end_once_and_in_time(tasks: list[int], data: st.DataObject) -> None:
+    """Those of a node that end within 0.1 s after its first one are one message, unless it has none left; other nodes may go on."""
+    first = list(itertools.accumulate(tasks, initial=0))
+    nodes = [tuple(range(begin, begin + count)) for begin, count in zip(first, tasks, strict=False)]
+    ends = {rank: data.draw(st.integers(0, 40)) / 50 for rank in range(first[-1])}
+    endings = Endings(nodes)
+    heard: dict[int, float] = {}
+    now = 0.0
+    for rank in sorted(ends, key=lambda rank: ends[rank]):
+        while endings.due is not None and endings.due <= ends[rank]:
+            now = endings.due
+            heard |= dict.fromkeys(endings.take(now), now)
+        now = ends[rank]
+        endings.add(rank, now)
+        assert rank not in heard
+    assert endings.due == now  # nothing runs any more
+    heard |= dict.fromkeys(endings.take(now), now)
+    assert (sorted(heard), endings.due, endings.take(inf)) == (sorted(ends), None, [])
+    assert all(ends[rank] <= heard[rank] <= ends[rank] + 0.1 for rank in ends)
+    for ranks in nodes:
+        for one, other in itertools.permutations(ranks, 2):
+            if ends[one] <= ends[other] < heard[one]:
+                assert heard[one] == heard[other]
 
 
 def test_exit_messages() -> None:

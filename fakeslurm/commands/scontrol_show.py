@@ -129,7 +129,8 @@ def _show_steps(call: Call, which: str | None) -> Reply:
     match = re.match(rf"([0-9]+)(_[0-9]*)?(?:\.({_STEP_NAMES if new else ''}[0-9]*))?", which or "", re.ASCII)
     if not new and match is not None and int(match[1]) == 0:
         match = None  # asks for all, as what is no number does (measured)
-    if new and which and match is None:
+    nothing = None if new else re.match("0*(?:_([0-9]*)|[.])", which or "", re.ASCII)
+    if new and which and (match is None or int(match[1]) == 0):
         raise Stop(_NO_STEPS.format(which, "JobID can not be zero"))
     if new and match is not None and match[2] == "_":
         problem = "JobID includes unexpected non-numeric characters" if match.end() < len(match.string) else _NO_TASK
@@ -143,16 +144,17 @@ def _show_steps(call: Call, which: str | None) -> Reply:
         if not match[3]:
             raise Stop(_NO_STEPS.format(which, "StepID must not be an empty string"))
     jobs = sorted(call.controller.jobs.values(), key=lambda job: job.place)
+    anything = bool(jobs)
     if match is not None:
-        anything = bool(jobs)
         jobs = [job for job in jobs if is_meant(job, int(match[1]))]
-        if not jobs and anything:  # where there are no jobs at all the step is missed instead (measured)
-            problem = (
-                _NO_STEPS.format(which, INVALID_JOB_ID) if new else f"slurm_get_job_steps error: {INVALID_JOB_ID}\n"
-            )
-            raise Stop(problem)
-    elif not new:  # those of elements of arrays have to be asked for (measured)
-        jobs = [job for job in jobs if job.array_task_id is None]
+    elif not new:  # those of arrays have to be asked for (measured)
+        jobs = [job for job in jobs if job.array is None]
+    if not jobs and anything:  # where there are no jobs at all the step is missed instead (measured)
+        problem = _NO_STEPS.format(which, INVALID_JOB_ID) if new else f"slurm_get_job_steps error: {INVALID_JOB_ID}\n"
+        raise Stop(problem)
+    if nothing is not None:  # a step, or an element, of job 0 (measured)
+        task = "" if nothing[1] is None else f"_{int(nothing[1] or 0)}"
+        raise Stop(stdout=f"Job step 0{task}.Invalid not found\n")
     steps = [shown for job in jobs for shown in stepfields.running_steps(job)]
     task = "" if match is None or match[2] is None else match[2][1:] or "0"
     wanted = None if match is None or (task and not new) else match[3]  # 22.05: all steps of an element (measured)

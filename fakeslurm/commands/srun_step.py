@@ -15,7 +15,7 @@ from fakeslurm import environment
 from fakeslurm.commands.base import Invocation
 from fakeslurm.commands.multiprog import MultiProg
 from fakeslurm.commands.srun_options import StepWishes
-from fakeslurm.commands.taskends import exit_messages, ranks_text, return_code
+from fakeslurm.commands.taskends import Endings, exit_messages, ranks_text, return_code
 from fakeslurm.filenames import FileNames
 from fakeslurm.hetview import Seen
 from fakeslurm.memory import OUT_OF_MEMORY
@@ -33,8 +33,6 @@ _DEBUG = 3
 """SRUN_DEBUG without -v and -Q."""
 _SECOND_INTERRUPT = 1.0
 """Seconds in which a second Ctrl-C ends the step (srun's own text says so)."""
-_GATHER = 0.05
-"""Seconds for which endings are gathered into one message, as srun does with those that arrive together."""
 _PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 _FORCED = (signal.SIGTERM, signal.SIGKILL)
 
@@ -60,6 +58,7 @@ class StepRun:
     """Which of its files the step has."""
     _running: RunningStep | None = None
     _statuses: dict[int, int] = field(factory=dict)
+    _endings: Endings = field(factory=Endings)
     _told: set[int] = field(factory=set)
     _over: bool = False
     _cut_short: bool = False
@@ -102,6 +101,7 @@ class StepRun:
     def launch(self, step: Step, io: StepIO, seen: Seen | None = None) -> None:
         """The step is there, and its files are prepared."""
         self.step, self._io = step, io
+        self._endings = Endings(step.tasks)
         self._running = self.engine.slurmd.launch(self.job_id, step.step_id, self._spec(step, io, seen), self)
 
     def ranks(self, step: Step, first: int = 0) -> list[Rank]:
@@ -187,6 +187,7 @@ class StepRun:
     def task_ended(self, index: int, wait_status: int, max_rss: int) -> None:
         with self.engine.condition:
             self._statuses[index] = wait_status
+            self._endings.add(index, self.engine.clock.monotonic())
             self.engine.notify()
 
     def ended(self) -> None:
@@ -246,18 +247,26 @@ class StepRun:
 
     def _wait(self, give_up_at: float | None) -> None:
         """Until there is something to do."""
-        left = None if give_up_at is None else max(0.0, give_up_at - self.engine.clock.monotonic())
-        self.engine.wait(lambda _now: self._something_new() or self._give_up_at != give_up_at or None, left)
+        times = (give_up_at, self._endings.due)
+        left = min((max(0.0, one - self.engine.clock.monotonic()) for one in times if one is not None), default=None)
+        self.engine.wait(
+            lambda _now: self._something_new() or (self._give_up_at, self._endings.due) != times or None, left
+        )
 
     def _tell_news(self) -> None:
         if not self._aborted and (self._cut_short if self._over else self._cancelled):
             self._abort()
-        if len(self._statuses) > len(self._told):
+        if self._over or self._is_due():
             self._tell_endings()
 
     def _something_new(self) -> bool:
-        new = len(self._statuses) > len(self._told) or bool(self.signals) or self._over
+        new = self._is_due() or bool(self.signals) or self._over
         return new or (self._cancelled and not self._aborted)
+
+    def _is_due(self) -> bool:
+        """Whether there are endings of which srun has heard by now."""
+        due = self._endings.due
+        return due is not None and due <= self.engine.clock.monotonic()
 
     @property
     def _cancelled(self) -> bool:
@@ -274,11 +283,13 @@ class StepRun:
         self.caller.print(2, f"srun: {text}\n")
 
     def _tell_endings(self) -> None:
-        """Say how tasks ended; several that end together are one message."""
+        """Say how tasks ended; several of a node that end together are one message."""
         assert self.step is not None
-        count = self.step.ntasks
-        self.engine.wait(lambda _now: True if self._over or len(self._statuses) == count else None, _GATHER)
-        new = {rank: status for rank, status in self._statuses.items() if rank not in self._told}
+        with self.engine.condition:
+            heard = self._statuses if self._over else self._endings.take(self.engine.clock.monotonic())
+            new = {rank: self._statuses[rank] for rank in heard if rank not in self._told}
+        if not new:
+            return
         out_of_memory = any(self._statuses[rank] == OUT_OF_MEMORY for rank in self._told)
         with self.engine.condition:
             first = not any(one._told for one in self._all)

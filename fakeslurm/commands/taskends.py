@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
+
+from attrs import define, field
 
 from fakeslurm.memory import OUT_OF_MEMORY
 from fakeslurm.model import Step
 from slurmkit.slurm.states import ExitCode
 
-__all__ = ["exit_messages", "ranks_text", "return_code"]
+__all__ = ["Endings", "exit_messages", "ranks_text", "return_code"]
 
 _SIGNAL_WORDS = {
     signal.SIGHUP: "Hangup",
@@ -29,6 +32,10 @@ _SIGNAL_WORDS = {
     signal.SIGTERM: "Terminated",
 }
 """glibc's strsignal(), which other C libraries word differently."""
+_GATHER = 0.1
+"""Seconds for which the slurmstepd of a node waits for the ends of others, once a task has ended."""
+_AT_ONCE = 0.05
+"""Seconds within which nodes are told of in their order."""
 
 
 def ranks_text(ranks: list[int]) -> str:
@@ -41,6 +48,50 @@ def ranks_text(ranks: list[int]) -> str:
             runs.append([rank])
     text = ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
     return f"task{'s' if len(ranks) > 1 else ''} {text}"
+
+
+@define
+class Endings:
+    """Of which tasks srun hears when. The slurmstepd of a node gathers those that end within 0.1 s after the first, unless no other is left
+    (measured). Of nodes that end at once srun hears in their order here, in any order from slurmstepds.
+    """
+
+    _tasks: Sequence[Sequence[int]] = ()
+    """The ranks of each node."""
+    _nodes: dict[int, int] = field(init=False)
+    _left: list[int] = field(init=False)
+    _running: int = field(init=False)
+    _due: dict[int, float] = field(init=False, factory=dict)
+    _gathered: dict[int, list[int]] = field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._nodes = {rank: node for node, ranks in enumerate(self._tasks) for rank in ranks}
+        self._left = [len(ranks) for ranks in self._tasks]
+        self._running = len(self._nodes)
+
+    def add(self, rank: int, now: float) -> None:
+        node = self._nodes[rank]
+        self._left[node] -= 1
+        self._running -= 1
+        self._gathered.setdefault(node, []).append(rank)
+        due = self._due.setdefault(node, now + _GATHER)
+        if not self._left[node]:
+            self._due[node] = min(due, now + _AT_ONCE)
+        if not self._running:
+            self._due = dict.fromkeys(self._due, now)
+
+    @property
+    def due(self) -> float | None:
+        """When there is something to hear, on the clock of `add`; None: nothing that has happened yet."""
+        return min(self._due.values(), default=None)
+
+    def take(self, now: float) -> list[int]:
+        """The ranks of which srun has heard by now, each once."""
+        ranks = []
+        for node in [node for node, due in self._due.items() if due <= now]:
+            del self._due[node]
+            ranks += self._gathered.pop(node)
+        return ranks
 
 
 def exit_messages(step: Step, statuses: dict[int, int], *, out_of_memory: bool = False) -> list[str]:

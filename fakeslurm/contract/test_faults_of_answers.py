@@ -275,13 +275,15 @@ def test_a_client_that_is_killed_while_sbatch_runs(slurm: SlurmUnderTest, at: st
 
 def test_slurm_speaks_one_language(slurm: SlurmUnderTest) -> None:
     """None of its programs calls setlocale: texts of the C library, numbers and times are those of the locale C."""
+    job = slurm.sbatch("true")
+    slurm.accounted(job, "End")
     calls = [
         "sbatch nofile",
         "squeue -j 99999999",
         "scontrol show job 99999999",
         "sacct -j abc",
         "sinfo -h -o %P",
-        "sacct -n -S now -o State",
+        f"sacct -n -X -j {job} -o JobID,Submit,End,State",
     ]
     german = {"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de"}
     made = slurm.workdir / "de_DE.UTF-8"

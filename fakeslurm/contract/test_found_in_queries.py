@@ -336,6 +336,45 @@ def test_show_step_of_what_is_no_number(slurm: SlurmUnderTest) -> None:
 
 
 @pytest.mark.parametrize(
+    "word", ["0", "00", "0_1", "0_x", "0_", "_1", ".1", "0.", "0.0", "0.1x", "0_1.1", "0x", "0x.1", "x_1"]
+)
+def test_show_step_of_job_0(slurm: SlurmUnderTest, word: str) -> None:
+    """22.05 asks for all steps where no element and no step is named, and finds none where one is."""
+    new = slurm.at_least("24.11")
+    job_id = slurm.sbatch("sleep 60")
+    until(lambda: slurm.run("scontrol", "-o", "show", "step", job_id).stdout.startswith("StepId="), what="its step")
+    done = slurm.run("scontrol", "-o", "show", "step", word)
+    element = {"0_1": "_1", "0_x": "_0", "0_": "_0", "_1": "_1", "0_1.1": "_1"}.get(word, "")
+    if new:
+        problem = f"scontrol: error: scontrol_print_step: slurm_get_job_steps({word}) failed: JobID can not be zero\n"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", problem)
+    elif word in ("0", "00", "0x", "0x.1", "x_1"):
+        assert (done.returncode, f"StepId={job_id}.batch " in done.stdout, done.stderr) == (0, True, "")
+    else:
+        assert (done.returncode, done.stdout, done.stderr) == (1, f"Job step 0{element}.Invalid not found\n", "")
+    slurm.run("scancel", job_id)
+
+
+@pytest.mark.slurm_conf("MinJobAge=303")  # a cluster that has seen no other job
+def test_show_steps_where_there_are_only_arrays(slurm: SlurmUnderTest) -> None:
+    """22.05 leaves them out, and misses the job then, of which none was named."""
+    array = slurm.sbatch("sleep 60", "--array=1-2")
+    slurm.wait(f"{array}_2", ["RUNNING"])
+    asked = {
+        words: slurm.run("scontrol", *words.split())
+        for words in ("show steps", "-Q show steps", "show step 0_1", "show step abc")
+    }
+    if slurm.at_least("24.11"):
+        assert asked["show steps"].stdout.startswith(f"StepId={array}_1.batch ")
+    else:
+        assert {done.returncode for done in asked.values()} == {1}
+        assert {done.stdout for done in asked.values()} == {""}
+        problem = "slurm_get_job_steps error: Invalid job id specified\n"
+        assert [done.stderr for done in asked.values()] == [problem, "", problem, problem]
+    slurm.run("scancel", array)
+
+
+@pytest.mark.parametrize(
     ("step", "said"),
     [
         ("extern", "extern"),

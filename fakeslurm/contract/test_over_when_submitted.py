@@ -207,8 +207,7 @@ def test_priority_of_what_is_requeued_and_held(slurm: SlurmUnderTest, ran: bool)
     slurm.run("scontrol", "requeuehold", job_id)
     reaches(slurm, job_id, "PENDING job requeued in held state")
     first, second = requeued_attempts(slurm, job_id)
-    priorities = (
-        ["7"] if slurm.at_least("24.11") else ["0", "7"]
-    )  # what accounting has heard by then is a matter of chance
+    # Before 24.11 it is a matter of chance which of the two accounting has heard of by then.
+    priorities = ["7"] if slurm.at_least("24.11") else ["0", "7"]
     assert first in [f"REQUEUED|{priority}|0:0" for priority in priorities]
     assert second == "PENDING|0|0:0"

@@ -46,6 +46,24 @@ def test_return_code(slurm: SlurmUnderTest, tasks: int, command: str, code: int)
     assert slurm.output("o.txt") == f"{code}\n"
 
 
+@pytest.mark.parametrize(
+    ("waits", "said"),
+    [
+        ("while kill -0 $(cat first) 2>/dev/null; do sleep 0.01; done", ["tasks 0-1"]),
+        ("while kill -0 $(cat first) 2>/dev/null; do sleep 0.01; done; sleep 1", ["task 0", "task 1"]),
+    ],
+    ids=["at once", "later"],
+)
+def test_tasks_of_a_node_that_end_within_a_tenth_of_a_second(
+    slurm: SlurmUnderTest, waits: str, said: list[str]
+) -> None:
+    """They are one message: slurmstepd gathers for so long after the first."""
+    task = f"if [ $SLURM_PROCID = 0 ]; then echo $$ > new; mv new first; else until [ -e first ]; do :; done; {waits}; fi; exit 7"
+    fields = slurm.wait(slurm.sbatch(f"srun -n2 -N1 sh -c '{task}'", "-n2", "-N1", "-o", "o.txt"))
+    lines = [f"srun: error: {fields['NodeList']}: {tasks}: Exited with exit code 7\n" for tasks in said]
+    assert slurm.output("o.txt") == "".join(lines)
+
+
 def test_message_of_a_failing_task(slurm: SlurmUnderTest) -> None:
     fields = slurm.wait(slurm.sbatch("srun sh -c 'exit 3'", "-o", "o.txt", "-e", "e.txt"))
     assert slurm.output("e.txt") == f"srun: error: {fields['NodeList']}: task 0: Exited with exit code 3\n"

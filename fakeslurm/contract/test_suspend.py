@@ -243,6 +243,22 @@ def test_held_while_suspended(slurm: SlurmUnderTest) -> None:
     slurm.run("scancel", job_id)
 
 
+@pytest.mark.parametrize("words", [(), ("release",), ("resume",)], ids=["once", "twice", "resumed"])
+def test_released_while_suspended(slurm: SlurmUnderTest, words: tuple[str, ...]) -> None:
+    """From then on it was never eligible; accounting is told of that when it is released again."""
+    job_id = submitted(slurm, TICKS)
+    assert scontrol(slurm, "suspend", job_id) == ""
+    eligible = shown(slurm, job_id)["EligibleTime"]
+    slurm.wait(slurm.sbatch("true", "--begin=now+7"))  # by then accounting knows the job on 22.05, too
+    for word in ("release", *words):
+        assert scontrol(slurm, word, job_id) == ""
+        assert shown(slurm, job_id)["EligibleTime"] == "Unknown", word
+    slurm.run("scancel", job_id)
+    slurm.wait(job_id)
+    assert shown(slurm, job_id)["EligibleTime"] == "Unknown"
+    assert slurm.accounted(job_id, "Eligible", "-X") == [{"Eligible": "Unknown" if words == ("release",) else eligible}]
+
+
 @pytest.mark.parametrize("beneath", [True, False], ids=["beneath", "beside"])
 def test_the_next_element_after_one_beside_a_job_that_was_resumed(slurm: SlurmUnderTest, beneath: bool) -> None:
     """It gets the nodes of the one before, also where that had CPUs of the job that stood still."""

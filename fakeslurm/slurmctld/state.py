@@ -17,6 +17,7 @@ from fakeslurm.slurmctld.resources import Resources
 from fakeslurm.slurmctld.timers import Timers, next_scan
 from fakeslurm.slurmdbd import TOLD_AFTER, Accounting
 from fakeslurm.timelimits import NO_VAL
+from slurmkit.slurm.states import JobState
 
 __all__ = ["State"]
 
@@ -133,16 +134,20 @@ class State:
         self.partitions = {one.name: one for one in partitions}
 
     def changed(self, job: Job) -> None:
-        """Tell accounting."""
-        job.accounted_eligible = None
+        """Tell accounting: of a job that it knows, and that has been suspended, not when it was eligible (measured)."""
+        if job.suspend_time is None or job.state is JobState.PENDING or self._may_be_unknown(job):
+            job.accounted_eligible = None
         self.accounting.changed(job, self.now)
 
     def waits_for(self, job: Job, reason: str) -> None:
         """Why a job waits, if it is not for its turn: sacct keeps that."""
         job.waited_for = reason
-        told_late = not self.settings.profile.accounts_at_submission
-        if told_late and job.told_reason == Reason.NONE and self.now - job.submit_time <= TOLD_AFTER:
+        if job.told_reason == Reason.NONE and self._may_be_unknown(job):
             job.told_reason = reason
+
+    def _may_be_unknown(self, job: Job) -> bool:
+        """To accounting, which is told of new jobs some seconds later."""
+        return not self.settings.profile.accounts_at_submission and self.now - job.submit_time <= TOLD_AFTER
 
     def known(self, job_id: int) -> Job:
         """Raises SlurmError when there is no such job in memory."""

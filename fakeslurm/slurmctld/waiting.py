@@ -431,6 +431,9 @@ class Waiting:
         counted = self.recount(job)
         job.description = evolve(job.description, priority=None, nice=0 if job.priority else job.description.nice)
         job.direct_priority, job.accounted_eligible = False, None
+        if job.state is JobState.SUSPENDED:  # accounting has heard of what was so far (measured)
+            job.accounted_eligible = job.eligible_time or 0.0
+            self._no_longer_eligible(job)
         held = job.priority == 0
         job.priority = self._state.priority_of(job.description)
         if job.state is JobState.PENDING and not job.requeued:

@@ -49,15 +49,17 @@ def python(client: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
             shutil.rmtree(home, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", home], check=True, capture_output=True)
+            # With this environment's pip: most of the time that a virtual environment takes goes into a pip of its own.
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True, capture_output=True)
             _install(home, requirements)
             (home / "complete").touch()
     return home / "bin" / "python"
 
 
 def _install(home: Path, requirements: Path) -> None:
-    pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries=2"]
-    done = subprocess.run([*pip, "--requirement", requirements], capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "--python", home / "bin" / "python", "--quiet", "--disable-pip-version-check"]
+    install = [*pip, "install", "--retries=2", "--requirement", requirements]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode and UNREACHABLE.search(done.stderr):
         raise RegistryUnreachableError(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, f"{requirements.name} cannot be installed:\n{done.stdout}{done.stderr}"

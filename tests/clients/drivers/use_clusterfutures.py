@@ -25,10 +25,13 @@ def drive() -> dict[str, Any]:
 
     report: dict[str, Any] = {}
     with cfut.SlurmExecutor(additional_setup_lines=["#SBATCH -n1"], keep_logs=True) as executor:
-        executor.wait_thread.slurm_poll_interval = 1
+        # It looks for files first and asks squeue then: a job that has ended in between counts as one that died.
+        executor.wait_thread.slurm_poll_interval = 10**6
         report["values"] = list(executor.map(lambda x: x * x, [1, 2, 3]))
         report["raised"] = str(executor.submit(fail).exception(60)).strip().splitlines()[-1]
+        executor.wait_thread.slurm_poll_interval = 1
         report["died"] = type(executor.submit(die).exception(60)).__name__
+        executor.wait_thread.slurm_poll_interval = 10**6
         report["tasks"] = [executor.submit(place).result(60)]
     return report
 
