@@ -11,6 +11,7 @@ SEVERAL = "--mincpus=3 with --cpus-per-task=2 on several nodes"
 GAPS = "--contiguous with a --nodelist of nodes that do not follow one another"
 SOCKETS = "--overcommit with --ntasks-per-node and --sockets-per-node"
 MORE_SOCKETS = "--overcommit with more --sockets-per-node than --cpus-per-task"
+SPREAD = "--spread-job with more tasks than --ntasks-per-node lets all nodes have"
 
 SUBMISSIONS = [
     ("--contiguous -w n[1,3]", GAPS, {NEW: "R 2 2 2 n[1-2]"}),
@@ -24,6 +25,8 @@ SUBMISSIONS = [
     ("-N0-2 --begin=now+1hour", "--nodes=0-2", {OLD: "PD 2-2 0 0 -", NEW: "PD 2-2 0 0 -"}),
     ("-N0-2 -O -c2", "--nodes=0-2", {OLD: "R 2 4 2 n[1-2]", NEW: "R 2 4 2 n[1-2]"}),
     ("-N0-1 -w n1 --ntasks-per-node=1", "--nodes=0-1", {NEW: "R 1 1 1 n1"}),
+    ("-H --spread-job -n9 --ntasks-per-node=2", SPREAD, {NEW: "PD 4-4 9 9 -"}),
+    ("-H --spread-job -n8 --ntasks-per-node=2", SPREAD, {}),
     ("-O --mincpus=3", "--overcommit with --mincpus=3", {NEW: "R 1 1 1 n1"}),
 ]
 """Options of sbatch, what the fake says that it does not support, and what becomes of such a job by release: its state, NumNodes, NumCPUs,
@@ -55,6 +58,18 @@ def test_submissions(slurm: SlurmUnderTest, options: str, what: str, becomes: di
 
     if expected:
         until(lambda: seen() == expected, what=expected, timeout=20)
+
+
+@pytest.mark.slurm_version(min="24.11")
+def test_more_tasks_than_spread_nodes_may_have(slurm: SlurmUnderTest) -> None:
+    """24.11 lets such a job wait for ever; 22.05 refuses it."""
+    done = slurm.run("sbatch", "--spread-job", "-n9", "--ntasks-per-node=2", slurm.script("true"))
+    if not slurm.is_real:
+        assert (done.returncode, done.stderr) == (1, f"sbatch: error: fakeslurm does not support {SPREAD}\n")
+        return
+    job_id = done.stdout.split()[-1]
+    until(lambda: shown(slurm, job_id)["Reason"] == "PartitionNodeLimit", what="what it waits for")
+    slurm.run("scancel", job_id)
 
 
 @pytest.mark.parametrize(("options", "update", "what", "change"), UPDATES)

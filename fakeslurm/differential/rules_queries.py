@@ -30,10 +30,17 @@ class QueryRules(Session):
         self.settle()
         self._ask(data, asked)
 
+    def _unfair(self, words: list[str]) -> bool:
+        """Slurm says something else of steps while it knows no job, or arrays alone, and may know jobs of earlier examples."""
+        if not self.jobs:
+            return "step" in words
+        asks_for_all = words[-1] == "steps" or words[-2:] == ["step", "abc"]
+        return asks_for_all and all(job.tasks is not None for job in self.jobs)
+
     def _ask(self, data: st.DataObject, asked: list[list[str]]) -> None:
         ids = [str(job.job_id) for job in self.jobs] or ["999999"]
         for words in asked:
-            if "step" in words and not self.jobs:  # of which Slurm says something else while it knows no job
+            if self._unfair(words):
                 continue
             if words[0] == "sinfo" and _ONE_NODE in words:
                 self.until_agreed(["sinfo"])
