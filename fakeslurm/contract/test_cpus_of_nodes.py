@@ -164,6 +164,16 @@ NEVER = {
     "--exclusive -N2 -n5 -c1": False,
     "-N2 -n2 -c2": False,
     "-N2-4 -n4 -c1": False,
+    "--ntasks-per-node=2 -c2 -N1-2": True,
+    "--ntasks-per-node=2 -c2 --spread-job": True,
+    "--ntasks-per-node=1 -c2 -N1-2": False,
+    "--ntasks-per-node=2 -c2 -N1-2 --exclusive": False,
+    "--ntasks-per-node=2 -c2 -N1-4 -n4": False,
+    "--ntasks-per-node=2 -c2 -N1-4 -n4 --use-min-nodes": True,
+    "--ntasks-per-node=2 -c2 -N1-4 -n6 --use-min-nodes --exclusive": False,
+    "-c2 -N1-3 -n3": False,
+    "-c2 -N1-3 -n3 --use-min-nodes": True,
+    "-c2 -N1-3 --use-min-nodes": False,
 }
 """Whether with --overcommit it never starts."""
 

@@ -118,6 +118,31 @@ def test_a_held_job_that_has_run_is_no_guess_any_more(slurm: SlurmUnderTest) -> 
 
 
 @pytest.mark.parametrize(
+    ("options", "before", "now"),
+    [
+        ("-N1-2 --ntasks-per-node=2", "2 2 4", "2-2 2 2"),
+        ("--spread-job --ntasks-per-node=2 -n6 -O", "4 1 8", "4-4 1 6"),
+        ("-w n[1-2] --ntasks-per-node=2", "2 4 4", "2 4 4"),
+        ("-N1-3", "3 1 1", "3-3 1 1"),
+    ],
+)
+def test_tasks_of_a_job_that_has_run_and_waits_again(
+    slurm: SlurmUnderTest, options: str, before: str, now: str
+) -> None:
+    """22.05 shows as many as it ran with for each node, also once it is updated."""
+    slurm.wait_idle()
+    job_id = slurm.sbatch("true", *options.split())
+    slurm.wait(job_id, ["COMPLETED"])
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+    slurm.wait(job_id, ["PENDING"])
+    expected = now if slurm.at_least("24.11") else before
+    assert counts(slurm, job_id) == expected
+    slurm.run("scontrol", "update", f"jobid={job_id}", "Account=root")
+    assert counts(slurm, job_id) == expected
+    slurm.run("scancel", job_id)
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ("-N1-3", "n[1-3] 3 3 3"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from fakeslurm.differential.session import RUNS, Session, Submitted
+from slurmkit.slurm import hostlist
 
 __all__ = ["LifecycleRules"]
 
@@ -58,8 +59,8 @@ class LifecycleRules(Session):
         self.settle()
 
     def _leaves_nodes_to_others(self, job: Submitted) -> bool:
-        """Whether elements of an array run on several nodes and somebody waits: who gets which node is chance (measured)."""
-        nodes = self.listed("R,S,CG", "%N", "-j", f"{job.job_id}")
+        """Whether it, or its elements, runs on several nodes and somebody waits: who gets which node is chance (measured)."""
+        nodes = {node for some in self.listed("R,S,CG", "%N", "-j", f"{job.job_id}") for node in hostlist.expand(some)}
         waits = bool(self.in_states("PD") & job.labels) or {"Resources", "Priority"} & self.listed("PD", "%r")
         return len(nodes) > 1 and bool(waits)
 

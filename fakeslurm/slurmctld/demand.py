@@ -195,6 +195,9 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     if max_nodes is not None and counted:
         max_nodes = max(min(max_nodes, num_tasks), min_nodes)
     nodes_at_most = max_nodes or min_nodes
+    if d.use_min_nodes:
+        nodes_at_most = max(min_nodes, ceil(num_tasks / per_node) if per_node else 1)
+    tasks_at_most = per_node * nodes_at_most if per_node and d.ntasks is None else num_tasks
     room = nodes_at_most * max(node.cpus for node in settings.nodes) // cpus_per_task if d.exclusive else nodes_at_most
     gres = gres_per_node(d, settings)
     has_one_task_each = num_tasks == min_nodes and (d.ntasks is not None or per_node is not None)
@@ -228,7 +231,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
         required=required,
         excluded=excluded,
         tasks_given=d.asks_for_tasks,
-        never_starts=profile.tasks_fit_nodes and d.overcommit and d.cpus_per_task is not None and num_tasks > room,
+        never_starts=profile.tasks_fit_nodes and d.overcommit and d.cpus_per_task is not None and tasks_at_most > room,
     )
 
 

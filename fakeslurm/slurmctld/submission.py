@@ -123,7 +123,9 @@ def resize(job: Job, state: State) -> Sequence[Partition]:
     job.partition = ",".join(one.name for one in partitions)
     job.num_nodes = _least_nodes(demand, partitions, state)
     job.num_cpus = demand.min_cpus
-    job.num_tasks, job.shown_tasks = demand.num_tasks, None
+    job.num_tasks = demand.num_tasks
+    if not state.settings.profile.tasks_per_node_fill_nodes or job.description.ntasks_per_node is None:
+        job.shown_tasks = None  # else as it ran, if it did (measured)
     return partitions
 
 
