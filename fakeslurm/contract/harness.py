@@ -47,7 +47,7 @@ Run = Callable[[Sequence[str], Mapping[str, str], Path, str | None, float], Resu
 def until(condition: Callable[[], Any], *, timeout: float = 60.0, what: str, interval: float = 0.02) -> Any:
     """Wait until `condition()` is true and return its value; AssertionError after `timeout` seconds, saying `what` did not come.
 
-    It is asked every `interval` seconds, and after half a second every 0.1 s, as a question is mostly a process.
+    It is asked every `interval` seconds, and the longer it takes the less often, every 0.25 s in the end: a question is mostly a process.
     """
     begin = time.monotonic()
     pause = threading.Event()
@@ -58,7 +58,7 @@ def until(condition: Callable[[], Any], *, timeout: float = 60.0, what: str, int
         waited = time.monotonic() - begin
         if waited >= timeout:
             raise AssertionError(f"not within {timeout:g} s: {what}")
-        pause.wait(max(interval, min(waited / 5, 0.1)))
+        pause.wait(max(interval, min(waited / 5, 0.25)))
 
 
 def shown(slurm: SlurmUnderTest, job_id: str) -> dict[str, str]:
