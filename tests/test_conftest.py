@@ -80,8 +80,10 @@ def test_chance_has_a_limit(pytester: pytest.Pytester, tests: int, code: int) ->
     assert (result.ret, result.parseoutcomes()["passed"]) == (code, tests)
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")])
-def test_a_sample_of_the_tests_goes_through_the_commands(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("options", "seeds"), [((), 4), (("-n", "2"), 1)])
+def test_a_sample_of_the_tests_goes_through_the_commands(
+    pytester: pytest.Pytester, options: tuple[str, ...], seeds: int
+) -> None:
     tests, cases = 9, 4
     for number in range(tests):
         pytester.makepyfile(
@@ -96,7 +98,7 @@ def test_a_sample_of_the_tests_goes_through_the_commands(pytester: pytest.Pytest
             }
         )
     samples = []
-    for seed in range(4):
+    for seed in range(seeds):
         result = run(pytester, "-v", "--sample-of-commands", f"--hypothesis-seed={seed}", *options)
         passed = {words[-1 if options else 0] for words in map(str.split, result.outlines) if "PASSED" in words}
         by_commands = {one for one in passed if "fake-cli" in one}
@@ -107,8 +109,8 @@ def test_a_sample_of_the_tests_goes_through_the_commands(pytester: pytest.Pytest
             [f"not in the sample of what is tried through the fake's commands: {left_out} tests"]
         )
         samples.append(by_commands)
-    assert tests // 4 < sum(map(len, samples)) / len(samples) < tests // 2
-    assert len(set.union(*samples)) > max(map(len, samples))
+    assert tests // 4 <= sum(map(len, samples)) / len(samples) <= tests // 2
+    assert seeds == 1 or len(set.union(*samples)) > max(map(len, samples))
 
 
 @pytest.mark.parametrize(("slow", "workers"), [(0, 3), (4, 1), (5, 3), (20, 8)])
