@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime
 
 import pytest
@@ -416,6 +417,7 @@ def test_of_the_same_priority_who_has_waited_longer_comes_first(slurm: SlurmUnde
     first = slurm.sbatch(body, *whole, "--priority=100")
     then = slurm.sbatch(body, *whole, "--priority=100")
     slurm.sbatch(body, *whole, *options)
+    second = int(time.time())
 
     def running() -> str:
         return slurm.run("squeue", "-h", "-t", "R", "-o", "%A").stdout.strip()
@@ -425,6 +427,7 @@ def test_of_the_same_priority_who_has_waited_longer_comes_first(slurm: SlurmUnde
         until(lambda: running() != job_id, what="its end")
 
     until(lambda: running() == first, what="the first runs")
+    until(lambda: int(time.time()) > second, what="the next second: who waits since the same one goes by the id")
     slurm.run("scontrol", "requeue", first)
     until(lambda: running() == then, what="the second runs")
 
