@@ -247,7 +247,8 @@ class StepRun:
 
     def _wait(self, give_up_at: float | None) -> None:
         """Until there is something to do."""
-        times = (give_up_at, self._endings.due)
+        with self.engine.condition:
+            times = (give_up_at, self._endings.due)
         left = min((max(0.0, one - self.engine.clock.monotonic()) for one in times if one is not None), default=None)
         self.engine.wait(
             lambda _now: self._something_new() or (self._give_up_at, self._endings.due) != times or None, left
@@ -265,7 +266,8 @@ class StepRun:
 
     def _is_due(self) -> bool:
         """Whether there are endings of which srun has heard by now."""
-        due = self._endings.due
+        with self.engine.condition:
+            due = self._endings.due
         return due is not None and due <= self.engine.clock.monotonic()
 
     @property

@@ -146,7 +146,7 @@ def demand_of(description: JobDescription, nodes: Mapping[str, NodeRecord], sett
     # With which 24.11 overcommits nothing, or the job waits for ever.
     if profile.tasks_fit_nodes and d.overcommit and d.cpus_per_task and sockets > d.cpus_per_task:
         raise unsupported("--overcommit with more --sockets-per-node than --cpus-per-task")
-    # With which 24.11 lets a job wait for ever.
+    # Which 24.11 lets wait for ever.
     allowed = (d.ntasks_per_node or 0) * len(nodes)
     if profile.tasks_fit_nodes and d.spread_job and max_nodes is None and (d.ntasks or 0) > allowed > 0:
         raise unsupported("--spread-job with more tasks than --ntasks-per-node lets all nodes have")
