@@ -203,6 +203,8 @@ class _Salloc(Conversation):
             self.give_up(job.job_id)
 
     def _say_revoked(self, job: Job) -> None:
+        if job.state == JobState.NODE_FAIL:
+            self.say(f"error: Node failure on {job.failed_node}")
         if job.state == JobState.TIMEOUT and self.invocation.version >= "24.11":
             self.say(f"Job {job.job_id} has exceeded its time limit and its allocation has been revoked.")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,6 +38,30 @@ def test_running_job_that_dies_on_term(slurm: SlurmUnderTest) -> None:
     ]
     # The batch row is first closed with the job, and gets its own exit code a moment later.
     until(lambda: slurm.accounted(job_id, "JobID,State,ExitCode") == expected, what=f"sacct shows {expected}")
+
+
+def test_srun_with_an_allocation_of_its_own(slurm: SlurmUnderTest) -> None:
+    """srun says how its tasks ended when the job is over already: scontrol shows that from then on, accounting does not."""
+    with ThreadPoolExecutor(1) as pool:
+        task = 'echo $SLURM_JOB_ID > "task.$SLURM_PROCID"; exec sleep 60'
+        running = pool.submit(slurm.run, "srun", "-n2", "sh", "-c", task)
+        files = [slurm.workdir / "task.0", slurm.workdir / "task.1"]
+        until(lambda: all(file.exists() and file.read_text() for file in files), what="the tasks run")
+        job_id = files[0].read_text().strip()
+        slurm.run("scancel", job_id)
+        srun = running.result()
+    assert (srun.returncode, srun.stdout) == (143, "")
+    fields = slurm.wait(job_id)
+    assert (fields["JobState"], fields["ExitCode"], fields["Reason"]) == ("CANCELLED", "0:15", "None")
+    expected = [
+        {"State": "CANCELLED", "ExitCode": "0:0"},
+        {"State": "CANCELLED", "ExitCode": "0:15"},
+    ]
+
+    def rows() -> list[dict[str, str]]:
+        return [row | {"State": row["State"].split()[0]} for row in slurm.accounted(job_id, "State,ExitCode")]
+
+    until(lambda: rows() == expected, what=f"sacct shows {expected}")
 
 
 def test_the_notice_in_the_output(slurm: SlurmUnderTest) -> None:

@@ -240,6 +240,20 @@ def test_a_job_that_may_not_be_requeued_fails_with_its_node(slurm: SlurmUnderTes
     assert slurm.accounted(job_id, "State,ExitCode", "-X") == [{"State": "NODE_FAIL", "ExitCode": failed}]
 
 
+def test_salloc_hears_which_node_has_failed(slurm: SlurmUnderTest) -> None:
+    """Its command goes on; as nobody tells how that has ended, the job has the exit code of its state."""
+    down = "scontrol update nodename=n2 state=down reason=gone"
+    ended = "until squeue -h -j $SLURM_JOB_ID -t NF | grep -q .; do sleep 0.1; done; sleep 1; exit 3"
+    done = slurm.run("salloc", "-w", "n[1-2]", "sh", "-c", f"{down}; {ended}")
+    assert (done.returncode, done.stdout) == (3, "")
+    job_id, *_ = re.findall(r"Granted job allocation (\d+)", done.stderr)
+    said = ["salloc: error: Node failure on n2", f"salloc: Job allocation {job_id} has been revoked."]
+    assert done.stderr.splitlines()[-2:] == said
+    fields = slurm.wait(job_id)
+    code = "0:1" if slurm.at_least("24.11") else "0:0"
+    assert (fields["JobState"], fields["Reason"], fields["ExitCode"]) == ("NODE_FAIL", "NodeDown", code)
+
+
 def test_only_with_nodes_that_are_there(slurm: SlurmUnderTest) -> None:
     change(slurm, "nodename=n2", "state=drain", "reason=d")
     assert slurm.wait(slurm.sbatch("true", "-N3"))["NodeList"] == "n[1,3-4]"

@@ -375,13 +375,15 @@ def test_allocations_are_revoked(slurm: SlurmUnderTest) -> None:
         allocated = pool.submit(
             slurm.run, "salloc", "-p", "low", "-w", "n1", "-n4", "sh", "-c", "until [ -e go ]; do sleep 0.1; done"
         )
-        stepped = pool.submit(slurm.run, "srun", "-p", "low", "-w", "n2", "-n4", "sleep", "300")
+        task = "touch task.$SLURM_PROCID; exec sleep 300"
+        stepped = pool.submit(slurm.run, "srun", "-p", "low", "-w", "n2", "-n4", "sh", "-c", task)
 
         def both() -> list[str]:
             lines = slurm.run("squeue", "-h", "-t", "R", "-o", "%i %N", "-S", "N").stdout.splitlines()
             return [line.split()[0] for line in lines] if len(lines) == 2 else []
 
         jobs = until(both, what="both run")
+        until(lambda: len([*slurm.workdir.glob("task.*")]) == 4, what="srun's tasks run")
         slurm.sbatch("true", "-p", "high", "-w", "n1,n2")
         states = [slurm.wait(job_id) for job_id in jobs]
         (slurm.workdir / "go").touch()

@@ -86,5 +86,5 @@ class Nodes:
         else:
             job.failed_node = node
             self._running.terminate(job, JobState.NODE_FAIL, Reason.NODE_DOWN, text)
-            if not told:  # nobody says how the script has ended (measured)
+            if not told or job.batch is None:  # nobody says how the script has ended (measured)
                 job.wait_status = self._state.settings.profile.node_fail_exit_code
