@@ -273,7 +273,7 @@ class Controller:
     def release_allocation(self, job_id: int, wait_status: int, now: float) -> None:
         """srun outside a job has ended, with this highest status of its tasks: the allocation is over.
 
-        An allocation that is still pending is given up: CANCELLED. One that was ended from outside has this status from then on,
+        An allocation that is still pending is given up: CANCELLED. One that ran and was ended from outside has this status from then on,
         as scontrol shows it; accounting does not hear of it.
         """
         with self._event(now):
