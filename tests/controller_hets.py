@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from controller_inputs import counts, dependencies, numbers
@@ -72,14 +73,10 @@ class Hets(Machine):
             for size in components
         ]
         self.fates.observe(self.controller, self.now)
-        known = self.fates.known.copy()
-        try:
-            leader = self.controller.submit_het(descriptions, self.now)
-        except SlurmError:
-            leader = None
-        if leader is not None:
-            for place, description in enumerate(descriptions):
-                self.fates.entered(leader + place, description, known)
+        known, there = self.fates.known.copy(), set(self.controller.jobs)
+        with contextlib.suppress(SlurmError):
+            self.controller.submit_het(descriptions, self.now)
+        self.enter_fates(known, there)
         self.carry_out()
 
     @rule(number=numbers)

@@ -28,6 +28,7 @@ from fakeslurm.model import (
     StepRequest,
 )
 from fakeslurm.slurmctld import Controller
+from fakeslurm.slurmctld.dependencies import Key
 from fakeslurm.slurmctld.nodes import NodeState
 from slurmkit.slurm.states import JobState
 
@@ -138,16 +139,20 @@ class Machine(RuleBasedStateMachine):
     def enter(self, description: JobDescription) -> int | None:
         """Submit a job: its id, None when it was refused, as Slurm would."""
         self.fates.observe(self.controller, self.now)
-        known = self.fates.known.copy()
+        known, there = self.fates.known.copy(), set(self.controller.jobs)
         enter = self.controller.allocate if description.script is None else self.controller.submit
         try:
             job_id = enter(description, self.now)
         except SlurmError:
             job_id = None
-        if job_id is not None:
-            self.fates.entered(job_id, description, known)
+        self.enter_fates(known, there)
         self.carry_out()
         return job_id
+
+    def enter_fates(self, known: set[Key], there: set[int]) -> None:
+        """`known` and `there` before it: what was refused may have left a record too, which may be requeued."""
+        for job_id in self.controller.jobs.keys() - there:
+            self.fates.entered(job_id, self.controller.jobs[job_id].description, known)
 
     @rule(
         number=numbers,
