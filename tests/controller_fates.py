@@ -151,5 +151,8 @@ class Fates:
         ):
             return True
         spec, _ = self._dependencies[mine]
+        arrays = {term.job_id: controller.arrays.get(term.job_id) for term in spec.terms if term.kind == "after"}
+        if any(array is not None and array.closed for array in arrays.values()):
+            return True  # what never began in it was cancelled: that is waited for until it is forgotten (measured)
         # A number that nobody had may have become that of an own element, as on a real Slurm.
         return any(term.job_id in (one.job_id, one.array_job_id) for one in others for term in spec.terms)

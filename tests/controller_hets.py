@@ -115,7 +115,8 @@ class Hets(Machine):
 
     def is_stuck(self, job: Job) -> bool:
         """Another component is held or can never run, or together they need more nodes than there are; then others wait behind it, too."""
-        return any(one.het is not None and one.state is JobState.PENDING for one in self.controller.jobs.values())
+        waits = any(one.het is not None and one.state is JobState.PENDING for one in self.controller.jobs.values())
+        return waits or super().is_stuck(job)
 
     def on_nodes_of_their_own(self, jobs: list[Job]) -> None:
         names = [name for one in jobs for name in one.nodes]

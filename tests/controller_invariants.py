@@ -200,7 +200,7 @@ class Invariants(Machine):
             or (all_there and lacks_nodes(job.reason))  # as those before it keep them
         ]
         first = min(queued, key=lambda job: (-self.tier(job), -job.priority, job.turn, job.job_id), default=None)
-        if first is None or first.reason == Reason.LICENSES:
+        if first is None or first.reason == Reason.LICENSES or self.never_starts(first):
             return
         assert not lacks_nodes(first.reason) or "," in first.partition, "nobody is before it"
         # In the queue of another of its partitions there may be others before it, and its reason is then of that one.
