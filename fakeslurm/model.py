@@ -367,7 +367,7 @@ class Job:
     derived_wait_status: int = 0
     """DerivedExitCode: the highest of its steps."""
     accounted_derived: int | None = None
-    """Accounting's, of a job that is over, where that is not told of the steps that end after it."""
+    """Accounting's, once it was told of that in this attempt: when the job ended at the latest."""
     dependency: str = ""
     """What it still waits for, as squeue %E prints it: ``afterok:1(unfulfilled)``."""
     _restart_count: int = 0

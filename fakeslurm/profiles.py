@@ -100,7 +100,7 @@ class Profile:
     throttles_arrays_only: bool
     """scontrol update ArrayTaskThrottle is refused for elements and other jobs; before that it does nothing."""
     derived_counts_last_steps: bool
-    """sacct's DerivedExitCode is that of all steps; before that not of those that end after the job, which it asks to end."""
+    """sacct's DerivedExitCode is that of all steps so far; before that it is told when the job ends, and not of steps that end later."""
     requeue_frees_nodes: bool
     """Of a job that ran and waits to run again no nodes are allocated in accounting; before that those that it had."""
     accounting_hears_of_requeue_hold: bool

@@ -186,6 +186,12 @@ class Accounting:
         if is_new and job.het is not None:
             self.components.setdefault(job.het.job_id, set()).add(job.job_id)
 
+    def step_ended(self, job: Job) -> None:
+        """A step of this job has ended, perhaps of an attempt that is over: since 24.11 it hears of DerivedExitCode with that."""
+        attempts = self._jobs.get(job.job_id)
+        if attempts and self._settings.profile.derived_counts_last_steps:
+            attempts[-1].accounted_derived = job.derived_wait_status
+
     def told(self, job: Job, waited_for: str) -> None:
         """Something is changed of a job that waits of which it hears at once, and of what the job has waited for before that."""
         job.told_reason = waited_for
@@ -238,6 +244,8 @@ class Accounting:
         attempt = copy(job)
         attempt.state = state
         attempt.end_time = now if job.end_time is None else job.end_time
+        if attempt.accounted_derived is None:
+            attempt.accounted_derived = job.derived_wait_status
         attempts[-1] = attempt
         if self._lag:
             self._coming.append((now + self._lag, record_of(attempt, self._settings)))
@@ -310,7 +318,7 @@ def record_of(job: Job, settings: Settings, *, told: bool = True) -> JobRecord:
         state=job.state.value,
         cancelled_by=job.cancelled_by,
         wait_status=_wait_status(job, settings),
-        derived_wait_status=job.derived_wait_status if job.accounted_derived is None else job.accounted_derived,
+        derived_wait_status=_derived(job, settings),
         submit=job.submit_time,
         eligible=job.eligible_time if job.accounted_eligible is None else job.accounted_eligible or None,
         start=job.start_time if ran or job.state is JobState.FAILED or _is_over_unheard_of(job, settings) else None,
@@ -397,6 +405,17 @@ def _wait_status(job: Job, settings: Settings) -> int:
     # It keeps that status when it is requeued.
     refused = job.state in (JobState.FAILED, JobState.DEADLINE) or job.wait_status == 1
     return _REFUSED if refused and not (job.nodes or job.former_nodes) else job.wait_status
+
+
+def _derived(job: Job, settings: Settings) -> int:
+    """Of a job that has run before, and that ends while it waits, that of its attempts (measured)."""
+    if (
+        job.state is JobState.NODE_FAIL and settings.profile.derived_counts_last_steps
+    ):  # then it hears of none (measured)
+        return 0
+    if job.accounted_derived is None:
+        return job.derived_wait_status if job.finished else 0
+    return job.accounted_derived
 
 
 def _step_record(step: Step, job: Job) -> StepRecord:

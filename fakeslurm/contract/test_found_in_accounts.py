@@ -377,6 +377,46 @@ def test_the_derived_exit_code_of_a_step_that_ends_after_its_job(slurm: SlurmUnd
     assert "DerivedExitCode=5:0" in slurm.run("scontrol", "-d", "show", "job", job_id).stdout
 
 
+def derived_exit_codes(slurm: SlurmUnderTest, job_id: str) -> list[str]:
+    """Of all attempts, with their states."""
+    done = slurm.run("sacct", "-n", "-P", "-X", "-D", "-j", job_id, "-o", "State,DerivedExitCode")
+    return [line.replace(" by 0", "") for line in done.stdout.splitlines()]
+
+
+def test_the_derived_exit_code_of_a_job_that_runs_again(slurm: SlurmUnderTest) -> None:
+    """The controller keeps it. Accounting hears of it when an attempt ends, since 24.11 when a step does; while the job waits it has none."""
+    job_id = slurm.sbatch("srun sh -c 'exit 5'; touch up; sleep 100", "-o", "/dev/null")
+    until((slurm.workdir / "up").exists, what="the end of the step")
+
+    def rows() -> list[str]:
+        return derived_exit_codes(slurm, job_id)
+
+    so_far = "RUNNING|5:0" if slurm.at_least("24.11") else "RUNNING|0:0"
+    until(lambda: rows() == [so_far], what=f"sacct shows {so_far}")
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+    waiting = ["REQUEUED|5:0", "PENDING|0:0"]
+    until(lambda: rows() == waiting, what=f"sacct shows {waiting}")
+    assert "DerivedExitCode=5:0" in slurm.run("scontrol", "-d", "show", "job", job_id).stdout
+    slurm.run("scancel", job_id)
+    over = ["REQUEUED|5:0", "CANCELLED|5:0"]
+    until(lambda: rows() == over, what=f"sacct shows {over}")
+
+
+def test_the_derived_exit_code_of_an_attempt_that_is_ended_with_its_step(slurm: SlurmUnderTest) -> None:
+    """Since 24.11 the step counts for that attempt; for the next one it does on both."""
+    job_id = slurm.sbatch("srun sh -c 'touch up; exec sleep 100'", "-o", "/dev/null")
+    until((slurm.workdir / "up").exists, what="the step")
+    assert slurm.run("scontrol", "requeuehold", job_id).returncode == 0
+
+    def rows() -> list[str]:
+        return derived_exit_codes(slurm, job_id)
+
+    attempt = "REQUEUED|0:15" if slurm.at_least("24.11") else "REQUEUED|0:0"
+    until(lambda: rows() == [attempt, "PENDING|0:0"], what=f"sacct shows {attempt} and PENDING|0:0")
+    slurm.run("scancel", job_id)
+    until(lambda: rows() == [attempt, "CANCELLED|0:15"], what=f"sacct shows {attempt} and CANCELLED|0:15")
+
+
 @pytest.mark.parametrize("is_over", [True, False])
 def test_the_nodes_of_what_waits_to_run_again(slurm: SlurmUnderTest, is_over: bool) -> None:
     """Those of a job that was over are counted until it runs again; of one that ran, until 24.11, only their number is."""

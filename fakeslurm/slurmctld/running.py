@@ -238,8 +238,7 @@ class Running:
             self.terminate(other, state, reason, text)
 
     def _close_account(self, job: Job) -> None:
-        if not self._state.settings.profile.derived_counts_last_steps:
-            job.accounted_derived = job.derived_wait_status
+        job.accounted_derived = job.derived_wait_status
 
     def _led_by(self, job: Job) -> list[Job]:
         """The components of a heterogeneous job that share the fate of this one, its leader: those that run as well."""
@@ -445,6 +444,7 @@ class Running:
             step.state = JobState.FAILED if step.wait_status else JobState.COMPLETED
         if step.step_id != BATCH:
             job.derived_wait_status = max(job.derived_wait_status, step.wait_status)
+            self._state.accounting.step_ended(job)
         if len(job.nodes_left) > 1:
             self._leave_nodes(job)
         self._state.changed(job)
