@@ -199,8 +199,10 @@ class Arrays(Machine):
     @invariant()
     def no_more_run_than_may(self) -> None:
         for array in self.arrays:
-            running = {one for one in array.elements.values() if self.phase(self.controller.jobs[one]) == RUNNING}
-            ending = {one for one in array.elements.values() if self.controller.jobs[one].completing}
+            # The record of those that wait may be among them: cancelled and requeued, with no element left.
+            jobs = [job for job in self.controller.jobs.values() if job.array is array]
+            running = {job.job_id for job in jobs if self.phase(job) == RUNNING}
+            ending = {job.job_id for job in jobs if job.completing}
             assert running <= array.running <= running | ending
             more = running - self.ran[array.job_id]
             assert not more or array.limit is None or len(running) <= array.limit
