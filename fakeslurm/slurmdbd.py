@@ -408,10 +408,8 @@ def _wait_status(job: Job, settings: Settings) -> int:
 
 
 def _derived(job: Job, settings: Settings) -> int:
-    """Of a job that has run before, and that ends while it waits, that of its attempts (measured)."""
-    if (
-        job.state is JobState.NODE_FAIL and settings.profile.derived_counts_last_steps
-    ):  # then it hears of none (measured)
+    """Of a job that has run before, and that ends while it waits, that of its attempts; 24.11 has none of a failed node (measured)."""
+    if job.state is JobState.NODE_FAIL and settings.profile.derived_counts_last_steps:
         return 0
     if job.accounted_derived is None:
         return job.derived_wait_status if job.finished else 0

@@ -321,10 +321,9 @@ class Machine(RuleBasedStateMachine):
         ticks = 0
         while (due := self.controller.next_deadline()) is not None and due <= end:
             assert due >= self.now
+            # Once more at the same time, when a job has started with its warning due.
             ticks = ticks + 1 if due == self.now else 0
-            assert ticks <= 2, (
-                "a deadline that stays due would be ticked for ever"
-            )  # 2: of a job that starts with its warning due
+            assert ticks <= 2, "a deadline that stays due would be ticked for ever"
             self.now = due
             self.controller.tick(self.now)
             self.carry_out()

@@ -187,7 +187,6 @@ class Requests:
             self._waiting.end(job, JobState.CANCELLED)
         elif job.state in (JobState.RUNNING, JobState.SUSPENDED):
             self._running.end_by_status(job, wait_status)
-        elif (
-            job.nodes and job.state is not JobState.NODE_FAIL and not job.wait_status
-        ):  # of a lost node srun says nothing
+        # With its node srun has lost the tasks, and tells nothing (measured).
+        elif job.nodes and job.state is not JobState.NODE_FAIL and not job.wait_status:
             job.wait_status = wait_status
