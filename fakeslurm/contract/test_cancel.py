@@ -40,21 +40,25 @@ def test_running_job_that_dies_on_term(slurm: SlurmUnderTest) -> None:
     until(lambda: slurm.accounted(job_id, "JobID,State,ExitCode") == expected, what=f"sacct shows {expected}")
 
 
-def test_srun_with_an_allocation_of_its_own(slurm: SlurmUnderTest) -> None:
+@pytest.mark.parametrize("state", ["CANCELLED", "TIMEOUT"])
+def test_srun_with_an_allocation_of_its_own(slurm: SlurmUnderTest, state: str) -> None:
     """srun says how its tasks ended when the job is over already: scontrol shows that from then on, accounting does not."""
     with ThreadPoolExecutor(1) as pool:
-        task = 'echo $SLURM_JOB_ID > "task.$SLURM_PROCID"; exec sleep 60'
-        running = pool.submit(slurm.run, "srun", "-n2", "sh", "-c", task)
+        task = 'echo $SLURM_JOB_ID > "task.$SLURM_PROCID"; exec sleep 100'
+        running = pool.submit(slurm.run, "srun", "-n2", "-t5", "sh", "-c", task)
         files = [slurm.workdir / "task.0", slurm.workdir / "task.1"]
         until(lambda: all(file.exists() and file.read_text() for file in files), what="the tasks run")
         job_id = files[0].read_text().strip()
-        slurm.run("scancel", job_id)
+        slurm.run(
+            *(["scancel", job_id] if state == "CANCELLED" else ["scontrol", "update", f"jobid={job_id}", "EndTime=now"])
+        )
         srun = running.result()
     assert (srun.returncode, srun.stdout) == (143, "")
     fields = slurm.wait(job_id)
-    assert (fields["JobState"], fields["ExitCode"], fields["Reason"]) == ("CANCELLED", "0:15", "None")
+    reason = "None" if state == "CANCELLED" else "TimeLimit"
+    assert (fields["JobState"], fields["ExitCode"], fields["Reason"]) == (state, "0:15", reason)
     expected = [
-        {"State": "CANCELLED", "ExitCode": "0:0"},
+        {"State": state, "ExitCode": "0:0"},
         {"State": "CANCELLED", "ExitCode": "0:15"},
     ]
 

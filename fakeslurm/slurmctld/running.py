@@ -231,14 +231,11 @@ class Running:
         job.end_time = job.suspend_time if job.state is JobState.SUSPENDED else self._state.now
         job.state = state
         job.reason = reason
-        self._close_account(job)
+        job.accounted_derived = job.derived_wait_status
         self._wind_down(job, text, kill=stopped or not text)
         for other in self._led_by(job):
             other.wait_status, other.cancelled_by = job.wait_status, job.cancelled_by
             self.terminate(other, state, reason, text)
-
-    def _close_account(self, job: Job) -> None:
-        job.accounted_derived = job.derived_wait_status
 
     def _led_by(self, job: Job) -> list[Job]:
         """The components of a heterogeneous job that share the fate of this one, its leader: those that run as well."""
@@ -312,7 +309,7 @@ class Running:
         """A requeued job is cancelled before it has come to wait: it ends when its processes have."""
         job.state = JobState.CANCELLED
         job.end_time = self._state.now
-        self._close_account(job)
+        job.accounted_derived = job.derived_wait_status
         if job.array is not None:
             job.array.unstarted.discard(job.job_id)
 
